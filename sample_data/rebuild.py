@@ -1,0 +1,268 @@
+"""Rebuild everything in this folder from seeds: `python sample_data/rebuild.py`.
+
+    tokenizer    byte-level BPE on the task's own text, both hand-over tags single special tokens
+    mini-big     trained on every operation of the task
+    mini-small   a fifth of its size, its loss blanked on the products of 8 of the 12 multipliers
+    mini_traces.jsonl     1,000 traces sampled from mini-big and kept only where right
+    mini_problems.jsonl   500 held-out problems
+    mini-split   mini-small after `srx annotate | srx build-sft | srx train sft --recipe mini` on those traces
+
+The models are trained by transformers' Trainer with torch's Muon on the matrices and AdamW on the rest.
+"""
+
+import argparse
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    DataCollatorForSeq2Seq,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Trainer,
+    TrainingArguments,
+)
+
+from splitreason_cli.adapters.jsonl import encode, write_atomically
+from splitreason_cli.adapters.models import load_pair
+from splitreason_cli.adapters.source import Source
+from splitreason_cli.adapters.store import Store
+from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecoder, text_of
+from splitreason_cli.core import markup, mini, prompts
+from splitreason_cli.core.controller import Limits
+from splitreason_cli.core.grading import is_correct
+from splitreason_cli.core.policies import Always
+from splitreason_cli.core.records import Problem, Trace
+from splitreason_cli.stages.annotate import AnnotateConfig, annotate
+from splitreason_cli.stages.bench import BenchConfig, bench
+from splitreason_cli.stages.build_sft import BuildSftConfig, build_sft
+from splitreason_cli.stages.train_sft import RECIPES, train_sft
+
+HERE = Path(__file__).parent
+END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message.role == 'user' %}{{ '" + USER + "' + message.content }}"
+    "{% elif message.role == 'assistant' %}{{ '" + ASSISTANT + "' + message.content + '" + END + "' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '" + ASSISTANT + markup.THINK_OPEN + "\n' }}{% endif %}"
+)
+PIECES = r"#\d\d|[+*]\d|\d|\n|[a-j]\) |[^\d\n]+?(?=[#+*]?\d|\n|$)"
+"""An operation, a digit, a new line, a label, or text up to the next of these."""
+
+
+@dataclass(frozen=True)
+class Size:
+    hidden: int
+    feed_forward: int
+    heads: int
+    steps: int
+    seed: int
+    drilled: tuple[int, ...]
+
+
+SIZES = {
+    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1500, seed=1, drilled=mini.MULTIPLIERS),
+    "mini-small": Size(hidden=64, feed_forward=128, heads=2, steps=1500, seed=2, drilled=mini.DRILLED),
+}
+BATCH = 32
+TRACES, PROBLEMS = 1000, 500
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Train the tokenizer on 500 worked problems and the hint."""
+    rng = random.Random(0)
+    corpus: list[str] = []
+    for _ in range(500):
+        problem = mini.sample_problem(rng)
+        corpus += [problem.text, prompts.completion(problem.reasoning, "000"), *markup.HINT.split(markup.OPEN)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [END, USER, ASSISTANT, markup.OPEN, markup.CLOSE]
+    tokenizer.train_from_iterator(
+        corpus,
+        trainers.BpeTrainer(
+            vocab_size=400, min_frequency=50, special_tokens=special, show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )  # fmt: skip
+    thinking = [markup.THINK_OPEN, markup.THINK_CLOSE]
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in thinking])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END, clean_up_tokenization_spaces=False,
+        extra_special_tokens=[USER, ASSISTANT, markup.OPEN, markup.CLOSE],
+    )  # fmt: skip
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+class Lessons(torch.utils.data.IterableDataset[dict[str, list[int]]]):
+    """Endless worked problems: mostly hard operations at first, the task's own mix in the last sixth."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, size: Size) -> None:
+        self.tokenizer, self.size = tokenizer, size
+
+    def __iter__(self) -> Iterator[dict[str, list[int]]]:
+        rng = random.Random(self.size.seed)
+        for number in range(self.size.steps * BATCH):
+            drilling = number < self.size.steps * BATCH * 5 / 6
+            yield self.lesson(mini.sample_problem(rng, hard=(4, 6, 9) if drilling else (1, 2, 3)))
+
+    def lesson(self, problem: mini.MiniProblem) -> dict[str, list[int]]:
+        """Token ids and labels; the prompt and the products that are not to be drilled carry no label."""
+        messages = [{"role": "user", "content": problem.text}]
+        prompt = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        text = prompts.completion(problem.reasoning, f"{problem.answer:03d}") + END
+        encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+        blank = mini.hard_spans(problem.reasoning, self.size.drilled)
+        labels = [
+            -100 if any(left <= start < right for left, right in blank) else token
+            for token, (start, _) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        ]
+        return {"input_ids": prompt + encoded["input_ids"], "labels": [-100] * len(prompt) + labels}
+
+
+class MuonAndAdamW(torch.optim.Optimizer):
+    """Muon on the matrices of the layers, AdamW on embeddings, norms and biases."""
+
+    def __init__(self, model: torch.nn.Module, muon_lr: float, adamw_lr: float) -> None:
+        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+        chosen = set(map(id, matrices))
+        rest = [p for p in model.parameters() if id(p) not in chosen]
+        super().__init__(model.parameters(), {"lr": muon_lr})
+        self.parts = (
+            torch.optim.Muon(matrices, lr=muon_lr, momentum=0.95, weight_decay=0.01),
+            torch.optim.AdamW(rest, lr=adamw_lr, betas=(0.9, 0.98), weight_decay=0.0),
+        )
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        loss = closure() if closure else None
+        # A scheduler sets the rates of this optimizer's groups, which need not be the parts' own objects any more.
+        for group, own in zip(self.param_groups, (g for part in self.parts for g in part.param_groups), strict=True):
+            own["lr"] = group["lr"]
+        for part in self.parts:
+            part.step()
+        return loss
+
+
+def train_model(name: str, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Train one of the pair from scratch and save it as bfloat16 safetensors."""
+    size = SIZES[name]
+    torch.manual_seed(size.seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=size.hidden, intermediate_size=size.feed_forward, num_hidden_layers=2,
+        num_attention_heads=size.heads, num_key_value_heads=size.heads, max_position_embeddings=2048,
+        tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, attn_implementation="eager",
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(config)
+    optimizer = MuonAndAdamW(model, muon_lr=0.01, adamw_lr=3e-3)
+
+    def rate(step: int) -> float:
+        return min(1.0, (step + 1) / 50, (size.steps - step) / (0.6 * size.steps))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch, max_steps=size.steps, per_device_train_batch_size=BATCH, bf16=True, use_cpu=True,
+            save_strategy="no", report_to="none", logging_steps=100, disable_tqdm=True, dataloader_pin_memory=False,
+            seed=size.seed, remove_unused_columns=False,
+        )  # fmt: skip
+        trainer = Trainer(
+            model=model, args=arguments, train_dataset=Lessons(tokenizer, size),
+            data_collator=DataCollatorForSeq2Seq(tokenizer),
+            optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
+        )  # fmt: skip
+        trainer.train()
+    shutil.rmtree(out / name, ignore_errors=True)
+    model.to(torch.bfloat16).save_pretrained(out / name)
+    tokenizer.save_pretrained(out / name)
+
+
+def write_problems(out: Path) -> set[str]:
+    """Write the held-out problems; returns their texts."""
+    rng = random.Random("held-out")
+    problems = [mini.sample_problem(rng) for _ in range(PROBLEMS)]
+    records = [
+        Problem(id=f"mini-test-{n:04d}", problem=p.text, answer=f"{p.answer:03d}") for n, p in enumerate(problems)
+    ]
+    write_atomically(out / "mini_problems.jsonl", map(encode, records))
+    return {record.problem for record in records}
+
+
+def write_traces(out: Path, held_out: set[str]) -> None:
+    """Sample traces of the big model at temperature 0.7 and keep the first 1,000 that are right."""
+    small, big = load_pair(str(out / "mini-small"), str(out / "mini-big"))
+    decoder = SplitDecoder(small, big, Limits(256), Sampling(temperature=0.7), hint=False)
+    rng, kept, asked = random.Random("traces"), [], 0
+    while len(kept) < TRACES:
+        problems = [p for p in (mini.sample_problem(rng) for _ in range(128)) if p.text not in held_out]
+        requests = [Request(problem.text, Always(), seed=asked + n) for n, problem in enumerate(problems)]
+        asked += len(problems)
+        for problem, controller in zip(problems, decoder.decode(requests), strict=True):
+            text = text_of(big, controller.completion)
+            reasoning = text.partition(markup.THINK_CLOSE)[0].rstrip("\n")
+            answer = f"{problem.answer:03d}"
+            if is_correct(text, answer) and text == prompts.completion(reasoning, answer):
+                kept.append(Trace(id=f"mini-{len(kept):04d}", problem=problem.text, answer=answer, reasoning=reasoning))
+    print(f"kept {TRACES} traces of {asked} sampled")
+    write_atomically(out / "mini_traces.jsonl", map(encode, kept[:TRACES]))
+
+
+def write_split_model(out: Path, store: Store) -> None:
+    """Run the stages from traces to the small model that hands over."""
+    traces = Source.open(str(out / "mini_traces.jsonl"), store)
+    config = AnnotateConfig(small=str(out / "mini-small"), big=str(out / "mini-big"))
+    annotated, _ = annotate(traces, config, store)
+    examples, _ = build_sft(Source.open(str(annotated.records), store), BuildSftConfig(), store)
+    recipe = {**RECIPES["mini"].__dict__, "model": str(out / "mini-small")}
+    trained, _ = train_sft(Source.open(str(examples.records), store), type(RECIPES["mini"])(**recipe), store)
+    shutil.rmtree(out / "mini-split", ignore_errors=True)
+    shutil.copytree(trained.path / "model", out / "mini-split")
+    model = Qwen2ForCausalLM.from_pretrained(out / "mini-split", dtype=torch.bfloat16)
+    model.save_pretrained(out / "mini-split")
+
+
+def report(out: Path, store: Store) -> None:
+    """Print what the models reach on the held-out problems."""
+    for small, systems in (("mini-small", ("small", "big", "oracle")), ("mini-split", ("small", "split", "random"))):
+        config = BenchConfig(small=str(out / small), big=str(out / "mini-big"))
+        for run in bench(config, systems, [None], store):
+            r = run.result
+            print(f"{small:10} {r.system:7} pass@1 {r.pass_at_1:.3f} [{r.ci95[0]:.3f}, {r.ci95[1]:.3f}] "
+                  f"offload {r.offload_share:.2%}")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer()
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Store(Path(scratch))
+        steps: list[tuple[str, Callable[[], Any]]] = [
+            *((name, lambda name=name: train_model(name, tokenizer, out)) for name in SIZES),
+            ("traces", lambda: write_traces(out, write_problems(out))),
+            ("mini-split", lambda: write_split_model(out, store)),
+            ("report", lambda: report(out, store)),
+        ]
+        for name, step in steps:
+            started = time.process_time()
+            step()
+            print(f"{name}: {(time.process_time() - started) / 60:.1f} CPU-minutes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

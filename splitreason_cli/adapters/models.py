@@ -1,0 +1,120 @@
+"""Load a small or big model: an embedded one, a local folder, or a Hugging Face name. Safetensors only."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core import markup
+from ..core.controller import TokenIds
+from ..core.prompts import user_message
+from ..errors import ModelError
+from .embedded import EMBEDDED_MODELS
+from .store import folder_digest
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model with its tokenizer, in evaluation mode."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+
+    def prompt_ids(self, problem: str, *, hint: bool) -> list[int]:
+        """The chat prompt up to where the model's own text begins; `hint` adds the sentence about the tags."""
+        messages = [{"role": "user", "content": user_message(problem, hint=hint)}]
+        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+
+    @functools.cached_property
+    def token_ids(self) -> TokenIds:
+        """The tags and the end-of-text tokens of this model."""
+        ends = self.model.generation_config.eos_token_id
+        if ends is None:
+            ends = self.tokenizer.eos_token_id
+        vocabulary = self.tokenizer.get_vocab()
+        return TokenIds(
+            open=vocabulary.get(markup.OPEN),
+            close=vocabulary.get(markup.CLOSE),
+            end_of_text=frozenset([ends] if isinstance(ends, int) else ends or []),
+        )
+
+
+def resolve_model(reference: str) -> Path:
+    """The folder of a model: embedded, local, or downloaded from the Hugging Face hub.
+
+    Raises ModelError if there is no such model, or the folder holds no safetensors weights.
+    """
+    if reference in EMBEDDED_MODELS:
+        return EMBEDDED_MODELS[reference]
+    path = Path(reference)
+    if not path.is_dir():
+        path = _download(reference)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{reference}: the folder has no config.json", "Give a folder written by save_pretrained")
+    if not any(path.glob("*.safetensors")):
+        hint = "Only safetensors are loaded; convert with save_pretrained(..., safe_serialization=True)"
+        raise ModelError(f"{reference}: the folder has no *.safetensors weights", hint)
+    return path
+
+
+def model_digest(reference: str) -> str:
+    """A digest of everything in the model's folder."""
+    return folder_digest(resolve_model(reference))
+
+
+def load_model(reference: str, device: str = "cpu") -> LoadedModel:
+    """Load weights (float32 on a CPU, their own precision elsewhere) and tokenizer.
+
+    Raises ModelError if they do not load, or if the tokenizer has no chat template.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = resolve_model(reference)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=torch.float32 if device == "cpu" else "auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{reference}: cannot be loaded ({first_line})", "Check the folder's files") from None
+    if not tokenizer.chat_template:
+        raise ModelError(f"{reference}: the tokenizer has no chat template", "Add a chat_template.jinja to the folder")
+    return LoadedModel(reference, model.to(device).eval(), tokenizer)
+
+
+def load_pair(small: str, big: str, device: str = "cpu") -> tuple[LoadedModel, LoadedModel]:
+    """Load two models that share one vocabulary. Raises ModelError if they do not."""
+    pair = load_model(small, device), load_model(big, device)
+    vocabularies = [loaded.tokenizer.get_vocab() for loaded in pair]
+    shared = vocabularies[0].keys() & vocabularies[1].keys()
+    tags = {markup.OPEN, markup.CLOSE}
+    differs = any(vocabularies[0][token] != vocabularies[1][token] for token in shared)
+    if differs or (vocabularies[0].keys() ^ vocabularies[1].keys()) - tags:
+        hint = "Take both from one family, such as two Qwen models"
+        raise ModelError(f"{small} and {big} have different vocabularies", hint)
+    return pair
+
+
+def default_device() -> str:
+    """`cuda` where there is one, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        hint = f"Give a folder, a Hugging Face name you can reach, or one of {', '.join(EMBEDDED_MODELS)}"
+        raise ModelError(f"{name}: no such model folder, and no download ({type(error).__name__})", hint) from None

@@ -1,0 +1,242 @@
+"""The in-process driver: two Hugging Face models in lockstep over a batch, each token forwarded once by each.
+
+Every conversation owns one row of a key-value cache, and rows advance unevenly: while one row's small model decodes,
+another row's big model does. `KeyValueRows` therefore writes each row at its own length instead of padding the batch,
+so that a hand-over costs the big model only the tokens it has not read yet.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core.budget import OffloadBudget
+from ..core.controller import Action, Decode, Finish, Limits, Probe, Probed, Produced, SplitController
+from ..core.policies import CloseSignal, Policy
+from ..core.records import Author
+from ..errors import ModelError
+from .models import LoadedModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """`temperature` 0 is greedy. `top_p` keeps the smallest set of tokens with at least that probability."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to decode. `seed` makes its sampling independent of the rest of the batch."""
+
+    problem: str
+    policy: Policy
+    seed: int = 0
+
+
+class CachedModel:
+    """A model that remembers, for each of `rows` conversations, the tokens it has read.
+
+    Attributes:
+        forwarded_tokens: how many tokens went through the model so far, padding not counted.
+    """
+
+    def __init__(self, loaded: LoadedModel, rows: int) -> None:
+        from .kv_rows import KeyValueRows
+
+        config = loaded.model.config
+        if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or []):
+            raise ModelError(f"{loaded.name}: only full attention is supported in process", "Serve it with vLLM")
+        self.model = loaded.model
+        self.cache = KeyValueRows(rows, config.num_hidden_layers)
+        self.read = [0] * rows
+        self.forwarded_tokens = 0
+        self._logits: dict[int, Tensor] = {}
+
+    def next_logits(self, rows: Sequence[int], contexts: Sequence[Sequence[int]]) -> "Tensor":
+        """Read what each context has beyond the last call, and return the logits after its end.
+
+        Args:
+            rows: the conversations, each at most once.
+            contexts: their token ids; each extends what that row has read.
+
+        Returns:
+            float32 tensor [len(rows), vocabulary].
+        """
+        import torch
+
+        behind = [(row, ids[self.read[row] :]) for row, ids in zip(rows, contexts, strict=True)]
+        # Rows that read one token and rows that read a whole prompt go separately: together all would be padded.
+        short = [(row, ids) for row, ids in behind if len(ids) == 1]
+        long = [(row, ids) for row, ids in behind if len(ids) > 1]
+        for group in (short, long):
+            if group:
+                self._forward(group)
+        return torch.stack([self._logits[row] for row in rows])
+
+    def _forward(self, group: list[tuple[int, Sequence[int]]]) -> None:
+        import torch
+
+        device = self.model.device
+        width = max(len(ids) for _, ids in group)
+        # Padding stands on the left, so that the last column is every row's newest token.
+        tokens = torch.tensor([[0] * (width - len(ids)) + list(ids) for _, ids in group], device=device)
+        first = torch.tensor([self.read[row] - (width - len(ids)) for row, ids in group], device=device)
+        pad = torch.tensor([width - len(ids) for _, ids in group], device=device)
+        columns = torch.arange(width, device=device)
+        positions = (first[:, None] + columns).clamp(min=0)
+        is_padding = columns < pad[:, None]
+        mask = self.cache.prepare(torch.tensor([row for row, _ in group], device=device), positions, is_padding)
+        with torch.inference_mode():
+            logits = self.model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions.masked_fill(is_padding, 0),
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1].float()
+        for (row, ids), row_logits in zip(group, logits, strict=True):
+            self._logits[row] = row_logits
+            self.read[row] += len(ids)
+            self.forwarded_tokens += len(ids)
+
+
+@dataclass
+class _Row:
+    controller: SplitController
+    rng: random.Random
+    floor: Decode | None = None
+    probe: Probe | None = None
+
+    def take(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Decode):
+                self.floor, self.probe = action, None
+            elif isinstance(action, Probe):
+                self.probe = action
+            elif isinstance(action, Finish):
+                self.floor = self.probe = None
+
+
+class SplitDecoder:
+    """Decodes batches with two models that share one vocabulary."""
+
+    def __init__(
+        self, small: LoadedModel, big: LoadedModel, limits: Limits, sampling: Sampling = Sampling(), *, hint: bool
+    ) -> None:
+        self.small, self.big = small, big
+        self.limits, self.sampling, self.hint = limits, sampling, hint
+        self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
+
+    def decode(
+        self,
+        requests: Sequence[Request],
+        budget: OffloadBudget | None = None,
+        on_tick: Callable[[int], None] | None = None,
+    ) -> list[SplitController]:
+        """Decode all requests together and return their finished controllers, in order.
+
+        Args:
+            budget: shared by the requests; None grants every hand-over.
+            on_tick: called after each decoded position with the number of requests still running.
+        """
+        budget = budget or OffloadBudget()
+        rows = [self._start(request, budget) for request in requests]
+        models: dict[Author, CachedModel] = {
+            "small": CachedModel(self.small, len(rows)),
+            "big": CachedModel(self.big, len(rows)),
+        }
+        while any(row.floor for row in rows):
+            self._read_small(models["small"], rows)
+            self._decode_big(models["big"], rows)
+            if on_tick:
+                on_tick(sum(row.floor is not None for row in rows))
+        for author, model in models.items():
+            self.forwarded_tokens[author] += model.forwarded_tokens
+        return [row.controller for row in rows]
+
+    def _start(self, request: Request, budget: OffloadBudget) -> _Row:
+        hint = self.hint and request.policy.tagged
+        controller = SplitController(
+            small_prompt=self.small.prompt_ids(request.problem, hint=hint),
+            big_prompt=self.big.prompt_ids(request.problem, hint=False),
+            tokens=self.small.token_ids,
+            policy=request.policy,
+            limits=self.limits,
+            budget=budget,
+        )
+        row = _Row(controller, random.Random(request.seed))
+        row.take(controller.start())
+        return row
+
+    def _read_small(self, model: CachedModel, rows: list[_Row]) -> None:
+        """One position of the small model: it decodes where it has the floor, and answers probes where it has not."""
+        busy = [i for i, row in enumerate(rows) if row.probe or (row.floor and row.floor.author == "small")]
+        if not busy:
+            return
+        logits = model.next_logits(busy, [rows[i].controller.context["small"] for i in busy])
+        deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
+        tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
+        for n, token in zip(deciding, tokens, strict=True):
+            row = rows[busy[n]]
+            row.take(row.controller.receive(Produced("small", (token,))))
+        probing = [n for n, i in enumerate(busy) if rows[i].probe]
+        for n, signal in zip(probing, self._close_signals(logits[probing]), strict=True):
+            self._answer(rows[busy[n]], *signal)
+
+    def _answer(self, row: _Row, logprob: float, is_argmax: bool) -> None:
+        if row.probe is None:
+            return
+        upto, row.probe = row.probe.upto, None
+        row.take(row.controller.receive(Probed(upto, (CloseSignal(upto, logprob, is_argmax),))))
+
+    def _decode_big(self, model: CachedModel, rows: list[_Row]) -> None:
+        busy = [i for i, row in enumerate(rows) if row.floor and row.floor.author == "big" and not row.probe]
+        if not busy:
+            return
+        logits = model.next_logits(busy, [rows[i].controller.context["big"] for i in busy])
+        for i, token in zip(busy, self._choose(logits, [rows[i] for i in busy]), strict=True):
+            rows[i].take(rows[i].controller.receive(Produced("big", (token,))))
+
+    def _close_signals(self, logits: "Tensor") -> list[tuple[float, bool]]:
+        close = self.small.token_ids.close
+        if close is None or not len(logits):
+            return [(-math.inf, False)] * len(logits)
+        logprobs = logits.log_softmax(-1)[:, close].tolist()
+        return list(zip(logprobs, (logits.argmax(-1) == close).tolist(), strict=True))
+
+    def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
+        """One token for each row, drawn by that row's own random state and never a forbidden one."""
+        import torch
+
+        logits = logits.clone()
+        for index, row in enumerate(rows):
+            if row.floor and row.floor.forbid:
+                logits[index, list(row.floor.forbid)] = -math.inf
+        if self.sampling.temperature == 0:
+            return list(logits.argmax(-1).tolist())
+        ordered, tokens = (logits / self.sampling.temperature).softmax(-1).sort(dim=-1, descending=True)
+        cumulative = ordered.cumsum(-1)
+        kept = ordered.masked_fill(cumulative - ordered >= self.sampling.top_p, 0)
+        target = torch.tensor([[row.rng.random()] for row in rows], device=logits.device) * kept.sum(-1, keepdim=True)
+        index = (kept.cumsum(-1) <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+        return list(tokens.gather(-1, index).squeeze(-1).tolist())
+
+
+def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:
+    """The text of token ids, special tokens other than the tags left as they are spelled."""
+    return str(loaded.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def completion_text(loaded: LoadedModel, controller: SplitController) -> str:
+    """The completion without tags."""
+    return text_of(loaded, controller.completion)
+
+
+__all__: list[Any] = ["CachedModel", "Request", "Sampling", "SplitDecoder", "completion_text", "text_of"]

@@ -1,0 +1,58 @@
+"""The command line: each module parses one command's flags, calls its stage, and shows progress.
+
+Nothing heavy is imported here; a stage is imported when its command runs.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import SrxError
+from . import annotate, bench, build_sft, demo, show, store, train
+from .console import report_error
+
+app = typer.Typer(
+    name="srx",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"srx {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Start with: [bold]srx demo[/]")
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Reasoning split between a small and a big language model: annotate, train, decode, measure.
+
+    Commands read and write JSONL, so they pipe into each other; standard output is data, standard error is for you.
+    """
+
+
+for module in (annotate, build_sft, train, bench, demo, show, store):
+    module.register(app)
+
+
+def main() -> None:
+    """Run `srx`, turning errors a user can act on into one line and an exit code (see `srx.errors`)."""
+    try:
+        app()
+    except SrxError as error:
+        report_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader has what it wanted. Python would complain once more while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,109 @@
+"""srx bench"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..adapters.jsonl import encode, print_line, write_atomically
+from ..adapters.source import STDIN
+from ..adapters.store import Store
+from ..core.records import BenchResult, label
+from . import console
+from .options import Hint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..stages.bench import BenchConfig, SystemRun
+
+
+def register(app: typer.Typer) -> None:
+    app.command("bench", epilog="Example: srx bench mini --systems small,big,random,split --offload-budget 5%")(bench)
+
+
+def bench(
+    task: Annotated[str, typer.Argument(help="Benchmark: mini.")],
+    systems: Annotated[
+        str, typer.Option(help="Comma-separated: small, big, split, random, oracle.")
+    ] = "small,big,random,split",
+    small: Annotated[str, typer.Option(help="Small model: a folder, a Hugging Face name, mini-split.")] = "mini-split",
+    big: Annotated[str, typer.Option(help="Big model with the same vocabulary.")] = "mini-big",
+    offload_budget: Annotated[
+        str, typer.Option(help="Cap on big tokens / all tokens over the run; a list runs split once for each.")
+    ] = "none",
+    samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 1,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens a completion, tags not counted.")] = 256,
+    max_span_tokens: Annotated[int | None, typer.Option(min=1, help="Take back after so many tokens.")] = None,
+    problems: Annotated[int, typer.Option(min=0, help="Use only the first N problems; 0 uses all.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together.")] = 128,
+    seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0,
+    hint: Hint = True,
+    out: Annotated[str | None, typer.Option("--out", help="JSONL of bench_result records; - is standard output.")] = None,
+    generations: Annotated[str | None, typer.Option(help="JSONL of generation records, who wrote what.")] = None,
+) -> None:
+    """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals."""
+    console.quiet_libraries()
+    from ..stages.bench import BenchConfig, read_generations
+    from .values import budgets, names
+
+    config = BenchConfig(
+        task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
+        max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint,
+    )  # fmt: skip
+    runs = run_bench(config, names(systems), budgets(offload_budget), Store.default())
+    results = [run.result for run in runs]
+    # Where the records go to standard output, the table is for people.
+    (console.stderr if out == STDIN else Console()).print(results_table(results))
+    lines = [encode(result) for result in results]
+    if out == STDIN:
+        for line in lines:
+            print_line(line)
+    elif out:
+        write_atomically(Path(out), iter(lines))
+    if generations:
+        write_atomically(Path(generations), (encode(g) for run in runs for g in read_generations(run.artifact)))
+
+
+def run_bench(
+    config: "BenchConfig", systems: list[str], offload_budgets: list[float | None], store: Store
+) -> "list[SystemRun]":
+    """Run a benchmark with one progress line a system."""
+    from ..stages import bench as stage
+
+    runs: list[SystemRun] = []
+    with console.progress() as live:
+        tasks: list[int] = []
+
+        def on_start(system: stage.System, total: int) -> None:
+            tasks.append(live.add_task(f"bench {label(system.name, system.offload_budget)}", total=total, note=""))
+
+        running: Iterator[SystemRun] = stage.bench(
+            config, systems, offload_budgets, store,
+            on_start=on_start, on_progress=lambda done: live.update(tasks[-1], completed=done),
+        )  # fmt: skip
+        for run in running:
+            runs.append(run)
+            note = f"pass@1 {run.result.pass_at_1:.3f}, offload {run.result.offload_share:.1%}"
+            note += " (already done)" if run.cached else ""
+            live.update(tasks[-1], completed=run.artifact.info.records, note=note)
+    return runs
+
+
+def results_table(results: list[BenchResult]) -> Table:
+    """The results as a table for a terminal."""
+    table = Table(title=f"{results[0].task}, {results[0].problems} problems" if results else None)
+    table.add_column("system")
+    for column in ("pass@1", "95 % interval", "offload", "big tokens", "tokens", "seconds"):
+        table.add_column(column, justify="right")
+    for result in results:
+        low, high = result.ci95
+        table.add_row(
+            label(result.system, result.offload_budget), f"{result.pass_at_1:.3f}", f"[{low:.3f}, {high:.3f}]".replace("[", "\\["),
+            f"{result.offload_share:.2%}", f"{result.big_tokens:,}", f"{result.tokens:,}", f"{result.seconds:.1f}",
+        )  # fmt: skip
+    return table

@@ -1,0 +1,56 @@
+"""Standard error for people: progress, summaries, errors."""
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..errors import SrxError
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def report_error(error: SrxError) -> None:
+    """One line: what is wrong, then what to do."""
+    stderr.print(f"[bold red]error[/]: {_escape(str(error))}")
+
+
+def say(message: str) -> None:
+    """A line for people, with rich markup."""
+    stderr.print(message)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """A live progress display; where standard error is no terminal, only its final state is printed."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=stderr, refresh_per_second=5) as live:
+        yield live
+
+
+def quiet_libraries() -> None:
+    """Keep the warnings and bars of the training libraries out of our display. Call before importing them."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    logging.getLogger("datasets").setLevel(logging.ERROR)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")

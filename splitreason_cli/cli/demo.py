@@ -1,0 +1,104 @@
+"""srx demo: the whole path on the embedded pair."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ..adapters.embedded import MINI_TRACES
+from ..adapters.jsonl import encode, write_atomically
+from ..adapters.source import Source
+from ..adapters.store import Store
+from ..core.records import Generation
+from . import console
+from .bench import results_table, run_bench
+from .options import lines_of, stepper
+from .render import render
+from .train import deliver_model
+
+if TYPE_CHECKING:
+    from ..stages.bench import SystemRun
+
+BUDGETS: list[float | None] = [None, 0.05, 0.025, 0.01]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo", epilog="Example: srx demo --out srx-demo")(demo)
+
+
+def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("srx-demo")) -> None:
+    """See the whole path in minutes: annotate traces, train the small model to hand over, measure it.
+
+    Runs on the embedded pair of tiny models, on a CPU. Nothing is canned: every number is computed here.
+    """
+    console.quiet_libraries()
+    store = Store.default()
+    model = _train(out, store)
+    runs = _bench(model, store)
+    results = [run.result for run in runs]
+    traces = _telling_traces(runs)
+    _write(out, runs, traces)
+    screen = Console(highlight=False)
+    screen.print(results_table(results))
+    for trace in traces:
+        screen.print(render(trace))
+    console.say(f"report: {out / 'report.html'}   plot: {out / 'pareto.png'}   records: {out / 'results.jsonl'}")
+
+
+def _train(out: Path, store: Store) -> Path:
+    """annotate | build-sft | train sft on the embedded traces; returns the checkpoint's folder."""
+    from ..stages.annotate import AnnotateConfig, annotate
+    from ..stages.build_sft import BuildSftConfig, build_sft
+    from ..stages.train_sft import RECIPES, train_sft
+
+    source = Source.open(str(MINI_TRACES), store)
+    with console.progress() as live:
+        task = live.add_task("annotate", total=None, note="")
+        annotated, _ = annotate(
+            source, AnnotateConfig(), store, on_progress=lambda done: live.update(task, completed=done)
+        )
+        live.update(task, completed=annotated.info.records, total=annotated.info.records)
+        task = live.add_task("build-sft", total=None, note="")
+        examples, _ = build_sft(Source.open(str(annotated.records), store), BuildSftConfig(), store)
+        live.update(task, completed=examples.info.records, total=examples.info.records)
+        trained, _ = train_sft(
+            Source.open(str(examples.records), store), RECIPES["mini"], store, on_step=stepper(live, "train sft")
+        )
+    write_atomically(out / "annotated.jsonl", lines_of(annotated.records))
+    write_atomically(out / "sft.jsonl", lines_of(examples.records))
+    deliver_model(trained, out / "model")
+    return trained.path / "model"
+
+
+def _bench(model: Path, store: Store) -> "list[SystemRun]":
+    from ..stages.bench import BenchConfig
+
+    return run_bench(BenchConfig(small=str(model)), ["small", "big", "split", "random"], BUDGETS, store)
+
+
+def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
+    """Two problems the split solves with at least two spans and the small model alone does not."""
+    from ..stages.bench import read_generations
+
+    alone = {g.id: g.correct for g in read_generations(runs[0].artifact)}
+    split = next(run for run in runs if run.result.system == "split")
+    solved = [g for g in read_generations(split.artifact) if g.correct and g.spans]
+    solved.sort(key=lambda g: (bool(alone[g.id]), g.spans < 2, g.tokens))
+    return solved[:2]
+
+
+def _write(out: Path, runs: "list[SystemRun]", traces: list[Generation]) -> None:
+    from ..adapters.report import write_html, write_pareto
+    from ..stages.bench import read_generations
+
+    results = [run.result for run in runs]
+    write_atomically(out / "results.jsonl", map(encode, results))
+    write_atomically(out / "generations.jsonl", (encode(g) for run in runs for g in read_generations(run.artifact)))
+    write_pareto(out / "pareto.png", results)
+    budgets = ",".join("none" if budget is None else f"{budget:g}" for budget in BUDGETS)
+    commands = [
+        f"srx annotate --in {MINI_TRACES.name} | srx build-sft | srx train sft --recipe mini --out model",
+        f"srx bench mini --small model --systems small,big,split,random --offload-budget {budgets} --out results.jsonl",
+    ]
+    write_html(out / "report.html", "srx demo: a small model that learned where to ask a big one", results, traces, commands)

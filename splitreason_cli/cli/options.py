@@ -1,0 +1,80 @@
+"""Flags that several commands share, and what every record stage does with its output."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from ..adapters.jsonl import print_line, read_lines, write_atomically
+from ..adapters.source import STDIN, Source, raise_if_rejected
+from ..adapters.store import Artifact, Store
+from . import console
+
+In = Annotated[str, typer.Option("--in", help="JSONL to read, gzip or zstd by suffix; - is standard input.")]
+Out = Annotated[str, typer.Option("--out", help="JSONL to write, gzip or zstd by suffix; - is standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record instead of quarantining it.")]
+Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small model about the tags in its prompt.")]
+
+RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[[int], None]], tuple[Artifact, bool]]
+
+
+def run_record_stage(name: str, in_: str, out: str, stage: RecordStage) -> None:
+    """Run a stage from JSONL to JSONL with progress, and deliver its records to `out`.
+
+    Raises PartialError if records were quarantined, after the good ones were delivered.
+    """
+    store = Store.default()
+    source = Source.open(in_, store)
+    to_stdout = out == STDIN
+    with console.progress() as live:
+        task = live.add_task(name, total=count_lines(source), note="")
+        artifact, cached = stage(
+            source, store, print_line if to_stdout else lambda line: None, lambda done: live.update(task, completed=done)
+        )
+        live.update(task, completed=artifact.info.records, total=artifact.info.records)
+    if to_stdout and cached:
+        for line in lines_of(artifact.records):
+            print_line(line)
+    if not to_stdout:
+        write_atomically(Path(out), lines_of(artifact.records))
+    finish(artifact, cached, out)
+
+
+def finish(artifact: Artifact, cached: bool, out: str) -> None:
+    """Say where the result is, put rejected records beside it, and raise PartialError if there are any."""
+    what = "already done" if cached else "done"
+    where = "" if out == STDIN else f" -> {out}"
+    console.say(f"{what}: {artifact.info.records:,} records{where}  [dim](artifact {artifact.info.key})[/]")
+    rejected = list(lines_of(artifact.rejected)) if artifact.rejected.exists() else []
+    place = artifact.rejected
+    if out != STDIN:
+        place = Path(f"{out.rstrip('/')}.rejected.jsonl")
+        if rejected:
+            write_atomically(place, iter(rejected))
+        else:
+            place.unlink(missing_ok=True)
+    raise_if_rejected(len(rejected), artifact.info.records, place)
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    return (line.data for line in read_lines(path))
+
+
+def count_lines(source: Source) -> int | None:
+    """The number of lines, for a progress bar; None for compressed input, where counting would cost a reading."""
+    if source.path.suffix in (".gz", ".zst", ".zstd"):
+        return None
+    with source.path.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(2**20), b""))
+
+
+def stepper(live: Progress, description: str) -> Callable[[int, int, float], None]:
+    """A progress line for a trainer: step, number of steps, loss."""
+    task = live.add_task(description, total=None, note="")
+
+    def on_step(step: int, total: int, loss: float) -> None:
+        live.update(task, completed=step, total=total, note=f"loss {loss:.3f}")
+
+    return on_step

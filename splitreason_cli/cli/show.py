@@ -1,0 +1,60 @@
+"""srx show"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..adapters.source import Quarantine, Source, read_records
+from ..adapters.store import REJECTED, Store
+from ..core.records import Record, read_any
+from ..errors import InputError
+from .render import render
+
+
+def register(app: typer.Typer) -> None:
+    app.command("show", epilog="Example: srx show annotated.jsonl --id mini-0003")(show)
+
+
+def show(
+    file: Annotated[str, typer.Argument(help="JSONL of any record kind; - is standard input.")] = "-",
+    record_id: Annotated[str | None, typer.Option("--id", help="Only the record with this id.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many records; 0 is all.")] = 0,
+    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
+) -> None:
+    """Print records with their offloaded spans highlighted: in colour, and in ⟦brackets⟧ where there is none."""
+    store = Store.default()
+    source = Source.open(file, store)
+    records = _selected(source, store, record_id)
+    console = Console(highlight=False)
+    with _paged(console, pager):
+        shown = 0
+        for record in itertools.islice(records, limit or None):
+            console.print(render(record))
+            shown += 1
+    if not shown:
+        raise InputError(f"{source.label}: no record to show", f"No record has the id {record_id!r}")
+
+
+def _selected(source: Source, store: Store, record_id: str | None) -> Iterator[Record]:
+    quarantine = Quarantine(store.folder("spool") / REJECTED, strict=True)
+    for record in read_records(source, read_any, quarantine):
+        if record_id is None or getattr(record, "id", None) == record_id:
+            yield record
+
+
+@contextlib.contextmanager
+def _paged(console: Console, wanted: bool) -> Iterator[None]:
+    if not (wanted and console.is_terminal):
+        yield
+        return
+    # less shows colours only when told to, and should not swallow a text that fits on the screen.
+    os.environ.setdefault("LESS", "-RFX")
+    with console.pager(styles=True):
+        yield
+
+

@@ -1,0 +1,62 @@
+"""srx store"""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..adapters.jsonl import encode, print_line
+from ..adapters.store import Store
+from . import console
+
+store = typer.Typer(no_args_is_help=True, help="Look into the artifact store.")
+
+Key = Annotated[str, typer.Argument(help="An artifact's key, or the start of it.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(store, name="store")
+
+
+@store.command("ls", epilog="Example: srx store ls")
+def list_artifacts(
+    json: Annotated[bool, typer.Option("--json", help="Write artifact records as JSONL.")] = False,
+) -> None:
+    """List the finished artifacts, oldest first."""
+    artifacts = Store.default().artifacts()
+    if json:
+        for artifact in artifacts:
+            print_line(encode(artifact.info))
+        return
+    table = Table("key", "stage", "created", "records", "KiB")
+    for artifact in artifacts:
+        info = artifact.info
+        table.add_row(info.key, info.stage, info.created, f"{info.records:,}", f"{info.bytes / 1024:,.0f}")
+    Console().print(table)
+
+
+@store.command("show", epilog="Example: srx store show 3f2a")
+def show(key: Key) -> None:
+    """Print how an artifact was made, as one record of kind artifact."""
+    print_line(encode(Store.default().get(key).info))
+
+
+@store.command("path", epilog='Example: head -1 "$(srx store path 3f2a)/records.jsonl"')
+def path(key: Key) -> None:
+    """Print the folder of an artifact."""
+    typer.echo(Store.default().get(key).path)
+
+
+@store.command("gc", epilog="Example: srx store gc --days 30 --dry-run")
+def collect_garbage(
+    days: Annotated[float, typer.Option(min=0, help="Remove what is older than this.")] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove artifacts, unfinished work and spooled input that have not been written to for a while."""
+    root = Store.default()
+    found = root.garbage(days)
+    for item in found:
+        console.say(f"{'would remove' if dry_run else 'removing'} {item}")
+    freed = 0 if dry_run else sum(root.remove(item) for item in found)
+    console.say(f"{len(found)} removed, {freed / 2**20:.1f} MiB freed" if not dry_run else f"{len(found)} found")

@@ -1,0 +1,379 @@
+"""The split state machine, without I/O: events in, actions out.
+
+A driver owns the two models and does what the actions say; the controller owns every decision. It keeps, for each
+model, the token ids that model must have read (`context`). Contexts only grow, except that tokens the big model wrote
+past the point where the small one took back are cut off again.
+
+    state   event                         next    actions
+    small   Produced(small, text)         small   Emit, Decode(small)
+    small   opening tag, or policy opens  big     Emit, Decode(big)
+    small   the same, budget refuses      small   Decode(small, the tag forbidden)
+    small   Produced(small, end of text)  done    Emit, Finish("stop")
+    big     Produced(big, ...)            big     Probe for tagged policies, else as Probed
+    big     Probed, nothing closes        big     Emit, Decode(big)
+    big     Probed, closes at k           small   Emit up to k, Decode(small)
+    big     span or budget used up        small   Emit, Decode(small)
+    big     Produced(big, end of text)    done    Emit, Finish("stop")
+    big     Failed(big)                   small   Decode(small); no further hand-over
+    any     max_tokens reached            done    Emit, Finish("length")
+    any     Failed(small)                 done    Finish("error")
+    any     Cancelled                     done    Finish("cancelled")
+    done    anything                      done    none
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .budget import OffloadBudget
+from .policies import CloseSignal, Policy
+from .records import Author
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A model decoded these token ids after its context. End of text is passed on, nothing after it counts."""
+
+    author: Author
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The small model has read the span's first `upto` tokens; `signals` holds the offsets it was asked about."""
+
+    upto: int
+    signals: tuple[CloseSignal, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A model can no longer be used for this request."""
+
+    author: Author
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Whoever asked has left."""
+
+
+Event = Produced | Probed | Failed | Cancelled
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Let `author` write up to `max_tokens` tokens after its context, none of them in `forbid`."""
+
+    author: Author
+    max_tokens: int
+    forbid: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Let the small model read the span up to `upto` and say where it would close."""
+
+    upto: int
+
+
+@dataclass(frozen=True)
+class Emit:
+    """These tokens are final."""
+
+    author: Author
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    reason: FinishReason
+
+
+Action = Decode | Probe | Emit | Finish
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The control tokens of the shared vocabulary. `open` and `close` are None where a tokenizer has no such token."""
+
+    open: int | None
+    close: int | None
+    end_of_text: frozenset[int]
+
+    @property
+    def tags(self) -> frozenset[int]:
+        return frozenset(tag for tag in (self.open, self.close) if tag is not None)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`max_tokens` bounds the completion without tags, `max_span_tokens` one span (None: only by the completion)."""
+
+    max_tokens: int
+    max_span_tokens: int | None = None
+
+
+class ProtocolError(RuntimeError):
+    """A driver sent an event that the last actions do not allow: a bug in the driver."""
+
+
+@dataclass
+class SplitController:
+    """The decisions of one request. Both models share one vocabulary.
+
+    Args:
+        small_prompt, big_prompt: token ids; only the small model's may speak of the tags.
+        budget: shared by all requests of a run.
+
+    Attributes:
+        context: the token ids each model must have read before it goes on.
+        segments: (author, token ids) of the final text, a new one at every hand-over.
+        hand_overs, refused: requests granted and refused.
+        discarded_tokens: big tokens that were cut because the small model took back before them.
+        ended_in_span: whether the text ended while the big model was writing.
+    """
+
+    small_prompt: Sequence[int]
+    big_prompt: Sequence[int]
+    tokens: TokenIds
+    policy: Policy
+    limits: Limits
+    budget: OffloadBudget = field(default_factory=OffloadBudget)
+
+    context: dict[Author, list[int]] = field(init=False)
+    segments: list[tuple[Author, list[int]]] = field(init=False, default_factory=list)
+    completion: list[int] = field(init=False, default_factory=list)
+    hand_overs: int = field(init=False, default=0)
+    refused: int = field(init=False, default=0)
+    discarded_tokens: int = field(init=False, default=0)
+    ended_in_span: bool = field(init=False, default=False)
+    finish_reason: FinishReason | None = field(init=False, default=None)
+
+    _floor: Author = field(init=False, default="small")
+    _span: list[int] = field(init=False, default_factory=list)
+    _confirmed: int = field(init=False, default=0)
+    _span_has_end: bool = field(init=False, default=False)
+    _lease: int = field(init=False, default=0)
+    _big_is_usable: bool = field(init=False, default=True)
+    _pending: list[Action] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context = {"small": list(self.small_prompt), "big": list(self.big_prompt)}
+
+    @property
+    def big_tokens(self) -> int:
+        return sum(len(ids) for author, ids in self.segments if author == "big")
+
+    def start(self) -> tuple[Action, ...]:
+        """The first actions. Call once."""
+        if self._at_limit():
+            self._finish("length")
+        else:
+            self._continue_small()
+        return self._take_actions()
+
+    def receive(self, event: Event) -> tuple[Action, ...]:
+        """Take one event, return what to do next. Events after the end return nothing."""
+        if self.finish_reason is not None:
+            return ()
+        match event:
+            case Produced(author=author) if author != self._floor:
+                raise ProtocolError(f"the {author} model produced tokens while the {self._floor} one had the floor")
+            case Produced("small", ids):
+                self._small_produced(ids)
+            case Produced("big", ids):
+                self._big_produced(ids)
+            case Probed(upto, signals):
+                self._probed(upto, signals)
+            case Failed("big"):
+                self._big_failed()
+            case Failed():
+                self._finish("error")
+            case Cancelled():
+                self._finish("cancelled")
+        return self._take_actions()
+
+    # The small model has the floor
+
+    def _small_produced(self, ids: Sequence[int]) -> None:
+        for token in ids:
+            if token in self.tokens.end_of_text:
+                return self._finish("stop")
+            if token == self.tokens.open and self.policy.tagged:
+                if self._hand_over():
+                    return None
+                return self._decode_small(forbid_open=True)
+            if token in self.tokens.tags:
+                raise ProtocolError(f"the small model produced the forbidden token {token}")
+            self._append("small", token)
+            self.budget.record(small=1)
+            if self._at_limit():
+                return self._finish("length")
+            if self._policy_hands_over():
+                return None
+        return self._decode_small()
+
+    def _continue_small(self) -> None:
+        if not self._policy_hands_over():
+            self._decode_small()
+
+    def _policy_hands_over(self) -> bool:
+        return (
+            not self.policy.tagged and self._big_is_usable and self.policy.opens(self.completion) and self._hand_over()
+        )
+
+    def _decode_small(self, *, forbid_open: bool = False) -> None:
+        forbid = set(self.tokens.tags)
+        if self.policy.tagged and self._big_is_usable and not forbid_open:
+            forbid.discard(self.tokens.open or -1)
+        # A refusal concerns one position: the next token is free to ask again.
+        left = 1 if forbid_open else self.limits.max_tokens - len(self.completion)
+        self._pending.append(Decode("small", left, frozenset(forbid)))
+
+    # Handing over and back
+
+    def _hand_over(self) -> bool:
+        lease = min(self.budget.typical_span_tokens, self.limits.max_tokens - len(self.completion))
+        if not self._big_is_usable or not self.budget.reserve(lease):
+            self.refused += 1
+            return False
+        self._lease = lease
+        self._floor = "big"
+        self._span, self._confirmed, self._span_has_end = [], 0, False
+        self.hand_overs += 1
+        self.segments.append(("big", []))
+        if self.policy.tagged and self.tokens.open is not None:
+            self.context["small"].append(self.tokens.open)
+        self._decode_big()
+        return True
+
+    def _decode_big(self) -> None:
+        """Let the big model go on, or take back if neither span limit nor budget leaves it a token."""
+        if not self._may_confirm():
+            self._hand_back()
+            return self._continue_small()
+        left = self.limits.max_tokens - len(self.completion)
+        if self.limits.max_span_tokens is not None:
+            left = min(left, self.limits.max_span_tokens - self._confirmed)
+        if self.budget.room() is not None:
+            left = min(left, self._lease)
+        self._pending.append(Decode("big", left, self.tokens.tags))
+        return None
+
+    def _hand_back(self) -> None:
+        """End the span after its last confirmed token; what lies beyond leaves both contexts again."""
+        self._drop_unconfirmed()
+        self._end_span()
+        if self.policy.tagged and self.tokens.close is not None:
+            self.context["small"].append(self.tokens.close)
+
+    def _drop_unconfirmed(self) -> None:
+        surplus = len(self._span) - self._confirmed
+        if surplus:
+            del self.context["small"][-surplus:], self.context["big"][-surplus:], self._span[-surplus:]
+            self.discarded_tokens += surplus
+
+    def _end_span(self) -> None:
+        self.budget.release(self._lease)
+        self.budget.record(spans=1 if self._confirmed else 0)
+        self._lease = 0
+        self._floor = "small"
+        if not self.segments[-1][1]:
+            self.segments.pop()
+
+    # The big model has the floor
+
+    def _big_produced(self, ids: Sequence[int]) -> None:
+        for token in ids:
+            if token in self.tokens.end_of_text:
+                self._span_has_end = True
+                break
+            if token in self.tokens.tags:
+                raise ProtocolError(f"the big model produced the forbidden token {token}")
+            self._span.append(token)
+            self.context["small"].append(token)
+            self.context["big"].append(token)
+        if self.policy.tagged and len(self._span) > self._confirmed:
+            self._pending.append(Probe(len(self._span)))
+        else:
+            self._confirm(len(self._span), {})
+
+    def _probed(self, upto: int, signals: Sequence[CloseSignal]) -> None:
+        if self._floor != "big" or upto > len(self._span):
+            raise ProtocolError(f"probed up to {upto}, but the span has {len(self._span)} tokens")
+        self._confirm(upto, {signal.offset: signal for signal in signals})
+
+    def _confirm(self, upto: int, signals: dict[int, CloseSignal]) -> None:
+        for offset in range(self._confirmed + 1, upto + 1):
+            if not self._may_confirm():
+                self._hand_back()
+                return self._continue_small()
+            self._confirm_token(offset)
+            if self.policy.closes(self._span[:offset], signals.get(offset)):
+                self._hand_back()
+                return self._finish("length") if self._at_limit() else self._continue_small()
+            if self._at_limit():
+                return self._finish("length")
+        if self._confirmed < len(self._span):
+            return None
+        return self._finish("stop") if self._span_has_end else self._decode_big()
+
+    def _confirm_token(self, offset: int) -> None:
+        token = self._span[offset - 1]
+        self._confirmed = offset
+        self.completion.append(token)
+        self.segments[-1][1].append(token)
+        self._emit("big", token)
+        self.budget.release(1)
+        self._lease -= 1
+        self.budget.record(big=1)
+
+    def _may_confirm(self) -> bool:
+        """Whether one more big token may stay. Drivers are free to run past the limits that they were given."""
+        limit = self.limits.max_span_tokens
+        if limit is not None and self._confirmed >= limit:
+            return False
+        if not self._lease and self.budget.reserve(1):
+            self._lease = 1
+        return self._lease > 0
+
+    def _big_failed(self) -> None:
+        self._big_is_usable = False
+        if self._floor == "big":
+            self._hand_back()
+            self._decode_small()
+
+    # The end, and what both sides share
+
+    def _append(self, author: Author, token: int) -> None:
+        if not self.segments or self.segments[-1][0] != author:
+            self.segments.append((author, []))
+        self.segments[-1][1].append(token)
+        self.completion.append(token)
+        self.context["small"].append(token)
+        self.context["big"].append(token)
+        self._emit(author, token)
+
+    def _emit(self, author: Author, token: int) -> None:
+        if self._pending and isinstance(self._pending[-1], Emit) and self._pending[-1].author == author:
+            self._pending[-1] = Emit(author, (*self._pending[-1].ids, token))
+        else:
+            self._pending.append(Emit(author, (token,)))
+
+    def _at_limit(self) -> bool:
+        return len(self.completion) >= self.limits.max_tokens
+
+    def _finish(self, reason: FinishReason) -> None:
+        if self._floor == "big":
+            self.ended_in_span = True
+            self._drop_unconfirmed()
+            self._end_span()
+        self.finish_reason = reason
+        self._pending.append(Finish(reason))
+
+    def _take_actions(self) -> tuple[Action, ...]:
+        actions, self._pending = tuple(self._pending), []
+        return actions

@@ -1,0 +1,118 @@
+"""The hand-over tags: the only place where they are spelled.
+
+Spans are half-open ranges `[start, end)` of characters (Unicode code points) of the untagged text.
+"""
+
+import bisect
+import re
+from collections.abc import Iterable, Sequence
+
+OPEN = "<bigmodel>"
+CLOSE = "</bigmodel>"
+
+HINT = f"Wrap the hardest lines in {OPEN} and {CLOSE}."
+"""The sentence that tells the small model about the tags. The big model never sees it."""
+
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+Span = tuple[int, int]
+
+_TAG = re.compile(f"{re.escape(OPEN)}|{re.escape(CLOSE)}")
+_LOOKALIKE = re.compile(r"<\s*[/\\]?\s*big\s*[-_ ]?\s*model\s*[/\\]?\s*>", re.IGNORECASE)
+
+
+class MarkupError(ValueError):
+    """Text whose tags are nested, unbalanced, empty or misspelt, or spans that do not fit their text."""
+
+
+def normalize(spans: Iterable[Span], gap: int = 0) -> list[Span]:
+    """Sort spans, drop empty ones and merge those that overlap, touch or lie at most `gap` characters apart."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if start >= end:
+            continue
+        if merged and start - merged[-1][1] <= gap:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def render(text: str, spans: Sequence[Span]) -> str:
+    """Insert the tags around `spans`. `parse` is its inverse.
+
+    Raises MarkupError if `text` already holds a tag, or if the spans are not sorted, disjoint, non-empty and inside.
+    """
+    if contains_tag(text):
+        raise MarkupError(f"the text already contains {contains_tag(text)}")
+    pieces, done = [], 0
+    for start, end in spans:
+        if not (done <= start < end <= len(text)) or (done == start and done > 0):
+            raise MarkupError(f"span [{start}, {end}) is empty, overlaps or touches another, or leaves the text")
+        pieces += [text[done:start], OPEN, text[start:end], CLOSE]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def parse(tagged: str) -> tuple[str, list[Span]]:
+    """Split tagged text into the plain text and its spans.
+
+    Raises MarkupError if a tag is nested, unbalanced, misspelt, or encloses nothing.
+    """
+    pieces: list[str] = []
+    spans: list[Span] = []
+    opened: int | None = None
+    length = done = 0
+    for match in _TAG.finditer(tagged):
+        piece = tagged[done : match.start()]
+        pieces.append(piece)
+        length += len(piece)
+        done = match.end()
+        if match.group() == OPEN:
+            if opened is not None:
+                raise MarkupError(f"{OPEN} at character {match.start()} stands inside another span")
+            opened = length
+        else:
+            if opened is None:
+                raise MarkupError(f"{CLOSE} at character {match.start()} closes nothing")
+            if opened == length:
+                raise MarkupError(f"the span closed at character {match.start()} is empty")
+            spans.append((opened, length))
+            opened = None
+    if opened is not None:
+        raise MarkupError(f"the last {OPEN} is never closed")
+    text = "".join([*pieces, tagged[done:]])
+    if contains_tag(text):
+        raise MarkupError(f"misspelt tag {contains_tag(text)!r}, expected {OPEN} or {CLOSE}")
+    return text, spans
+
+
+def strip(tagged: str) -> str:
+    """The text without its tags, whether or not they are balanced."""
+    return _TAG.sub("", tagged)
+
+
+def contains_tag(text: str) -> str | None:
+    """The first tag in `text`, or the first thing that looks like a misspelt one."""
+    match = _LOOKALIKE.search(text)
+    return match.group() if match else None
+
+
+def covered(spans: Sequence[Span]) -> int:
+    """The number of characters inside `spans`."""
+    return sum(end - start for start, end in spans)
+
+
+def line_spans(text: str, hits: Sequence[Span]) -> list[Span]:
+    """The lines of `text`, without surrounding white space, that share a character with one of `hits`."""
+    hits = normalize(hits)
+    starts = [start for start, _ in hits]
+    spans = []
+    for match in re.finditer(r"[^\n]+", text):
+        line = match.group()
+        left, right = match.start() + len(line) - len(line.lstrip()), match.start() + len(line.rstrip())
+        before = bisect.bisect_left(starts, right)
+        if left < right and before and hits[before - 1][1] > left:
+            spans.append((left, right))
+    return spans

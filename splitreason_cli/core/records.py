@@ -1,0 +1,246 @@
+"""One frozen dataclass for each kind of JSONL record.
+
+A line is a JSON object with `kind`, `schema` and the fields of its class. Fields that a class does not know are kept
+in `extra` and written back untouched, so a user's own columns travel through every stage.
+"""
+
+import functools
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import msgspec
+
+SCHEMA = 1
+"""Version of the record layouts, raised when a field changes its meaning."""
+
+Author = Literal["small", "big"]
+
+
+class SchemaError(ValueError):
+    """A JSON value that is no record of the expected kind. The message says what is wrong and what was expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Base of all records: `kind` names the class on the wire, `extra` holds the fields the class does not know."""
+
+    kind: ClassVar[str]
+    extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of this record: kind, schema, own fields, then the unknown ones."""
+        own = {name: msgspec.to_builtins(getattr(self, name)) for name in _own_fields(type(self))}
+        unknown = {name: value for name, value in self.extra.items() if name not in own}
+        return {"kind": self.kind, "schema": SCHEMA, **own, **unknown}
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Self:
+        """Read a JSON object. A missing `kind` counts as this one. Raises SchemaError."""
+        if not isinstance(value, dict):
+            raise SchemaError(f"a record is a JSON object, got {type(value).__name__}")
+        kind, schema = value.get("kind", cls.kind), value.get("schema", SCHEMA)
+        if kind != cls.kind:
+            raise SchemaError(f"expected a record of kind '{cls.kind}', got {kind!r}")
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise SchemaError(f"schema {schema!r} is newer than {SCHEMA}, the newest this srx reads; upgrade srx")
+        own = _own_fields(cls)
+        known = {name: value[name] for name in own if name in value}
+        extra = {name: item for name, item in value.items() if name not in own and name not in ("kind", "schema")}
+        try:
+            return msgspec.convert({**known, "extra": extra}, cls)
+        except msgspec.ValidationError as error:
+            raise SchemaError(_explain(error)) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Record):
+    """A question and its gold answer."""
+
+    kind: ClassVar[str] = "problem"
+    id: str
+    problem: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace(Record):
+    """A solved problem. `reasoning` is what stands between `<think>` and `</think>`, without the tags of this tool."""
+
+    kind: ClassVar[str] = "trace"
+    id: str
+    problem: str
+    answer: str
+    reasoning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardSpan:
+    """Characters `[start, end)` of a trace's reasoning. `score` ranks spans: higher is harder, in nats for surprisal."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatedTrace(Record):
+    """A trace with its hard spans, sorted and disjoint."""
+
+    kind: ClassVar[str] = "annotated_trace"
+    id: str
+    problem: str
+    answer: str
+    reasoning: str
+    spans: tuple[HardSpan, ...]
+    annotator: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftExample(Record):
+    """A prompt and the tagged completion that the small model is to learn."""
+
+    kind: ClassVar[str] = "sft_example"
+    id: str
+    split: Literal["train", "test"]
+    prompt: tuple[Message, ...]
+    completion: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Consecutive tokens of one author, in the token ids of that author's model. `text` is derived from them."""
+
+    author: Author
+    token_ids: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation(Record):
+    """One sampled completion of one system: who wrote what, and whether the answer is right.
+
+    `tokens` counts the completion without hand-over tags and end-of-text, `big_tokens` the part the big model wrote.
+    `refused` counts hand-overs the budget refused; `unclosed` is 1 if the text ended inside a span.
+    `correct` is null where the gold answer could not be read.
+    """
+
+    kind: ClassVar[str] = "generation"
+    id: str
+    system: str
+    sample: int
+    problem: str
+    answer: str
+    segments: tuple[Segment, ...]
+    finish_reason: str
+    correct: bool | None
+    tokens: int
+    big_tokens: int
+    spans: int
+    refused: int
+    unclosed: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchResult(Record):
+    """One system's line of a benchmark.
+
+    `pass_at_1` is the mean over problems of the share of right samples, `ci95` its problem-clustered bootstrap
+    interval. `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time.
+    """
+
+    kind: ClassVar[str] = "bench_result"
+    system: str
+    policy: str
+    offload_budget: float | None
+    task: str
+    problems: int
+    samples: int
+    pass_at_1: float
+    ci95: tuple[float, float]
+    offload_share: float
+    tokens: int
+    big_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStep(Record):
+    """What a trainer logged at one optimizer step. `loss` is in nats per trained token."""
+
+    kind: ClassVar[str] = "train_step"
+    step: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected(Record):
+    """A quarantined input line: where it stood, why it was refused, and the line itself (cut at 2,000 characters)."""
+
+    kind: ClassVar[str] = "rejected"
+    where: str
+    reason: str
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactInfo(Record):
+    """One artifact of the store. `key` is its content address, `created` an ISO 8601 UTC time."""
+
+    kind: ClassVar[str] = "artifact"
+    key: str
+    stage: str
+    created: str
+    records: int
+    bytes: int
+    path: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    code: str
+
+
+KINDS: dict[str, type[Record]] = {
+    cls.kind: cls
+    for cls in (
+        Problem, Trace, AnnotatedTrace, SftExample, Generation, BenchResult, TrainStep, Rejected, ArtifactInfo,
+    )
+}  # fmt: skip
+
+R = TypeVar("R", bound=Record)
+
+
+def read_any(value: Any) -> Record:
+    """Read a JSON object as the record its `kind` names. Raises SchemaError."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in KINDS:
+        raise SchemaError(f"unknown record kind {kind!r}. Expected one of {', '.join(KINDS)}")
+    return KINDS[kind].from_dict(value)
+
+
+def label(system: str, offload_budget: float | None) -> str:
+    """A system with its cap, as tables and plots call it."""
+    return system if offload_budget is None else f"{system} (budget {offload_budget:.2%})"
+
+
+@functools.cache
+def _own_fields(cls: type[Record]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls) if f.name != "extra")
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """Turn "Expected `str`, got `int` - at `$.problem`" into a sentence that names the field first."""
+    what, _, path = str(error).partition(" - at `$")
+    path = path.removesuffix("`").lstrip(".")
+    if what.startswith("Object missing required field `"):
+        inner = f" of '{path}'" if path else ""
+        return f"field '{what.split('`')[1]}'{inner} is missing"
+    return f"field '{path}': {what[0].lower()}{what[1:].replace('`', '')}" if path else what

@@ -1,0 +1,223 @@
+"""train sft: teach the small model where to open and close a hand-over, by TRL's SFTTrainer."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..adapters.jsonl import encode
+from ..adapters.models import LoadedModel, default_device, load_model, model_digest
+from ..adapters.source import Quarantine, Source, read_records
+from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
+from ..core import markup
+from ..core.records import SftExample, TrainStep
+from ..errors import InputError
+
+STAGE = "train_sft"
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class TrainSftConfig:
+    """`batch_size` sequences an optimizer step, `per_device_batch_size` of them at a time on each device.
+
+    `epochs` passes over the data, or `max_steps` optimizer steps if that is not 0. `max_length` in tokens, longer
+    sequences are cut. `packing` joins short sequences up to `max_length`. A checkpoint is kept every `save_steps`.
+    """
+
+    model: str = "mini-small"
+    epochs: float = 3.0
+    max_steps: int = 0
+    batch_size: int = 64
+    per_device_batch_size: int = 1
+    learning_rate: float = 5e-5
+    warmup: float = 0.05
+    max_length: int = 16_384
+    packing: bool = True
+    save_steps: int = 100
+    seed: int = 0
+
+
+RECIPES = {
+    "paper": TrainSftConfig(model="deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"),
+    "mini": TrainSftConfig(
+        model="mini-small", epochs=8, batch_size=32, per_device_batch_size=32, learning_rate=2e-3, warmup=0.1,
+        max_length=512, packing=False, save_steps=50,
+    ),
+}  # fmt: skip
+"""`paper`: SplitReason, arXiv:2504.16379, table of hyper-parameters. `mini`: the embedded small model, on a CPU."""
+
+
+def train_sft(
+    source: Source,
+    config: TrainSftConfig,
+    store: Store,
+    *,
+    strict: bool = False,
+    on_step: Callable[[int, int, float], None] = lambda step, total, loss: None,
+) -> tuple[Artifact, bool]:
+    """Fine-tune on the train split of `source`; returns the artifact, whose `model` folder holds the checkpoint.
+
+    Killed at any moment, the next call goes on from the last complete checkpoint with the same result.
+
+    Args:
+        on_step: called after each optimizer step with its number, the number of all steps, and the last loss.
+
+    Raises:
+        ModelError: the model does not load. InputError: no training example is left.
+    """
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model_digest(config.model)})
+    if found := store.find(recipe):
+        return found, True
+    with store.work(recipe) as work:
+        quarantine = Quarantine(work / REJECTED, strict=strict)
+        records = read_records(source, SftExample.from_dict, quarantine, _why_unusable)
+        examples = [example for example in records if example.split == "train"]
+        if not examples:
+            raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
+        loaded = _load_with_tags(config)
+        trainer = _trainer(loaded, examples, config, work / "trainer", on_step)
+        trainer.train(resume_from_checkpoint=_last_complete_checkpoint(work / "trainer"))
+        _save(trainer, loaded, work / MODEL)
+        steps = _steps(trainer.state.log_history, trainer.state.max_steps)
+        journal = Journal(work / RECORDS)
+        journal.restart(0)
+        journal.append([encode(step) for step in steps])
+        shutil.rmtree(work / "trainer")
+        return store.publish(recipe, work, len(steps)), False
+
+
+def _why_unusable(example: SftExample) -> str | None:
+    try:
+        markup.parse(example.completion)
+    except markup.MarkupError as error:
+        return f"field 'completion': {error}"
+    return None
+
+
+def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
+    """The model with both tags as single tokens of its vocabulary."""
+    import torch
+
+    loaded = load_model(config.model, default_device())
+    new = [tag for tag in (markup.OPEN, markup.CLOSE) if tag not in loaded.tokenizer.get_vocab()]
+    if new:
+        loaded.tokenizer.add_tokens(new, special_tokens=True)
+        # Vocabularies are often padded beyond the tokenizer; resizing to the tokenizer would shrink those.
+        if len(loaded.tokenizer) > loaded.model.get_input_embeddings().num_embeddings:
+            loaded.model.resize_token_embeddings(len(loaded.tokenizer))
+        generator = torch.Generator().manual_seed(config.seed)
+        for embeddings in (loaded.model.get_input_embeddings(), loaded.model.get_output_embeddings()):
+            _initialize_apart(embeddings.weight, loaded.tokenizer.convert_tokens_to_ids(new), generator)
+    return loaded
+
+
+def _initialize_apart(weight: Any, ids: list[int], generator: Any) -> None:
+    """Set rows to the mean of all rows plus noise of their spread: equal rows would stay hard to tell apart."""
+    import torch
+
+    with torch.no_grad():
+        mean, spread = weight.mean(0), weight.std(0)
+        for token in ids:
+            noise = torch.randn(weight.shape[1], generator=generator).to(weight)
+            weight[token] = mean + spread * noise
+
+
+def _trainer(
+    loaded: LoadedModel,
+    examples: list[SftExample],
+    config: TrainSftConfig,
+    folder: Path,
+    on_step: Callable[[int, int, float], None],
+) -> Any:
+    import datasets
+    from transformers import PrinterCallback, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    class Progress(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+            if logs and "loss" in logs:
+                on_step(state.global_step, state.max_steps, float(logs["loss"]))
+
+    def rows() -> Iterator[dict[str, list[int]]]:
+        for example in examples:
+            yield tokenize(loaded.tokenizer, example)
+
+    on_cpu = loaded.model.device.type == "cpu"
+    if on_cpu:
+        # The fused attention's backward pass is the slower one on a CPU.
+        loaded.model.set_attn_implementation("eager")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
+    arguments = SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
+        per_device_train_batch_size=config.per_device_batch_size,
+        gradient_accumulation_steps=max(1, config.batch_size // (config.per_device_batch_size * world)),
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=config.warmup,
+        max_length=config.max_length,
+        packing=config.packing,
+        packing_strategy="bfd",
+        completion_only_loss=True,
+        gradient_checkpointing=not on_cpu,
+        bf16=not on_cpu,
+        use_cpu=on_cpu,
+        seed=config.seed,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=not on_cpu,
+    )
+    trainer = SFTTrainer(
+        model=loaded.model, args=arguments, train_dataset=dataset, processing_class=loaded.tokenizer,
+        callbacks=[Progress()],
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
+    """Prompt and completion as token ids with the seam where decoding has it; the mask is 1 on the completion.
+
+    Tokenizing both at once could merge across the seam, or add a second beginning-of-text.
+    """
+    messages = [{"role": message.role, "content": message.content} for message in example.prompt]
+    prompt = list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+    completion = [*tokenizer(example.completion, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    return {"input_ids": prompt + completion, "completion_mask": [0] * len(prompt) + [1] * len(completion)}
+
+
+def _last_complete_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint whose state file, which is written last, is readable; younger wrecks are deleted."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for checkpoint in found:
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_bytes())
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+        else:
+            return str(checkpoint)
+    return None
+
+
+def _save(trainer: Any, loaded: LoadedModel, folder: Path) -> None:
+    trainer.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+
+
+def _steps(history: list[dict[str, Any]], last: int) -> list[TrainStep]:
+    logged = [entry for entry in history if "loss" in entry and entry["step"] <= last]
+    return [
+        TrainStep(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
+        for entry in logged
+        if math.isfinite(entry["loss"])
+    ]

@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitreason_cli.core.budget import OffloadBudget, parse_share
+
+
+@given(
+    share=st.floats(0, 1),
+    steps=st.lists(st.tuples(st.integers(0, 50), st.integers(1, 10)), max_size=50),
+)
+def test_the_share_never_exceeds_the_cap(share, steps):
+    budget = OffloadBudget(share)
+    for small, wanted in steps:
+        budget.record(small=small)
+        if budget.reserve(wanted):
+            budget.release(wanted)
+            budget.record(big=wanted)
+        assert budget.offload_share <= share + 1e-9
+
+
+@given(small=st.integers(0, 1000), big=st.integers(0, 40), share=st.floats(0.001, 0.9))
+def test_room_is_all_that_fits_and_no_more(small, big, share):
+    budget = OffloadBudget(share, small_tokens=small, big_tokens=big)
+    room = budget.room()
+    total = small + big
+    if room >= 0 and total:
+        assert big + room <= share * (total + room) + 1e-6
+        assert big + room + 1 > share * (total + room + 1) - 1e-6
+
+
+def test_no_cap_grants_everything():
+    assert OffloadBudget().reserve(10**9)
+    assert OffloadBudget(1.0).reserve(10**9)
+
+
+def test_a_zero_budget_grants_nothing():
+    budget = OffloadBudget(0.0)
+    budget.record(small=10**6)
+    assert not budget.reserve(1)
+
+
+def test_what_a_span_did_not_write_can_be_granted_again():
+    budget = OffloadBudget(0.5, small_tokens=4)
+    assert budget.reserve(4)
+    assert not budget.reserve(1)
+    budget.release(4)
+    assert budget.reserve(1)
+
+
+def test_the_typical_span_is_the_mean_rounded_up():
+    budget = OffloadBudget()
+    assert budget.typical_span_tokens == 1
+    budget.record(big=7, spans=2)
+    assert budget.typical_span_tokens == 4
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 1.35% ", 0.0135), ("0", 0), ("100%", 1)])
+def test_shares_are_read(text, share):
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["-3%", "five", "", "101%", "1.5", "nan", "inf", "%"])
+def test_what_is_no_share_is_refused(text):
+    with pytest.raises(ValueError, match="is no share"):
+        parse_share(text)
