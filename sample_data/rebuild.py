@@ -11,12 +11,13 @@ The models are trained by transformers' Trainer with torch's Muon on the matrice
 """
 
 import argparse
+import itertools
 import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     DataCollatorForSeq2Seq,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
     Trainer,
     TrainingArguments,
 )
 
-from splitreason_cli.adapters.jsonl import encode, write_atomically
+from splitreason_cli.adapters.jsonl import Line, decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
@@ -40,7 +41,15 @@ from splitreason_cli.core import markup, mini, prompts
 from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.policies import Always
-from splitreason_cli.core.records import Problem, Trace
+from splitreason_cli.core.records import (
+    AnnotatedTrace,
+    Generation,
+    Problem,
+    Record,
+    SftExample,
+    Trace,
+    TrainStep,
+)
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import BuildSftConfig, build_sft
@@ -70,7 +79,7 @@ class Size:
 
 
 SIZES = {
-    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1500, seed=1, drilled=mini.MULTIPLIERS),
+    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1200, seed=1, drilled=mini.MULTIPLIERS),
     "mini-small": Size(hidden=64, feed_forward=128, heads=2, steps=1500, seed=2, drilled=mini.DRILLED),
 }
 BATCH = 32
@@ -86,7 +95,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         corpus += [problem.text, prompts.completion(problem.reasoning, "000"), *markup.HINT.split(markup.OPEN)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     special = [END, USER, ASSISTANT, markup.OPEN, markup.CLOSE]
@@ -161,13 +173,13 @@ def train_model(name: str, tokenizer: PreTrainedTokenizerFast, out: Path) -> Non
     """Train one of the pair from scratch and save it as bfloat16 safetensors."""
     size = SIZES[name]
     torch.manual_seed(size.seed)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=size.hidden, intermediate_size=size.feed_forward, num_hidden_layers=2,
         num_attention_heads=size.heads, num_key_value_heads=size.heads, max_position_embeddings=2048,
         tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, attn_implementation="eager",
     )  # fmt: skip
-    model = Qwen2ForCausalLM(config)
+    model = LlamaForCausalLM(config)
     optimizer = MuonAndAdamW(model, muon_lr=0.01, adamw_lr=3e-3)
 
     def rate(step: int) -> float:
@@ -230,8 +242,39 @@ def write_split_model(out: Path, store: Store) -> None:
     trained, _ = train_sft(Source.open(str(examples.records), store), type(RECIPES["mini"])(**recipe), store)
     shutil.rmtree(out / "mini-split", ignore_errors=True)
     shutil.copytree(trained.path / "model", out / "mini-split")
-    model = Qwen2ForCausalLM.from_pretrained(out / "mini-split", dtype=torch.bfloat16)
+    model = LlamaForCausalLM.from_pretrained(out / "mini-split", dtype=torch.bfloat16)
     model.save_pretrained(out / "mini-split")
+
+
+def write_samples(out: Path, store: Store) -> None:
+    """Cut a few records of every kind from what the store holds."""
+    folder = out / "records"
+    shutil.rmtree(folder, ignore_errors=True)
+    by_stage = {artifact.info.stage: artifact for artifact in store.artifacts()}
+    result = next(
+        iter(bench(BenchConfig(small=str(out / "mini-split"), big=str(out / "mini-big")), ["split"], [None], store))
+    )
+    bad = Line("traces.jsonl:7", b'{"id": "x", "problem": ', is_too_long=False)
+    samples: dict[str, Iterable[Record]] = {
+        "problem": _first(out / "mini_problems.jsonl", Problem),
+        "trace": _first(out / "mini_traces.jsonl", Trace),
+        "annotated_trace": _first(by_stage["annotate"].records, AnnotatedTrace),
+        "sft_example": _first(by_stage["build_sft"].records, SftExample),
+        "train_step": _first(by_stage["train_sft"].records, TrainStep),
+        "generation": _first(result.artifact.records, Generation),
+        "bench_result": [replace(result.result, seconds=0.0)],
+        "rejected": [bad.rejected("broken JSON at column 24. Write one complete JSON object per line")],
+        "artifact": [
+            replace(by_stage["build_sft"].info, path="artifacts/build_sft", created="2026-11-22T00:00:00+00:00")
+        ],
+    }
+    for kind, records in samples.items():
+        write_atomically(folder / f"{kind}.jsonl", map(encode, records))
+
+
+def _first(path: Path, kind: type[Record]) -> list[Record]:
+    records = [decode(line, kind.from_dict) for line in itertools.islice(read_lines(path), 3)]
+    return [replace(r, seconds=0.0) if isinstance(r, Generation) else r for r in records]
 
 
 def report(out: Path, store: Store) -> None:
@@ -257,6 +300,7 @@ def main() -> None:
             ("traces", lambda: write_traces(out, write_problems(out))),
             ("mini-split", lambda: write_split_model(out, store)),
             ("report", lambda: report(out, store)),
+            ("records", lambda: write_samples(out, store)),
         ]
         for name, step in steps:
             started = time.process_time()

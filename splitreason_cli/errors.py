@@ -5,7 +5,7 @@
       InputError        3    a file or record cannot be read or does not fit its kind
         RecordError     3    one record, at `file:line`
       PartialError      4    the work was done, but some records were quarantined
-      EnvironmentFault  5    the disk, the store or the machine refused
+      MachineError      5    the disk, the store or the machine refused
       ModelError        6    a model folder or name cannot be loaded
 
 Ctrl-C exits with 130. A bug keeps its traceback and exits with 1.
@@ -54,7 +54,7 @@ class PartialError(SrxError):
     exit_code = 4
 
 
-class EnvironmentFault(SrxError):
+class MachineError(SrxError):
     exit_code = 5
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeVar, cast
 import orjson
 
 from ..core.records import Record, Rejected, SchemaError
-from ..errors import EnvironmentFault, InputError, RecordError
+from ..errors import InputError, MachineError, RecordError
 
 MAX_LINE_BYTES = 16 * 2**20
 KEPT_LINE_CHARACTERS = 2000
@@ -105,7 +105,7 @@ def spool_stdin(folder: Path) -> Path:
 def write_atomically(path: Path, chunks: Iterator[bytes]) -> None:
     """Write a file that exists completely or not at all, compressed by its suffix.
 
-    Raises EnvironmentFault if the disk is full or the folder may not be written.
+    Raises MachineError if the disk is full or the folder may not be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -123,9 +123,9 @@ def write_atomically(path: Path, chunks: Iterator[bytes]) -> None:
         raise disk_fault(path, error) from None
 
 
-def disk_fault(path: Path, error: OSError) -> EnvironmentFault:
+def disk_fault(path: Path, error: OSError) -> MachineError:
     """The one-line error for a write that the file system refused."""
-    return EnvironmentFault(
+    return MachineError(
         f"{path}: cannot write ({error.strerror or error})",
         "Free some space or choose another place; a rerun goes on where this one stopped",
     )

@@ -7,7 +7,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 _GROWTH = 128
 
 
-class KeyValueRows(Cache):
+class KeyValueRows(Cache):  # type: ignore[misc]
     """Keys and values of `rows` conversations for `layers` layers of full attention.
 
     A forward pass may touch any subset of rows and add a different number of tokens to each. Call `prepare` before
@@ -46,7 +46,7 @@ class KeyValueRows(Cache):
         return (torch.arange(self.width, device=rows.device) <= last[:, :, None])[:, None]
 
 
-class _Layer(CacheLayerMixin):
+class _Layer(CacheLayerMixin):  # type: ignore[misc]
     def __init__(self, owner: KeyValueRows, rows: int) -> None:
         super().__init__()
         self.owner, self.count = owner, rows
@@ -58,7 +58,9 @@ class _Layer(CacheLayerMixin):
         self.values = value_states.new_zeros((*shape[:3], value_states.shape[-1]))
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: object, **_kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: object, **_kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         """Store [n, heads, t, size] at the prepared places; return everything the prepared rows hold."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -73,7 +75,7 @@ class _Layer(CacheLayerMixin):
             return self.keys[:, :, : owner.width], self.values[:, :, : owner.width]
         return self.keys[owner.rows, :, : owner.width], self.values[owner.rows, :, : owner.width]
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:  # noqa: ARG002
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.owner.width, 0
 
     def get_seq_length(self) -> int:

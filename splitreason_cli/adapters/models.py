@@ -70,7 +70,9 @@ def load_model(reference: str, device: str = "cpu") -> LoadedModel:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     path = resolve_model(reference)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)

@@ -50,7 +50,7 @@ def _pareto(results: Sequence[BenchResult]) -> Any:
     axes = figure.subplots()
     for system in dict.fromkeys(result.system for result in results):
         points = sorted((r for r in results if r.system == system), key=lambda r: r.offload_share)
-        style = {"color": COLORS.get(system, "black"), "label": system}
+        style: dict[str, Any] = {"color": COLORS.get(system, "black"), "label": system}
         if system == "big":
             low, high = points[0].ci95
             axes.axhline(points[0].pass_at_1, linestyle="--", **style)
@@ -59,7 +59,10 @@ def _pareto(results: Sequence[BenchResult]) -> Any:
         axes.errorbar(
             [100 * p.offload_share for p in points],
             [p.pass_at_1 for p in points],
-            yerr=[[max(0.0, p.pass_at_1 - p.ci95[0]) for p in points], [max(0.0, p.ci95[1] - p.pass_at_1) for p in points]],
+            yerr=[
+                [max(0.0, p.pass_at_1 - p.ci95[0]) for p in points],
+                [max(0.0, p.ci95[1] - p.pass_at_1) for p in points],
+            ],
             marker=MARKERS.get(system, "x"), capsize=3, linewidth=1.5, **style,
         )  # fmt: skip
     axes.set(xlabel="tokens written by the big model, %", ylabel="pass@1", ylim=(0, 1.02), xlim=(-0.2, None))

@@ -93,4 +93,6 @@ def read_records(
 def raise_if_rejected(count: int, kept: int, where: Path) -> None:
     """Raise PartialError if records were quarantined."""
     if count:
-        raise PartialError(f"{count:,} of {count + kept:,} records were rejected, see {where}", "Correct them and rerun")
+        raise PartialError(
+            f"{count:,} of {count + kept:,} records were rejected, see {where}", "Correct them and rerun"
+        )

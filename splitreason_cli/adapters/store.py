@@ -69,7 +69,7 @@ class Artifact:
 
 
 class Store:
-    """A folder of artifacts. Raises EnvironmentFault wherever the folder cannot be written."""
+    """A folder of artifacts. Raises MachineError wherever the folder cannot be written."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -180,7 +180,7 @@ class Journal:
             yield orjson.loads(line.data)
 
     def append(self, lines: list[bytes]) -> None:
-        """Add complete lines. Raises EnvironmentFault if the disk is full; what was written before stays."""
+        """Add complete lines. Raises MachineError if the disk is full; what was written before stays."""
         try:
             with self.path.open("ab") as stream:
                 stream.write(b"".join(lines))

@@ -93,14 +93,18 @@ class CachedModel:
         is_padding = columns < pad[:, None]
         mask = self.cache.prepare(torch.tensor([row for row, _ in group], device=device), positions, is_padding)
         with torch.inference_mode():
-            logits = self.model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions.masked_fill(is_padding, 0),
-                past_key_values=self.cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1].float()
+            logits = (
+                self.model(
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    position_ids=positions.masked_fill(is_padding, 0),
+                    past_key_values=self.cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+                .logits[:, -1]
+                .float()
+            )
         for (row, ids), row_logits in zip(group, logits, strict=True):
             self._logits[row] = row_logits
             self.read[row] += len(ids)
@@ -225,8 +229,8 @@ class SplitDecoder:
         cumulative = ordered.cumsum(-1)
         kept = ordered.masked_fill(cumulative - ordered >= self.sampling.top_p, 0)
         target = torch.tensor([[row.rng.random()] for row in rows], device=logits.device) * kept.sum(-1, keepdim=True)
-        index = (kept.cumsum(-1) <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-        return list(tokens.gather(-1, index).squeeze(-1).tolist())
+        choice = (kept.cumsum(-1) <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+        return list(tokens.gather(-1, choice).squeeze(-1).tolist())
 
 
 def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:

@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 def annotate(
     in_: In = "-",
     out: Out = "-",
-    small: Annotated[str, typer.Option(help="Small model: a folder, a Hugging Face name or mini-small.")] = "mini-small",
+    small: Annotated[
+        str, typer.Option(help="Small model: a folder, a Hugging Face name or mini-small.")
+    ] = "mini-small",
     big: Annotated[str, typer.Option(help="Big model with the same vocabulary.")] = "mini-big",
     threshold: Annotated[float, typer.Option(help="Nats by which a token must surprise the small model more.")] = 0.7,
     fraction: Annotated[str, typer.Option(help="Largest share of a trace to mark.")] = "20%",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import TaskID
 from rich.table import Table
 
 from ..adapters.jsonl import encode, print_line, write_atomically
@@ -43,7 +44,9 @@ def bench(
     batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together.")] = 128,
     seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0,
     hint: Hint = True,
-    out: Annotated[str | None, typer.Option("--out", help="JSONL of bench_result records; - is standard output.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="JSONL of bench_result records; - is standard output.")
+    ] = None,
     generations: Annotated[str | None, typer.Option(help="JSONL of generation records, who wrote what.")] = None,
 ) -> None:
     """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals."""
@@ -77,7 +80,7 @@ def run_bench(
 
     runs: list[SystemRun] = []
     with console.progress() as live:
-        tasks: list[int] = []
+        tasks: list[TaskID] = []
 
         def on_start(system: stage.System, total: int) -> None:
             tasks.append(live.add_task(f"bench {label(system.name, system.offload_budget)}", total=total, note=""))
@@ -101,9 +104,9 @@ def results_table(results: list[BenchResult]) -> Table:
     for column in ("pass@1", "95 % interval", "offload", "big tokens", "tokens", "seconds"):
         table.add_column(column, justify="right")
     for result in results:
-        low, high = result.ci95
+        interval = "\\[{:.3f}, {:.3f}]".format(*result.ci95)
         table.add_row(
-            label(result.system, result.offload_budget), f"{result.pass_at_1:.3f}", f"[{low:.3f}, {high:.3f}]".replace("[", "\\["),
+            label(result.system, result.offload_budget), f"{result.pass_at_1:.3f}", interval,
             f"{result.offload_share:.2%}", f"{result.big_tokens:,}", f"{result.tokens:,}", f"{result.seconds:.1f}",
         )  # fmt: skip
     return table

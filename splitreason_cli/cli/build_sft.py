@@ -8,7 +8,7 @@ from .options import Hint, In, Out, Strict, run_record_stage
 
 
 def register(app: typer.Typer) -> None:
-    app.command("build-sft", epilog="Example: srx annotate --in traces.jsonl | srx build-sft > sft.jsonl")(build_sft)
+    app.command("build-sft", epilog="Example: srx build-sft --in annotated.jsonl > sft.jsonl")(build_sft)
 
 
 def build_sft(

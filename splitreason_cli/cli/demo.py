@@ -101,4 +101,6 @@ def _write(out: Path, runs: "list[SystemRun]", traces: list[Generation]) -> None
         f"srx annotate --in {MINI_TRACES.name} | srx build-sft | srx train sft --recipe mini --out model",
         f"srx bench mini --small model --systems small,big,split,random --offload-budget {budgets} --out results.jsonl",
     ]
-    write_html(out / "report.html", "srx demo: a small model that learned where to ask a big one", results, traces, commands)
+    write_html(
+        out / "report.html", "srx demo: a small model that learned where to ask a big one", results, traces, commands
+    )

@@ -31,7 +31,10 @@ def run_record_stage(name: str, in_: str, out: str, stage: RecordStage) -> None:
     with console.progress() as live:
         task = live.add_task(name, total=count_lines(source), note="")
         artifact, cached = stage(
-            source, store, print_line if to_stdout else lambda line: None, lambda done: live.update(task, completed=done)
+            source,
+            store,
+            print_line if to_stdout else lambda line: None,
+            lambda done: live.update(task, completed=done),
         )
         live.update(task, completed=artifact.info.records, total=artifact.info.records)
     if to_stdout and cached:

@@ -37,7 +37,9 @@ def render(record: Record) -> RenderableType:
             )
             return _text(record, facts, [(segment.text, segment.author == "big") for segment in record.segments])
     fields = record.to_dict()
-    lines = [f"{name}: {value if isinstance(value, str) else orjson.dumps(value).decode()}" for name, value in fields.items()]
+    lines = [
+        f"{name}: {value if isinstance(value, str) else orjson.dumps(value).decode()}" for name, value in fields.items()
+    ]
     return Text("\n".join(lines[2:]) and f"{record.kind}\n  " + "\n  ".join(lines[2:]) + "\n")
 
 

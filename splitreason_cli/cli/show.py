@@ -56,5 +56,3 @@ def _paged(console: Console, wanted: bool) -> Iterator[None]:
     os.environ.setdefault("LESS", "-RFX")
     with console.pager(styles=True):
         yield
-
-

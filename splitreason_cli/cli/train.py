@@ -25,7 +25,9 @@ def sft(
     in_: Annotated[str, typer.Option("--in", help="JSONL of kind sft_example; - is standard input.")] = "-",
     out: Annotated[str, typer.Option("--out", help="Folder for the checkpoint.")] = "srx-sft",
     recipe: Annotated[str, typer.Option(help="Defaults for all that follows: paper or mini.")] = "paper",
-    model: Annotated[str | None, typer.Option(help="Model to start from: folder, Hugging Face name, mini-small.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to start from: folder, Hugging Face name, mini-small.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the data.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Sequences an optimizer step, over all devices.")] = None,

@@ -1,5 +1,6 @@
 """Is the answer right? One grader for rewards and benchmarks."""
 
+import logging
 import re
 
 from .markup import THINK_CLOSE
@@ -36,7 +37,8 @@ def is_correct(completion: str, gold: str) -> bool | None:
             return int(answer) == int(gold)
     from math_verify import parse, verify
 
-    # The library's own time-out is a signal handler, which works in the main thread only.
+    # The library's own time-out is a signal handler, which works in the main thread only; it warns when it is off.
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
     parsed_gold = parse(f"${gold}$", parsing_timeout=None, raise_on_error=True)
     if not parsed_gold:
         return None

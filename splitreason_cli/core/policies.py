@@ -50,10 +50,10 @@ class Learned:
     tagged: ClassVar[bool] = True
     threshold: float | None = None
 
-    def opens(self, completion: Sequence[int]) -> bool:  # noqa: ARG002
+    def opens(self, completion: Sequence[int]) -> bool:
         return False
 
-    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:  # noqa: ARG002
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         if signal is None:
             return False
         return signal.is_argmax if self.threshold is None else signal.logprob >= math.log(self.threshold)
@@ -66,10 +66,10 @@ class Never:
     name: ClassVar[str] = "never"
     tagged: ClassVar[bool] = False
 
-    def opens(self, completion: Sequence[int]) -> bool:  # noqa: ARG002
+    def opens(self, completion: Sequence[int]) -> bool:
         return False
 
-    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:  # noqa: ARG002
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return False
 
 
@@ -80,10 +80,10 @@ class Always:
     name: ClassVar[str] = "always"
     tagged: ClassVar[bool] = False
 
-    def opens(self, completion: Sequence[int]) -> bool:  # noqa: ARG002
+    def opens(self, completion: Sequence[int]) -> bool:
         return True
 
-    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:  # noqa: ARG002
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return False
 
 
@@ -101,10 +101,10 @@ class Random:
     span_tokens: int
     rng: random.Random = field(default_factory=random.Random)
 
-    def opens(self, completion: Sequence[int]) -> bool:  # noqa: ARG002
+    def opens(self, completion: Sequence[int]) -> bool:
         return self.rng.random() < self.share / (self.share + self.span_tokens * (1 - self.share))
 
-    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:  # noqa: ARG002
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return len(span) >= self.span_tokens
 
 
@@ -125,5 +125,5 @@ class Pattern:
     def opens(self, completion: Sequence[int]) -> bool:
         return self.hands_over(self.decode(completion[-self.tail_tokens :]))
 
-    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:  # noqa: ARG002
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return self.span.fullmatch(self.decode(span)) is not None

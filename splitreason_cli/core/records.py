@@ -4,7 +4,6 @@ A line is a JSON object with `kind`, `schema` and the fields of its class. Field
 in `extra` and written back untouched, so a user's own columns travel through every stage.
 """
 
-import functools
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -75,7 +74,7 @@ class Trace(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class HardSpan:
-    """Characters `[start, end)` of a trace's reasoning. `score` ranks spans: higher is harder, in nats for surprisal."""
+    """Characters `[start, end)` of a trace's reasoning. `score` ranks spans, higher is harder; nats for surprisal."""
 
     start: int
     end: int
@@ -231,7 +230,6 @@ def label(system: str, offload_budget: float | None) -> str:
     return system if offload_budget is None else f"{system} (budget {offload_budget:.2%})"
 
 
-@functools.cache
 def _own_fields(cls: type[Record]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.name != "extra")
 

@@ -101,7 +101,9 @@ class Scorer:
         if self._pair is None:
             self._pair = load_pair(self.config.small, self.config.big, default_device())
         small, big = self._pair
-        encodings = [small.tokenizer(t.reasoning, add_special_tokens=False, return_offsets_mapping=True) for t in traces]
+        encodings = [
+            small.tokenizer(t.reasoning, add_special_tokens=False, return_offsets_mapping=True) for t in traces
+        ]
         ids = [encoding["input_ids"] for encoding in encodings]
         nlls = [_token_nlls(model, [t.problem for t in traces], ids) for model in (small, big)]
         annotated = []
@@ -153,5 +155,3 @@ def _token_nlls(loaded: LoadedModel, problems: Sequence[str], texts: Sequence[Se
         nll[row, len(prompt) - 1 : len(prompt) - 1 + len(text)].tolist()
         for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
     ]
-
-

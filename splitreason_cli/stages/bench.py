@@ -1,10 +1,10 @@
 """bench: accuracy and offload share of several systems on the same problems.
 
-    small    the small model alone
-    big      the big model alone
-    split    the small model hands over where it writes the tag
-    random   hand-overs at random places, with the share and the mean span length that split achieved
-    oracle   task mini only: hands over exactly the lines the small model was not taught
+small    the small model alone
+big      the big model alone
+split    the small model hands over where it writes the tag
+random   hand-overs at random places, with the share and the mean span length that split achieved
+oracle   task mini only: hands over exactly the lines the small model was not taught
 """
 
 import itertools

@@ -15,7 +15,7 @@ from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..core import markup
 from ..core.records import SftExample, TrainStep
-from ..errors import InputError
+from ..errors import InputError, SrxError
 
 STAGE = "train_sft"
 MODEL = "model"
@@ -83,7 +83,7 @@ def train_sft(
         trainer = _trainer(loaded, examples, config, work / "trainer", on_step)
         trainer.train(resume_from_checkpoint=_last_complete_checkpoint(work / "trainer"))
         _save(trainer, loaded, work / MODEL)
-        steps = _steps(trainer.state.log_history, trainer.state.max_steps)
+        steps = _steps(trainer.state.log_history)
         journal = Journal(work / RECORDS)
         journal.restart(0)
         journal.append([encode(step) for step in steps])
@@ -139,8 +139,12 @@ def _trainer(
     from trl import SFTConfig, SFTTrainer
 
     class Progress(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
+                if not math.isfinite(logs["loss"]):
+                    raise SrxError(
+                        f"the loss is {logs['loss']} at step {state.global_step}", "Lower --learning-rate and rerun"
+                    )
                 on_step(state.global_step, state.max_steps, float(logs["loss"]))
 
     def rows() -> Iterator[dict[str, list[int]]]:
@@ -214,10 +218,9 @@ def _save(trainer: Any, loaded: LoadedModel, folder: Path) -> None:
     loaded.tokenizer.save_pretrained(folder)
 
 
-def _steps(history: list[dict[str, Any]], last: int) -> list[TrainStep]:
-    logged = [entry for entry in history if "loss" in entry and entry["step"] <= last]
+def _steps(history: list[dict[str, Any]]) -> list[TrainStep]:
     return [
         TrainStep(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
-        for entry in logged
-        if math.isfinite(entry["loss"])
+        for entry in history
+        if "loss" in entry
     ]

@@ -51,7 +51,8 @@ def outcome(control, emitted):
 def test_how_tokens_are_grouped_changes_nothing(seed, policy, share, span, max_tokens, chunks):
     small, big = scripted(("small", seed)), scripted(("big", seed), tags=0)
     runs = []
-    for size in (lambda: 1, lambda rng=random.Random(seed): rng.choice(chunks)):
+    rng = random.Random(seed)
+    for size in (lambda: 1, lambda: rng.choice(chunks)):
         control = controller(POLICIES[policy](), max_tokens, span, share)
         runs.append(outcome(control, drive(control, small, big, seed, size)))
     assert runs[0] == runs[1]

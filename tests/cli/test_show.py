@@ -1,0 +1,56 @@
+import orjson
+
+from splitreason_cli.adapters.embedded import SAMPLE_DATA
+from splitreason_cli.cli.render import pieces, render
+from splitreason_cli.core.records import KINDS
+
+ANNOTATED = {
+    "kind": "annotated_trace", "id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo\nthree",
+    "annotator": "x", "spans": [{"start": 4, "end": 7, "score": 1.0}],
+}  # fmt: skip
+
+
+def test_spans_are_bracketed_where_there_is_no_colour(srx):
+    done = srx("show", stdin=orjson.dumps(ANNOTATED))
+    assert "one\n⟦two⟧\nthree" in done.stdout.decode()
+    assert "1 spans, 23.1% of the characters" in done.stdout.decode()
+    assert b"\x1b[" not in done.stdout
+
+
+def test_markup_of_the_terminal_library_in_a_trace_is_plain_text(srx):
+    done = srx("show", stdin=orjson.dumps({**ANNOTATED, "problem": "[bold]x[/] [link=y]"}))
+    assert "[bold]x[/] [link=y]" in done.stdout.decode()
+
+
+def test_one_record_can_be_chosen(srx):
+    data = b"".join(orjson.dumps({**ANNOTATED, "id": f"r{n}"}) + b"\n" for n in range(5))
+    assert srx("show", "--id", "r3", stdin=data).stdout.decode().count("annotated_trace r") == 1
+    assert srx("show", "-n", "2", stdin=data).stdout.decode().count("annotated_trace r") == 2
+    done = srx("show", "--id", "r9", stdin=data)
+    assert done.returncode == 3
+    assert b"no record to show" in done.stderr
+
+
+def test_a_very_long_trace_is_shown_whole(srx):
+    long = "".join(f"line {n} " for n in range(6000))[:50_000]
+    spans = [{"start": n, "end": n + 10, "score": 1.0} for n in range(0, 49_000, 100)]
+    done = srx("show", stdin=orjson.dumps({**ANNOTATED, "reasoning": long, "spans": spans}))
+    assert done.stdout.decode().count("⟦") == len(spans)
+
+
+def test_a_sample_of_every_kind_ships_and_can_be_shown(srx):
+    shipped = {path.stem for path in (SAMPLE_DATA / "records").glob("*.jsonl")}
+    assert shipped == set(KINDS)
+    for kind in KINDS:
+        done = srx("show", SAMPLE_DATA / "records" / f"{kind}.jsonl")
+        assert done.returncode == 0, done.stderr
+        assert kind in done.stdout.decode()
+
+
+def test_every_kind_has_a_rendering_of_its_fields():
+    sample = (SAMPLE_DATA / "records" / "bench_result.jsonl").read_bytes().splitlines()[0]
+    assert "pass_at_1" in str(render(KINDS["bench_result"].from_dict(orjson.loads(sample))))
+
+
+def test_pieces_cut_at_the_spans():
+    assert pieces("abcdef", [(1, 3), (2, 4)]) == [("a", False), ("bcd", True), ("ef", False)]

@@ -1,0 +1,155 @@
+import dataclasses
+import shutil
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from splitreason_cli.adapters.embedded import EMBEDDED_MODELS, MINI_TRACES
+from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.adapters.models import load_model
+from splitreason_cli.adapters.source import Source
+from splitreason_cli.adapters.store import Store
+from splitreason_cli.core import markup, mini
+from splitreason_cli.core.records import AnnotatedTrace, HardSpan, Trace, TrainStep
+from splitreason_cli.errors import InputError, SrxError
+from splitreason_cli.stages import train_sft as stage
+from splitreason_cli.stages.build_sft import BuildSftConfig, example
+from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
+
+SHORT = dataclasses.replace(RECIPES["mini"], max_steps=12, batch_size=4, per_device_batch_size=2, save_steps=4)
+
+
+def examples(count):
+    """Training examples with the oracle's spans."""
+    for line in list(read_lines(MINI_TRACES))[:count]:
+        trace = decode(line, Trace.from_dict)
+        spans = tuple(HardSpan(start=a, end=b, score=1.0) for a, b in mini.hard_spans(trace.reasoning))
+        yield example(
+            AnnotatedTrace(**{**dataclasses.asdict(trace), "spans": spans, "annotator": "oracle"}), BuildSftConfig()
+        )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def source(tmp_path, store):
+    write_atomically(tmp_path / "sft.jsonl", map(encode, examples(40)))
+    return Source.open(str(tmp_path / "sft.jsonl"), store)
+
+
+def weights(artifact):
+    return AutoModelForCausalLM.from_pretrained(artifact.path / "model").state_dict()
+
+
+def test_the_checkpoint_loads_and_the_loss_fell(source, store):
+    artifact, cached = train_sft(source, SHORT, store)
+    assert not cached
+    model = AutoModelForCausalLM.from_pretrained(artifact.path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(artifact.path / "model")
+    assert model.get_input_embeddings().num_embeddings >= len(tokenizer)
+    assert len(tokenizer(markup.OPEN + markup.CLOSE, add_special_tokens=False)["input_ids"]) == 2
+    assert tokenizer.chat_template
+    steps = [decode(line, TrainStep.from_dict) for line in read_lines(artifact.records)]
+    assert [step.step for step in steps] == list(range(1, 13))
+    assert steps[-1].loss < steps[0].loss
+    assert train_sft(source, SHORT, store) == (artifact, True)
+
+
+def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
+    whole = weights(train_sft(source, SHORT, store)[0])
+    other = Store(tmp_path / "other")
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(step, total, loss):
+        if step == 10:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train_sft(source, SHORT, other, on_step=stop)
+    trainer = next((other.root / "work").iterdir()) / "trainer"
+    # A kill in the middle of saving leaves a checkpoint without its last file.
+    shutil.copytree(trainer / "checkpoint-8", trainer / "checkpoint-9")
+    (trainer / "checkpoint-9" / "trainer_state.json").unlink()
+    seen = []
+    resumed = weights(train_sft(source, SHORT, other, on_step=lambda step, total, loss: seen.append(step))[0])
+    assert seen == [9, 10, 11, 12]
+    assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
+def test_tokens_have_the_seam_where_decoding_has_it():
+    loaded = load_model("mini-small")
+    problem = "482\na) #37\nb) .end"
+    record = next(examples(1))
+    record = dataclasses.replace(
+        record, prompt=(dataclasses.replace(record.prompt[0], content=f"{problem}\n{markup.HINT}"),)
+    )
+    row = tokenize(loaded.tokenizer, record)
+    prompt = loaded.prompt_ids(problem, hint=True)
+    assert row["input_ids"][: len(prompt)] == prompt
+    assert row["completion_mask"] == [0] * len(prompt) + [1] * (len(row["input_ids"]) - len(prompt))
+    assert row["input_ids"][-1] == loaded.tokenizer.eos_token_id
+    assert row["input_ids"].count(loaded.token_ids.open) == record.completion.count(markup.OPEN) + 1
+
+
+@pytest.fixture
+def untagged(tmp_path):
+    """The small model as a model that has never heard of the tags, its vocabulary padded by `spare` rows."""
+
+    def make(spare):
+        folder = tmp_path / f"untagged-{spare}"
+        shutil.copytree(EMBEDDED_MODELS["mini-small"], folder)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            text = (folder / name).read_text(encoding="utf-8")
+            text = text.replace(markup.OPEN, "<|spare0|>").replace(markup.CLOSE, "<|spare1|>")
+            (folder / name).write_text(text, encoding="utf-8")
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        rows = len(AutoTokenizer.from_pretrained(folder)) + spare
+        model.resize_token_embeddings(rows)
+        model.save_pretrained(folder)
+        return folder, rows
+
+    return make
+
+
+@pytest.mark.parametrize(("spare", "grown"), [(0, 2), (10, 0)])
+def test_new_tags_get_rows_of_their_own_and_padding_is_never_shrunk(untagged, spare, grown):
+    folder, rows = untagged(spare)
+    loaded = stage._load_with_tags(TrainSftConfig(model=str(folder)))
+    embeddings = loaded.model.get_input_embeddings().weight
+    assert len(embeddings) == rows + grown
+    one, two = (embeddings[loaded.tokenizer.convert_tokens_to_ids(tag)] for tag in (markup.OPEN, markup.CLOSE))
+    assert torch.cosine_similarity(one, two, dim=0) < 0.9
+
+
+def test_without_a_training_example_nothing_is_trained(tmp_path, store):
+    write_atomically(tmp_path / "x.jsonl", (encode(dataclasses.replace(e, split="test")) for e in examples(2)))
+    with pytest.raises(InputError, match="no example of the split 'train'"):
+        train_sft(Source.open(str(tmp_path / "x.jsonl"), store), SHORT, store)
+
+
+def test_a_malformed_completion_is_quarantined(tmp_path, store):
+    good = list(examples(6))
+    bad = dataclasses.replace(good[0], completion=f"{markup.OPEN}never closed")
+    write_atomically(tmp_path / "x.jsonl", map(encode, [bad, *good]))
+    config = dataclasses.replace(SHORT, max_steps=1)
+    artifact, _ = train_sft(Source.open(str(tmp_path / "x.jsonl"), store), config, store)
+    assert artifact.rejected.read_bytes().count(b"\n") == 1
+    assert b"never closed" in artifact.rejected.read_bytes()
+
+
+def test_a_diverging_run_stops_with_the_step(source, store):
+    config = dataclasses.replace(SHORT, learning_rate=1e30)
+    with pytest.raises(SrxError, match=r"the loss is (nan|inf) at step"):
+        train_sft(source, config, store)
+
+
+def test_the_papers_recipe_is_the_papers():
+    paper = RECIPES["paper"]
+    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.warmup) == (3, 64, 5e-5, 0.05)
+    assert (paper.max_length, paper.packing) == (16_384, True)
