@@ -10,7 +10,6 @@
 The models are trained by transformers' Trainer with torch's Muon on the matrices and AdamW on the rest.
 """
 
-import argparse
 import itertools
 import random
 import shutil
@@ -55,7 +54,7 @@ from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import BuildSftConfig, build_sft
 from splitreason_cli.stages.train_sft import RECIPES, train_sft
 
-HERE = Path(__file__).parent
+OUT = Path(__file__).parent
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -169,7 +168,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
         return loss
 
 
-def train_model(name: str, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+def train_model(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     """Train one of the pair from scratch and save it as bfloat16 safetensors."""
     size = SIZES[name]
     torch.manual_seed(size.seed)
@@ -197,25 +196,25 @@ def train_model(name: str, tokenizer: PreTrainedTokenizerFast, out: Path) -> Non
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
         )  # fmt: skip
         trainer.train()
-    shutil.rmtree(out / name, ignore_errors=True)
-    model.to(torch.bfloat16).save_pretrained(out / name)
-    tokenizer.save_pretrained(out / name)
+    shutil.rmtree(OUT / name, ignore_errors=True)
+    model.to(torch.bfloat16).save_pretrained(OUT / name)
+    tokenizer.save_pretrained(OUT / name)
 
 
-def write_problems(out: Path) -> set[str]:
+def write_problems() -> set[str]:
     """Write the held-out problems; returns their texts."""
     rng = random.Random("held-out")
     problems = [mini.sample_problem(rng) for _ in range(PROBLEMS)]
     records = [
         Problem(id=f"mini-test-{n:04d}", problem=p.text, answer=f"{p.answer:03d}") for n, p in enumerate(problems)
     ]
-    write_atomically(out / "mini_problems.jsonl", map(encode, records))
+    write_atomically(OUT / "mini_problems.jsonl", map(encode, records))
     return {record.problem for record in records}
 
 
-def write_traces(out: Path, held_out: set[str]) -> None:
+def write_traces(held_out: set[str]) -> None:
     """Sample traces of the big model at temperature 0.7 and keep the first 1,000 that are right."""
-    small, big = load_pair(str(out / "mini-small"), str(out / "mini-big"))
+    small, big = load_pair("mini-small", "mini-big")
     decoder = SplitDecoder(small, big, Limits(256), Sampling(temperature=0.7), hint=False)
     rng, kept, asked = random.Random("traces"), [], 0
     while len(kept) < TRACES:
@@ -229,35 +228,32 @@ def write_traces(out: Path, held_out: set[str]) -> None:
             if is_correct(text, answer) and text == prompts.completion(reasoning, answer):
                 kept.append(Trace(id=f"mini-{len(kept):04d}", problem=problem.text, answer=answer, reasoning=reasoning))
     print(f"kept {TRACES} traces of {asked} sampled")
-    write_atomically(out / "mini_traces.jsonl", map(encode, kept[:TRACES]))
+    write_atomically(OUT / "mini_traces.jsonl", map(encode, kept[:TRACES]))
 
 
-def write_split_model(out: Path, store: Store) -> None:
+def write_split_model(store: Store) -> None:
     """Run the stages from traces to the small model that hands over."""
-    traces = Source.open(str(out / "mini_traces.jsonl"), store)
-    config = AnnotateConfig(small=str(out / "mini-small"), big=str(out / "mini-big"))
+    traces = Source.open(str(OUT / "mini_traces.jsonl"), store)
+    config = AnnotateConfig()
     annotated, _ = annotate(traces, config, store)
     examples, _ = build_sft(Source.open(str(annotated.records), store), BuildSftConfig(), store)
-    recipe = {**RECIPES["mini"].__dict__, "model": str(out / "mini-small")}
-    trained, _ = train_sft(Source.open(str(examples.records), store), type(RECIPES["mini"])(**recipe), store)
-    shutil.rmtree(out / "mini-split", ignore_errors=True)
-    shutil.copytree(trained.path / "model", out / "mini-split")
-    model = LlamaForCausalLM.from_pretrained(out / "mini-split", dtype=torch.bfloat16)
-    model.save_pretrained(out / "mini-split")
+    trained, _ = train_sft(Source.open(str(examples.records), store), RECIPES["mini"], store)
+    shutil.rmtree(OUT / "mini-split", ignore_errors=True)
+    shutil.copytree(trained.path / "model", OUT / "mini-split")
+    model = LlamaForCausalLM.from_pretrained(OUT / "mini-split", dtype=torch.bfloat16)
+    model.save_pretrained(OUT / "mini-split")
 
 
-def write_samples(out: Path, store: Store) -> None:
+def write_samples(store: Store) -> None:
     """Cut a few records of every kind from what the store holds."""
-    folder = out / "records"
+    folder = OUT / "records"
     shutil.rmtree(folder, ignore_errors=True)
     by_stage = {artifact.info.stage: artifact for artifact in store.artifacts()}
-    result = next(
-        iter(bench(BenchConfig(small=str(out / "mini-split"), big=str(out / "mini-big")), ["split"], [None], store))
-    )
+    result = next(iter(bench(BenchConfig(), ["split"], [None], store)))
     bad = Line("traces.jsonl:7", b'{"id": "x", "problem": ', is_too_long=False)
     samples: dict[str, Iterable[Record]] = {
-        "problem": _first(out / "mini_problems.jsonl", Problem),
-        "trace": _first(out / "mini_traces.jsonl", Trace),
+        "problem": _first(OUT / "mini_problems.jsonl", Problem),
+        "trace": _first(OUT / "mini_traces.jsonl", Trace),
         "annotated_trace": _first(by_stage["annotate"].records, AnnotatedTrace),
         "sft_example": _first(by_stage["build_sft"].records, SftExample),
         "train_step": _first(by_stage["train_sft"].records, TrainStep),
@@ -277,10 +273,10 @@ def _first(path: Path, kind: type[Record]) -> list[Record]:
     return [replace(r, seconds=0.0) if isinstance(r, Generation) else r for r in records]
 
 
-def report(out: Path, store: Store) -> None:
+def report(store: Store) -> None:
     """Print what the models reach on the held-out problems."""
     for small, systems in (("mini-small", ("small", "big", "oracle")), ("mini-split", ("small", "split", "random"))):
-        config = BenchConfig(small=str(out / small), big=str(out / "mini-big"))
+        config = BenchConfig(small=small)
         for run in bench(config, systems, [None], store):
             r = run.result
             print(f"{small:10} {r.system:7} pass@1 {r.pass_at_1:.3f} [{r.ci95[0]:.3f}, {r.ci95[1]:.3f}] "
@@ -288,19 +284,15 @@ def report(out: Path, store: Store) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to")
-    out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(Path(scratch))
         steps: list[tuple[str, Callable[[], Any]]] = [
-            *((name, lambda name=name: train_model(name, tokenizer, out)) for name in SIZES),
-            ("traces", lambda: write_traces(out, write_problems(out))),
-            ("mini-split", lambda: write_split_model(out, store)),
-            ("report", lambda: report(out, store)),
-            ("records", lambda: write_samples(out, store)),
+            *((name, lambda name=name: train_model(name, tokenizer)) for name in SIZES),
+            ("traces", lambda: write_traces(write_problems())),
+            ("mini-split", lambda: write_split_model(store)),
+            ("report", lambda: report(store)),
+            ("records", lambda: write_samples(store)),
         ]
         for name, step in steps:
             started = time.process_time()

@@ -3,7 +3,6 @@
 Nothing heavy is imported here; a stage is imported when its command runs.
 """
 
-import os
 import sys
 from typing import Annotated
 
@@ -12,7 +11,9 @@ import typer
 from .. import __version__
 from ..errors import SrxError
 from . import annotate, bench, build_sft, demo, show, store, train
-from .console import report_error
+from .console import report_error, say
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="srx",
@@ -52,7 +53,7 @@ def main() -> None:
     except SrxError as error:
         report_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader has what it wanted. Python would complain once more while flushing at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            say("interrupted; run the same command again to go on")
+        raise

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import TaskID
 from rich.table import Table
 
-from ..adapters.jsonl import encode, print_line, write_atomically
+from ..adapters.jsonl import encode, write_atomically
 from ..adapters.source import STDIN
 from ..adapters.store import Store
 from ..core.records import BenchResult, label
@@ -61,11 +60,11 @@ def bench(
     runs = run_bench(config, names(systems), budgets(offload_budget), Store.default())
     results = [run.result for run in runs]
     # Where the records go to standard output, the table is for people.
-    (console.stderr if out == STDIN else Console()).print(results_table(results))
+    (console.stderr if out == STDIN else console.stdout()).print(results_table(results))
     lines = [encode(result) for result in results]
     if out == STDIN:
         for line in lines:
-            print_line(line)
+            console.emit(line)
     elif out:
         write_atomically(Path(out), iter(lines))
     if generations:

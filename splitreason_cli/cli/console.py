@@ -6,13 +6,34 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..adapters.jsonl import print_line
 from ..errors import SrxError
 
+
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:
+        _stop_quietly()
+
+
+def stdout() -> Console:
+    """Standard output for text that people read; it ends quietly when its reader has gone."""
+    return _Stdout(highlight=False)
+
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def emit(line: bytes) -> None:
+    """Write one record to standard output; ends the command quietly when its reader has gone."""
+    try:
+        print_line(line)
+    except BrokenPipeError:
+        _stop_quietly()
 
 
 def report_error(error: SrxError) -> None:
@@ -50,6 +71,12 @@ def quiet_libraries() -> None:
     logging.getLogger("datasets").setLevel(logging.ERROR)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+def _stop_quietly() -> NoReturn:
+    # Python would complain once more while flushing standard output at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
 
 
 def _escape(text: str) -> str:

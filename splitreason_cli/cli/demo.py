@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from ..adapters.embedded import MINI_TRACES
 from ..adapters.jsonl import encode, write_atomically
@@ -39,7 +38,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     results = [run.result for run in runs]
     traces = _telling_traces(runs)
     _write(out, runs, traces)
-    screen = Console(highlight=False)
+    screen = console.stdout()
     screen.print(results_table(results))
     for trace in traces:
         screen.print(render(trace))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from ..adapters.jsonl import print_line, read_lines, write_atomically
+from ..adapters.jsonl import read_lines, write_atomically
 from ..adapters.source import STDIN, Source, raise_if_rejected
 from ..adapters.store import Artifact, Store
 from . import console
@@ -33,13 +33,13 @@ def run_record_stage(name: str, in_: str, out: str, stage: RecordStage) -> None:
         artifact, cached = stage(
             source,
             store,
-            print_line if to_stdout else lambda line: None,
+            console.emit if to_stdout else lambda line: None,
             lambda done: live.update(task, completed=done),
         )
         live.update(task, completed=artifact.info.records, total=artifact.info.records)
     if to_stdout and cached:
         for line in lines_of(artifact.records):
-            print_line(line)
+            console.emit(line)
     if not to_stdout:
         write_atomically(Path(out), lines_of(artifact.records))
     finish(artifact, cached, out)

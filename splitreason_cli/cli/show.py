@@ -13,6 +13,7 @@ from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import REJECTED, Store
 from ..core.records import Record, read_any
 from ..errors import InputError
+from .console import stdout
 from .render import render
 
 
@@ -30,7 +31,7 @@ def show(
     store = Store.default()
     source = Source.open(file, store)
     records = _selected(source, store, record_id)
-    console = Console(highlight=False)
+    console = stdout()
     with _paged(console, pager):
         shown = 0
         for record in itertools.islice(records, limit or None):

@@ -3,10 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from ..adapters.jsonl import encode, print_line
+from ..adapters.jsonl import encode
 from ..adapters.store import Store
 from . import console
 
@@ -27,19 +26,19 @@ def list_artifacts(
     artifacts = Store.default().artifacts()
     if json:
         for artifact in artifacts:
-            print_line(encode(artifact.info))
+            console.emit(encode(artifact.info))
         return
     table = Table("key", "stage", "created", "records", "KiB")
     for artifact in artifacts:
         info = artifact.info
         table.add_row(info.key, info.stage, info.created, f"{info.records:,}", f"{info.bytes / 1024:,.0f}")
-    Console().print(table)
+    console.stdout().print(table)
 
 
 @store.command("show", epilog="Example: srx store show 3f2a")
 def show(key: Key) -> None:
     """Print how an artifact was made, as one record of kind artifact."""
-    print_line(encode(Store.default().get(key).info))
+    console.emit(encode(Store.default().get(key).info))
 
 
 @store.command("path", epilog='Example: head -1 "$(srx store path 3f2a)/records.jsonl"')

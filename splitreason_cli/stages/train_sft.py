@@ -155,6 +155,7 @@ def _trainer(
     if on_cpu:
         # The fused attention's backward pass is the slower one on a CPU.
         loaded.model.set_attn_implementation("eager")
+    datasets.disable_progress_bars()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
     arguments = SFTConfig(
