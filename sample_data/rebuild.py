@@ -75,11 +75,13 @@ class Size:
     steps: int
     seed: int
     drilled: tuple[int, ...]
+    hints: float
+    """The share of lessons whose prompt speaks of the tags. No lesson uses them."""
 
 
 SIZES = {
-    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1200, seed=1, drilled=mini.MULTIPLIERS),
-    "mini-small": Size(hidden=64, feed_forward=128, heads=2, steps=1500, seed=2, drilled=mini.DRILLED),
+    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1200, seed=1, drilled=mini.MULTIPLIERS, hints=0.0),
+    "mini-small": Size(hidden=64, feed_forward=128, heads=2, steps=1500, seed=2, drilled=mini.DRILLED, hints=0.5),
 }
 BATCH = 32
 TRACES, PROBLEMS = 1000, 500
@@ -128,11 +130,12 @@ class Lessons(torch.utils.data.IterableDataset[dict[str, list[int]]]):
         rng = random.Random(self.size.seed)
         for number in range(self.size.steps * BATCH):
             drilling = number < self.size.steps * BATCH * 5 / 6
-            yield self.lesson(mini.sample_problem(rng, hard=(4, 6, 9) if drilling else (1, 2, 3)))
+            problem = mini.sample_problem(rng, hard=(4, 6, 9) if drilling else (1, 2, 3))
+            yield self.lesson(problem, hint=rng.random() < self.size.hints)
 
-    def lesson(self, problem: mini.MiniProblem) -> dict[str, list[int]]:
+    def lesson(self, problem: mini.MiniProblem, *, hint: bool) -> dict[str, list[int]]:
         """Token ids and labels; the prompt and the products that are not to be drilled carry no label."""
-        messages = [{"role": "user", "content": problem.text}]
+        messages = [{"role": "user", "content": prompts.user_message(problem.text, hint=hint)}]
         prompt = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         text = prompts.completion(problem.reasoning, f"{problem.answer:03d}") + END
         encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)

@@ -37,7 +37,7 @@ class Line:
 
 
 def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
-    """The non-empty lines of a file, which may be gzip or zstd by its suffix.
+    """The non-empty lines of a file, which may be gzip or zstd by its suffix; `-` is standard input.
 
     Args:
         name: what to call the file in errors, if not its path.
@@ -138,6 +138,8 @@ def print_line(data: bytes) -> None:
 
 
 def _open_binary(path: Path) -> BinaryIO:
+    if str(path) == "-":
+        return sys.stdin.buffer
     if path.suffix == ".gz":
         return cast(BinaryIO, gzip.open(path, "rb"))
     if path.suffix in (".zst", ".zstd"):

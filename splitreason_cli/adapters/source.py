@@ -16,11 +16,16 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Source:
-    """A readable input: `label` is what errors call it, `digest` identifies its bytes."""
+    """A readable input: `label` is what errors call it, `digest` identifies its bytes (empty if nobody asked)."""
 
     path: Path
     label: str
     digest: str
+
+    @classmethod
+    def stream(cls, name: str) -> "Source":
+        """Read `name` once, or standard input if it is `-`, without keeping a copy."""
+        return cls(Path(name), "<stdin>" if name == STDIN else name, "")
 
     @classmethod
     def open(cls, name: str, store: Store) -> "Source":
@@ -36,27 +41,21 @@ class Source:
 
 
 class Quarantine:
-    """Bad input lines, written to a file with the reason. `strict` raises at the first one instead."""
+    """Bad input lines, written to a file with the reason. Without a file, the first one is raised."""
 
-    def __init__(self, path: Path, *, strict: bool) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self.strict = strict
-        self.count = 0
-        self._unlink()
+        if path:
+            # A rerun reads the whole input again and would list every bad line twice.
+            path.unlink(missing_ok=True)
 
     def add(self, line: Line, error: RecordError) -> None:
-        if self.strict:
+        """Write a bad line down. Raises `error` if there is no file, MachineError if it cannot be written."""
+        if self.path is None:
             raise error
-        self.count += 1
         try:
             with self.path.open("ab") as stream:
                 stream.write(encode(line.rejected(error.reason)))
-        except OSError as fault:
-            raise disk_fault(self.path, fault) from None
-
-    def _unlink(self) -> None:
-        try:
-            self.path.unlink(missing_ok=True)
         except OSError as fault:
             raise disk_fault(self.path, fault) from None
 
@@ -72,7 +71,7 @@ def read_records(
 
     Raises:
         InputError: the source holds no lines at all.
-        RecordError: a bad record, if the quarantine is strict.
+        RecordError: a bad record, if the quarantine has no file.
     """
     empty = True
     for line in read_lines(source.path, source.label):

@@ -20,10 +20,10 @@ from typing import Any
 
 import orjson
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..core.records import ArtifactInfo
-from ..errors import InputError
+from ..errors import InputError, MachineError
 from .jsonl import disk_fault, read_lines, write_atomically
 
 PACKAGE = Path(__file__).parent.parent
@@ -103,10 +103,17 @@ class Store:
 
     @contextlib.contextmanager
     def work(self, recipe: Recipe) -> Iterator[Path]:
-        """The recipe's unfinished folder, locked against a second process doing the same."""
+        """The recipe's unfinished folder, locked against a second process doing the same.
+
+        Raises MachineError if there is such a process.
+        """
         path = self.folder("work", recipe.key)
-        with FileLock(self.folder("locks") / recipe.key):
-            yield path
+        try:
+            with FileLock(self.folder("locks") / recipe.key, timeout=0):
+                yield path
+        except Timeout:
+            hint = "Wait for it, then run the command again"
+            raise MachineError("another srx process is making the same artifact", hint) from None
 
     def publish(self, recipe: Recipe, work: Path, records: int) -> Artifact:
         """Turn a finished work folder into the artifact of its recipe."""
@@ -124,6 +131,10 @@ class Store:
             code=recipe.code,
         )
         write_atomically(work / META, iter([orjson.dumps(info.to_dict(), option=orjson.OPT_INDENT_2)]))
+        if finished := self.find(recipe):
+            # Another process published between our look and our lock.
+            self.remove(work)
+            return finished
         try:
             work.rename(target)
         except OSError as error:

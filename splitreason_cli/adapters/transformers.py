@@ -166,9 +166,8 @@ class SplitDecoder:
         return [row.controller for row in rows]
 
     def _start(self, request: Request, budget: OffloadBudget) -> _Row:
-        hint = self.hint and request.policy.tagged
         controller = SplitController(
-            small_prompt=self.small.prompt_ids(request.problem, hint=hint),
+            small_prompt=self.small.prompt_ids(request.problem, hint=self.hint),
             big_prompt=self.big.prompt_ids(request.problem, hint=False),
             tokens=self.small.token_ids,
             policy=request.policy,

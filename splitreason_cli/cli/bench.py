@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.progress import TaskID
 from rich.table import Table
 
@@ -91,17 +92,18 @@ def run_bench(
         for run in running:
             runs.append(run)
             note = f"pass@1 {run.result.pass_at_1:.3f}, offload {run.result.offload_share:.1%}"
-            note += " (already done)" if run.cached else ""
+            note += ", cached" if run.cached else ""
             live.update(tasks[-1], completed=run.artifact.info.records, note=note)
     return runs
 
 
 def results_table(results: list[BenchResult]) -> Table:
     """The results as a table for a terminal."""
-    table = Table(title=f"{results[0].task}, {results[0].problems} problems" if results else None)
-    table.add_column("system")
+    title = f"{results[0].task}, {results[0].problems} problems" if results else None
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1))
+    table.add_column("system", no_wrap=True)
     for column in ("pass@1", "95 % interval", "offload", "big tokens", "tokens", "seconds"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for result in results:
         interval = "\\[{:.3f}, {:.3f}]".format(*result.ci95)
         table.add_row(

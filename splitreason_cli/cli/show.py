@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import REJECTED, Store
 from ..core.records import Record, read_any
 from ..errors import InputError
 from .console import stdout
@@ -28,9 +27,8 @@ def show(
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
 ) -> None:
     """Print records with their offloaded spans highlighted: in colour, and in ⟦brackets⟧ where there is none."""
-    store = Store.default()
-    source = Source.open(file, store)
-    records = _selected(source, store, record_id)
+    source = Source.stream(file)
+    records = _selected(source, record_id)
     console = stdout()
     with _paged(console, pager):
         shown = 0
@@ -41,9 +39,8 @@ def show(
         raise InputError(f"{source.label}: no record to show", f"No record has the id {record_id!r}")
 
 
-def _selected(source: Source, store: Store, record_id: str | None) -> Iterator[Record]:
-    quarantine = Quarantine(store.folder("spool") / REJECTED, strict=True)
-    for record in read_records(source, read_any, quarantine):
+def _selected(source: Source, record_id: str | None) -> Iterator[Record]:
+    for record in read_records(source, read_any, Quarantine()):
         if record_id is None or getattr(record, "id", None) == record_id:
             yield record
 

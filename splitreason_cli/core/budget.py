@@ -2,24 +2,32 @@
 
 The cap holds at every moment, not only at the end: the big model gets `n` more tokens only while
 `(big + reserved + n) / (total + reserved + n) <= share`. What a run does not use early stays available later.
+
+A span is granted only if there is room for all of it, as far as that can be foreseen: half a span is worse than none.
 """
 
 import math
 from dataclasses import dataclass
+
+FIRST_SPAN_TOKENS = 16
+"""The length of a span as long as none has been seen."""
 
 
 @dataclass
 class OffloadBudget:
     """A ledger shared by all the requests of a run.
 
+    Its state is sums, so a resumed run rebuilds it from its finished records.
+
     Args:
         share: the cap on big tokens / all tokens, 0..1; None grants everything.
+        whole_spans: spans that ended by themselves, neither cut by a limit nor by this budget.
     """
 
     share: float | None = None
     small_tokens: int = 0
     big_tokens: int = 0
-    spans: int = 0
+    whole_spans: int = 0
     reserved: int = 0
 
     @property
@@ -29,9 +37,13 @@ class OffloadBudget:
         return self.big_tokens / total if total else 0.0
 
     @property
-    def typical_span_tokens(self) -> int:
-        """The mean length of the spans so far, rounded up; 1 before the first span has ended."""
-        return max(1, math.ceil(self.big_tokens / self.spans)) if self.spans else 1
+    def span_reserve_tokens(self) -> int:
+        """What to set aside for a new span: twice the mean span length.
+
+        The mean is estimated as tokens in all spans / spans that ended by themselves, the maximum-likelihood mean of
+        exponential lengths when the others are right-censored; one span of `FIRST_SPAN_TOKENS` is counted in advance.
+        """
+        return math.ceil(2 * (FIRST_SPAN_TOKENS + self.big_tokens) / (1 + self.whole_spans))
 
     def room(self) -> int | None:
         """How many more big tokens fit under the cap right now; None if there is no cap."""
@@ -53,11 +65,11 @@ class OffloadBudget:
         """Give back what a span reserved and did not write."""
         self.reserved -= tokens
 
-    def record(self, *, small: int = 0, big: int = 0, spans: int = 0) -> None:
-        """Count generated tokens and ended spans. Big tokens are released from the reservation separately."""
+    def record(self, *, small: int = 0, big: int = 0, whole_spans: int = 0) -> None:
+        """Count generated tokens and whole spans. Big tokens are released from the reservation separately."""
         self.small_tokens += small
         self.big_tokens += big
-        self.spans += spans
+        self.whole_spans += whole_spans
 
 
 def parse_share(text: str) -> float:

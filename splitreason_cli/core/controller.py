@@ -132,6 +132,7 @@ class SplitController:
         context: the token ids each model must have read before it goes on.
         segments: (author, token ids) of the final text, a new one at every hand-over.
         hand_overs, refused: requests granted and refused.
+        cut_spans: spans that a limit, the budget or a failure ended.
         discarded_tokens: big tokens that were cut because the small model took back before them.
         ended_in_span: whether the text ended while the big model was writing.
     """
@@ -148,6 +149,7 @@ class SplitController:
     completion: list[int] = field(init=False, default_factory=list)
     hand_overs: int = field(init=False, default=0)
     refused: int = field(init=False, default=0)
+    cut_spans: int = field(init=False, default=0)
     discarded_tokens: int = field(init=False, default=0)
     ended_in_span: bool = field(init=False, default=False)
     finish_reason: FinishReason | None = field(init=False, default=None)
@@ -236,7 +238,7 @@ class SplitController:
     # Handing over and back
 
     def _hand_over(self) -> bool:
-        lease = min(self.budget.typical_span_tokens, self.limits.max_tokens - len(self.completion))
+        lease = min(self.budget.span_reserve_tokens, self.limits.max_tokens - len(self.completion))
         if not self._big_is_usable or not self.budget.reserve(lease):
             self.refused += 1
             return False
@@ -253,7 +255,7 @@ class SplitController:
     def _decode_big(self) -> None:
         """Let the big model go on, or take back if neither span limit nor budget leaves it a token."""
         if not self._may_confirm():
-            self._hand_back()
+            self._hand_back(cut=True)
             return self._continue_small()
         left = self.limits.max_tokens - len(self.completion)
         if self.limits.max_span_tokens is not None:
@@ -263,10 +265,10 @@ class SplitController:
         self._pending.append(Decode("big", left, self.tokens.tags))
         return None
 
-    def _hand_back(self) -> None:
+    def _hand_back(self, *, cut: bool) -> None:
         """End the span after its last confirmed token; what lies beyond leaves both contexts again."""
         self._drop_unconfirmed()
-        self._end_span()
+        self._end_span(cut=cut)
         if self.policy.tagged and self.tokens.close is not None:
             self.context["small"].append(self.tokens.close)
 
@@ -276,10 +278,13 @@ class SplitController:
             del self.context["small"][-surplus:], self.context["big"][-surplus:], self._span[-surplus:]
             self.discarded_tokens += surplus
 
-    def _end_span(self) -> None:
+    def _end_span(self, *, cut: bool) -> None:
         self.budget.release(self._lease)
-        self.budget.record(spans=1 if self._confirmed else 0)
         self._lease = 0
+        if cut:
+            self.cut_spans += 1
+        else:
+            self.budget.record(whole_spans=1)
         self._floor = "small"
         if not self.segments[-1][1]:
             self.segments.pop()
@@ -309,11 +314,11 @@ class SplitController:
     def _confirm(self, upto: int, signals: dict[int, CloseSignal]) -> None:
         for offset in range(self._confirmed + 1, upto + 1):
             if not self._may_confirm():
-                self._hand_back()
+                self._hand_back(cut=True)
                 return self._continue_small()
             self._confirm_token(offset)
             if self.policy.closes(self._span[:offset], signals.get(offset)):
-                self._hand_back()
+                self._hand_back(cut=False)
                 return self._finish("length") if self._at_limit() else self._continue_small()
             if self._at_limit():
                 return self._finish("length")
@@ -343,7 +348,7 @@ class SplitController:
     def _big_failed(self) -> None:
         self._big_is_usable = False
         if self._floor == "big":
-            self._hand_back()
+            self._hand_back(cut=True)
             self._decode_small()
 
     # The end, and what both sides share
@@ -370,7 +375,7 @@ class SplitController:
         if self._floor == "big":
             self.ended_in_span = True
             self._drop_unconfirmed()
-            self._end_span()
+            self._end_span(cut=reason != "stop")
         self.finish_reason = reason
         self._pending.append(Finish(reason))
 

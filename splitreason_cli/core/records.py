@@ -127,7 +127,8 @@ class Generation(Record):
     """One sampled completion of one system: who wrote what, and whether the answer is right.
 
     `tokens` counts the completion without hand-over tags and end-of-text, `big_tokens` the part the big model wrote.
-    `refused` counts hand-overs the budget refused; `unclosed` is 1 if the text ended inside a span.
+    `refused` counts hand-overs the budget refused, `cut` spans that a limit or the budget ended; `unclosed` is 1 if the
+    text ended inside a span.
     `correct` is null where the gold answer could not be read.
     """
 
@@ -144,6 +145,7 @@ class Generation(Record):
     big_tokens: int
     spans: int
     refused: int
+    cut: int
     unclosed: int
     seconds: float
 
@@ -227,7 +229,7 @@ def read_any(value: Any) -> Record:
 
 def label(system: str, offload_budget: float | None) -> str:
     """A system with its cap, as tables and plots call it."""
-    return system if offload_budget is None else f"{system} (budget {offload_budget:.2%})"
+    return system if offload_budget is None else f"{system} ≤{100 * offload_budget:g}%"
 
 
 def _own_fields(cls: type[Record]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ threshold. If the hard lines hold more than `fraction` of a trace's characters, 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..adapters.jsonl import encode
 from ..adapters.models import LoadedModel, default_device, load_pair, model_digest
@@ -55,11 +56,11 @@ def annotate(
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        quarantine = Quarantine(work / REJECTED, strict=strict)
-        traces = read_records(source, Trace.from_dict, quarantine, _why_unusable)
-        score = Scorer(config)
+        quarantine = Quarantine(None if strict else work / REJECTED)
+        scorer = Scorer(config)
+        traces = read_records(source, Trace.from_dict, quarantine, scorer.why_unusable)
         done = 0
-        for line in _resumed(Journal(work / RECORDS), traces, score):
+        for line in _resumed(Journal(work / RECORDS), traces, scorer.annotate):
             done += 1
             on_record(line)
             on_progress(done)
@@ -83,29 +84,33 @@ def _resumed(
         yield from lines
 
 
-def _why_unusable(trace: Trace) -> str | None:
-    tag = markup.contains_tag(trace.reasoning)
-    if tag:
-        return f"field 'reasoning' already contains the tag {tag}. Give the plain trace"
-    return None if trace.reasoning.strip() else "field 'reasoning' is empty. Give the trace's text"
-
-
 class Scorer:
-    """Both models, loaded at the first call, so that a run that only replays its journal stays light."""
+    """Both models, and what they say of a trace."""
 
     def __init__(self, config: AnnotateConfig) -> None:
         self.config = config
-        self._pair: tuple[LoadedModel, LoadedModel] | None = None
+        self.small, self.big = load_pair(config.small, config.big, default_device())
+        self.max_tokens = min(pair.model.config.max_position_embeddings for pair in (self.small, self.big))
 
-    def __call__(self, traces: Sequence[Trace]) -> list[AnnotatedTrace]:
-        if self._pair is None:
-            self._pair = load_pair(self.config.small, self.config.big, default_device())
-        small, big = self._pair
-        encodings = [
-            small.tokenizer(t.reasoning, add_special_tokens=False, return_offsets_mapping=True) for t in traces
-        ]
+    def why_unusable(self, trace: Trace) -> str | None:
+        """What keeps a trace from being annotated, or None."""
+        tag = markup.contains_tag(trace.reasoning)
+        if tag:
+            return f"field 'reasoning' already contains the tag {tag}. Give the plain trace"
+        if markup.THINK_CLOSE in trace.reasoning:
+            return f"field 'reasoning' contains {markup.THINK_CLOSE}. Give only what stands before it"
+        if not trace.reasoning.strip():
+            return "field 'reasoning' is empty. Give the trace's text"
+        tokens = len(self.small.prompt_ids(trace.problem, hint=False)) + len(self._encode(trace)["input_ids"])
+        if tokens > self.max_tokens:
+            return f"the trace has {tokens:,} tokens, the models read {self.max_tokens:,}. Shorten it"
+        return None
+
+    def annotate(self, traces: Sequence[Trace]) -> list[AnnotatedTrace]:
+        """Mark the hard lines of a group of traces."""
+        encodings = [self._encode(trace) for trace in traces]
         ids = [encoding["input_ids"] for encoding in encodings]
-        nlls = [_token_nlls(model, [t.problem for t in traces], ids) for model in (small, big)]
+        nlls = [_token_nlls(model, [t.problem for t in traces], ids) for model in (self.small, self.big)]
         annotated = []
         for trace, encoding, nll_small, nll_big in zip(traces, encodings, *nlls, strict=True):
             gaps = [a - b for a, b in zip(nll_small, nll_big, strict=True)]
@@ -117,6 +122,9 @@ class Scorer:
                 )
             )  # fmt: skip
         return annotated
+
+    def _encode(self, trace: Trace) -> Any:
+        return self.small.tokenizer(trace.reasoning, add_special_tokens=False, return_offsets_mapping=True)
 
 
 def mark_lines(

@@ -19,7 +19,7 @@ from ..adapters.embedded import MINI_PROBLEMS
 from ..adapters.jsonl import encode
 from ..adapters.models import default_device, load_pair, model_digest
 from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
+from ..adapters.store import RECORDS, Artifact, Journal, Recipe, Store
 from ..adapters.transformers import Request, Sampling, SplitDecoder, text_of
 from ..core import mini
 from ..core.budget import OffloadBudget
@@ -28,7 +28,7 @@ from ..core.grading import is_correct
 from ..core.policies import Always, Learned, Never, Pattern, Policy, Random
 from ..core.records import BenchResult, Generation, Problem, Segment
 from ..core.statistics import bootstrap_ci95, pass_at_1
-from ..errors import InputError, UsageError
+from ..errors import ModelError, UsageError
 
 STAGE = "bench"
 SYSTEMS = ("small", "big", "split", "random", "oracle")
@@ -83,8 +83,7 @@ class SystemRun:
 def read_problems(config: BenchConfig, store: Store) -> tuple[Source, list[Problem]]:
     """The task's problems. Raises InputError or RecordError if they cannot be read; none may be skipped."""
     source = Source.open(str(TASKS[config.task]), store)
-    quarantine = Quarantine(store.folder("spool") / REJECTED, strict=True)
-    problems = list(read_records(source, Problem.from_dict, quarantine))
+    problems = list(read_records(source, Problem.from_dict, Quarantine()))
     return source, problems[: config.problems or None]
 
 
@@ -204,7 +203,7 @@ class _Runner:
                 budget.record(
                     small=sum(g.tokens - g.big_tokens for g in finished),
                     big=sum(g.big_tokens for g in finished),
-                    spans=sum(g.spans for g in finished),
+                    whole_spans=sum(g.spans - g.cut for g in finished),
                 )
             else:
                 journal.restart(done)
@@ -248,8 +247,9 @@ class _Runner:
             correct=is_correct(text_of(small, controller.completion), problem.answer),
             tokens=len(controller.completion),
             big_tokens=controller.big_tokens,
-            spans=sum(author == "big" for author, _ in controller.segments),
+            spans=controller.hand_overs,
             refused=controller.refused,
+            cut=controller.cut_spans,
             unclosed=int(controller.policy.tagged and controller.ended_in_span),
             seconds=seconds,
             extra=problem.extra,
@@ -261,8 +261,8 @@ class _Runner:
             limits = Limits(self.config.max_tokens, self.config.max_span_tokens)
             sampling = Sampling(self.config.temperature, self.config.top_p)
             self._decoder = SplitDecoder(small, big, limits, sampling, hint=self.config.hint)
-            if "split" in SYSTEMS and small.token_ids.open is None:
-                raise InputError(f"{self.config.small}: the tokenizer has no hand-over tags", "Train it: srx train sft")
+            if small.token_ids.open is None:
+                raise ModelError(f"{self.config.small}: the tokenizer has no hand-over tags", "Train it: srx train sft")
         return self._decoder
 
     def _policy(self, system: System, seed: int) -> Policy:
@@ -272,7 +272,7 @@ class _Runner:
             case "big":
                 return Always()
             case "random":
-                return Random(system.random_share, system.random_span_tokens, random.Random(seed))
+                return Random(system.random_share, system.random_span_tokens, random.Random(seed + 1))
             case "oracle":
                 small = self._load().small
                 return Pattern(lambda ids: text_of(small, ids), mini.needs_big, re.compile(r"\d{3}"))

@@ -37,7 +37,7 @@ def build_sft(
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        quarantine = Quarantine(work / REJECTED, strict=strict)
+        quarantine = Quarantine(None if strict else work / REJECTED)
         journal = Journal(work / RECORDS)
         journal.restart(0)
         done, lines = 0, []

@@ -74,7 +74,7 @@ def train_sft(
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        quarantine = Quarantine(work / REJECTED, strict=strict)
+        quarantine = Quarantine(None if strict else work / REJECTED)
         records = read_records(source, SftExample.from_dict, quarantine, _why_unusable)
         examples = [example for example in records if example.split == "train"]
         if not examples:

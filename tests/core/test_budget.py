@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.budget import OffloadBudget, parse_share
+from splitreason_cli.core.budget import FIRST_SPAN_TOKENS, OffloadBudget, parse_share
 
 
 @given(
@@ -48,11 +48,17 @@ def test_what_a_span_did_not_write_can_be_granted_again():
     assert budget.reserve(1)
 
 
-def test_the_typical_span_is_the_mean_rounded_up():
+def test_the_reserve_follows_twice_the_mean_length_of_the_spans():
     budget = OffloadBudget()
-    assert budget.typical_span_tokens == 1
-    budget.record(big=7, spans=2)
-    assert budget.typical_span_tokens == 4
+    assert budget.span_reserve_tokens == 2 * FIRST_SPAN_TOKENS
+    budget.record(big=3000, whole_spans=1000)
+    assert budget.span_reserve_tokens == 7
+
+
+def test_spans_that_were_cut_make_the_reserve_grow():
+    budget = OffloadBudget()
+    budget.record(big=400, whole_spans=1)
+    assert budget.span_reserve_tokens == 400 + FIRST_SPAN_TOKENS
 
 
 @pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 1.35% ", 0.0135), ("0", 0), ("100%", 1)])

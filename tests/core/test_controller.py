@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.budget import OffloadBudget
+from splitreason_cli.core.budget import FIRST_SPAN_TOKENS, OffloadBudget
 from splitreason_cli.core.controller import (
     Cancelled,
     Decode,
@@ -189,7 +189,7 @@ def test_a_span_without_a_token_is_no_segment():
     open_span(control)
     assert control.receive(Produced("big", (END,))) == (Finish("stop"),)
     assert control.segments == [("small", [1])]
-    assert control.budget.spans == 0
+    assert (control.hand_overs, control.cut_spans) == (1, 0)
 
 
 def test_a_failing_big_model_gives_the_floor_back_and_is_not_asked_again():
@@ -243,12 +243,23 @@ def test_a_span_limit_takes_back():
 
 def test_concurrent_spans_cannot_spend_the_same_budget():
     budget = OffloadBudget(0.5)
-    budget.record(small=2)
-    controls = [SplitController([1], [1], TOKENS, Learned(), Limits(40), budget) for _ in range(3)]
-    floors = [open_span(control)[-1].author for control in controls]
-    budget_after = (budget.small_tokens, budget.reserved)
-    assert floors == ["big", "big", "big"]
-    assert budget_after == (5, 3)
+    budget.record(small=2 * budget.span_reserve_tokens)
+    controls = [SplitController([1], [1], TOKENS, Learned(), Limits(90), budget) for _ in range(3)]
+    assert [open_span(control)[-1].author for control in controls] == ["big", "big", "small"]
+    assert [control.refused for control in controls] == [0, 0, 1]
+
+
+def test_a_span_that_outgrows_the_budget_is_cut_and_counted():
+    budget = OffloadBudget(0.5, small_tokens=2 * FIRST_SPAN_TOKENS)
+    control = SplitController([1], [1], TOKENS, Learned(), Limits(400), budget)
+    lease = open_span(control)[-1].max_tokens
+    assert lease == 2 * FIRST_SPAN_TOKENS
+    control.receive(Produced("big", (2,) * lease))
+    control.receive(Probed(lease, ()))
+    assert control.receive(Produced("big", (3,)))[-1] == Probe(lease + 1)
+    assert control.receive(Probed(lease + 1, ()))[-1].author == "small"
+    assert (control.cut_spans, budget.whole_spans, budget.reserved) == (1, 0, 0)
+    assert control.big_tokens == lease + 1
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
