@@ -52,7 +52,7 @@ from splitreason_cli.core.records import (
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import BuildSftConfig, build_sft
-from splitreason_cli.stages.train_sft import RECIPES, train_sft
+from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sft
 
 OUT = Path(__file__).parent
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
@@ -75,13 +75,11 @@ class Size:
     steps: int
     seed: int
     drilled: tuple[int, ...]
-    hints: float
-    """The share of lessons whose prompt speaks of the tags. No lesson uses them."""
 
 
 SIZES = {
-    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1200, seed=1, drilled=mini.MULTIPLIERS, hints=0.0),
-    "mini-small": Size(hidden=64, feed_forward=128, heads=2, steps=1500, seed=2, drilled=mini.DRILLED, hints=0.5),
+    "mini-big": Size(hidden=128, feed_forward=512, heads=4, steps=1200, seed=1, drilled=mini.MULTIPLIERS),
+    "mini-small": Size(hidden=64, feed_forward=128, heads=2, steps=1500, seed=2, drilled=mini.DRILLED),
 }
 BATCH = 32
 TRACES, PROBLEMS = 1000, 500
@@ -131,11 +129,11 @@ class Lessons(torch.utils.data.IterableDataset[dict[str, list[int]]]):
         for number in range(self.size.steps * BATCH):
             drilling = number < self.size.steps * BATCH * 5 / 6
             problem = mini.sample_problem(rng, hard=(4, 6, 9) if drilling else (1, 2, 3))
-            yield self.lesson(problem, hint=rng.random() < self.size.hints)
+            yield self.lesson(problem)
 
-    def lesson(self, problem: mini.MiniProblem, *, hint: bool) -> dict[str, list[int]]:
+    def lesson(self, problem: mini.MiniProblem) -> dict[str, list[int]]:
         """Token ids and labels; the prompt and the products that are not to be drilled carry no label."""
-        messages = [{"role": "user", "content": prompts.user_message(problem.text, hint=hint)}]
+        messages = [{"role": "user", "content": problem.text}]
         prompt = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         text = prompts.completion(problem.reasoning, f"{problem.answer:03d}") + END
         encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
@@ -199,6 +197,9 @@ def train_model(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
         )  # fmt: skip
         trainer.train()
+    # No lesson held a tag, which leaves the rows of both next to each other and to those of other unused tokens.
+    tags = tokenizer.convert_tokens_to_ids([markup.OPEN, markup.CLOSE])
+    initialize_apart(model.get_input_embeddings().weight, tags, size.seed)
     shutil.rmtree(OUT / name, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(OUT / name)
     tokenizer.save_pretrained(OUT / name)
@@ -279,7 +280,7 @@ def _first(path: Path, kind: type[Record]) -> list[Record]:
 def report(store: Store) -> None:
     """Print what the models reach on the held-out problems."""
     for small, systems in (("mini-small", ("small", "big", "oracle")), ("mini-split", ("small", "split", "random"))):
-        config = BenchConfig(small=small)
+        config = BenchConfig(small=small, hint=small != "mini-small")
         for run in bench(config, systems, [None], store):
             r = run.result
             print(f"{small:10} {r.system:7} pass@1 {r.pass_at_1:.3f} [{r.ci95[0]:.3f}, {r.ci95[1]:.3f}] "

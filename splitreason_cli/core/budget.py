@@ -9,7 +9,7 @@ A span is granted only if there is room for all of it, as far as that can be for
 import math
 from dataclasses import dataclass
 
-FIRST_SPAN_TOKENS = 16
+FIRST_SPAN_TOKENS = 8
 """The length of a span as long as none has been seen."""
 
 
@@ -37,13 +37,18 @@ class OffloadBudget:
         return self.big_tokens / total if total else 0.0
 
     @property
-    def span_reserve_tokens(self) -> int:
-        """What to set aside for a new span: twice the mean span length.
+    def mean_span_tokens(self) -> float:
+        """Tokens in all spans / spans that ended by themselves.
 
-        The mean is estimated as tokens in all spans / spans that ended by themselves, the maximum-likelihood mean of
-        exponential lengths when the others are right-censored; one span of `FIRST_SPAN_TOKENS` is counted in advance.
+        This is the maximum-likelihood mean of exponential lengths when the other spans are right-censored. One span of
+        `FIRST_SPAN_TOKENS` is counted in advance.
         """
-        return math.ceil(2 * (FIRST_SPAN_TOKENS + self.big_tokens) / (1 + self.whole_spans))
+        return (FIRST_SPAN_TOKENS + self.big_tokens) / (1 + self.whole_spans)
+
+    @property
+    def span_reserve_tokens(self) -> int:
+        """What to set aside for a new span: twice the mean span."""
+        return math.ceil(2 * self.mean_span_tokens)
 
     def room(self) -> int | None:
         """How many more big tokens fit under the cap right now; None if there is no cap."""

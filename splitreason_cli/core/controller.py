@@ -7,7 +7,7 @@ past the point where the small one took back are cut off again.
     state   event                         next    actions
     small   Produced(small, text)         small   Emit, Decode(small)
     small   opening tag, or policy opens  big     Emit, Decode(big)
-    small   the same, budget refuses      small   Decode(small, the tag forbidden)
+    small   the same, budget refuses      small   Decode(small, the tag forbidden for a span)
     small   Produced(small, end of text)  done    Emit, Finish("stop")
     big     Produced(big, ...)            big     Probe for tagged policies, else as Probed
     big     Probed, nothing closes        big     Emit, Decode(big)
@@ -21,6 +21,7 @@ past the point where the small one took back are cut off again.
     done    anything                      done    none
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -159,6 +160,7 @@ class SplitController:
     _confirmed: int = field(init=False, default=0)
     _span_has_end: bool = field(init=False, default=False)
     _lease: int = field(init=False, default=0)
+    _barred_until: int = field(init=False, default=0)
     _big_is_usable: bool = field(init=False, default=True)
     _pending: list[Action] = field(init=False, default_factory=list)
 
@@ -207,7 +209,9 @@ class SplitController:
             if token == self.tokens.open and self.policy.tagged:
                 if self._hand_over():
                     return None
-                return self._decode_small(forbid_open=True)
+                # The small model now writes this span itself. Asking again in its middle would be too late to help.
+                self._barred_until = len(self.completion) + math.ceil(self.budget.mean_span_tokens)
+                return self._decode_small()
             if token in self.tokens.tags:
                 raise ProtocolError(f"the small model produced the forbidden token {token}")
             self._append("small", token)
@@ -227,12 +231,14 @@ class SplitController:
             not self.policy.tagged and self._big_is_usable and self.policy.opens(self.completion) and self._hand_over()
         )
 
-    def _decode_small(self, *, forbid_open: bool = False) -> None:
+    def _decode_small(self) -> None:
         forbid = set(self.tokens.tags)
-        if self.policy.tagged and self._big_is_usable and not forbid_open:
+        left = self.limits.max_tokens - len(self.completion)
+        barred = self._barred_until - len(self.completion)
+        if barred > 0:
+            left = min(left, barred)
+        elif self.policy.tagged and self._big_is_usable:
             forbid.discard(self.tokens.open or -1)
-        # A refusal concerns one position: the next token is free to ask again.
-        left = 1 if forbid_open else self.limits.max_tokens - len(self.completion)
         self._pending.append(Decode("small", left, frozenset(forbid)))
 
     # Handing over and back

@@ -101,8 +101,6 @@ def _why_unusable(example: SftExample) -> str | None:
 
 def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
     """The model with both tags as single tokens of its vocabulary."""
-    import torch
-
     loaded = load_model(config.model, default_device())
     new = [tag for tag in (markup.OPEN, markup.CLOSE) if tag not in loaded.tokenizer.get_vocab()]
     if new:
@@ -110,16 +108,19 @@ def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
         # Vocabularies are often padded beyond the tokenizer; resizing to the tokenizer would shrink those.
         if len(loaded.tokenizer) > loaded.model.get_input_embeddings().num_embeddings:
             loaded.model.resize_token_embeddings(len(loaded.tokenizer))
-        generator = torch.Generator().manual_seed(config.seed)
         for embeddings in (loaded.model.get_input_embeddings(), loaded.model.get_output_embeddings()):
-            _initialize_apart(embeddings.weight, loaded.tokenizer.convert_tokens_to_ids(new), generator)
+            initialize_apart(embeddings.weight, loaded.tokenizer.convert_tokens_to_ids(new), config.seed)
     return loaded
 
 
-def _initialize_apart(weight: Any, ids: list[int], generator: Any) -> None:
-    """Set rows to the mean of all rows plus noise of their spread: equal rows would stay hard to tell apart."""
+def initialize_apart(weight: Any, ids: list[int], seed: int) -> None:
+    """Set rows of an embedding [vocabulary, hidden] to the mean of all rows plus noise of their spread.
+
+    Rows that are the mean alone would be equal, and hard to tell apart for a long time.
+    """
     import torch
 
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         mean, spread = weight.mean(0), weight.std(0)
         for token in ids:

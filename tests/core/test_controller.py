@@ -115,10 +115,12 @@ def test_a_refused_hand_over_is_decoded_again_without_the_tag():
     control = controller(share=0.0)
     control.start()
     actions = control.receive(Produced("small", (1, OPEN)))
-    assert actions == (Emit("small", (1,)), Decode("small", 1, frozenset([OPEN, CLOSE])))
+    assert actions == (Emit("small", (1,)), Decode("small", FIRST_SPAN_TOKENS, frozenset([OPEN, CLOSE])))
     assert control.context["small"] == [*SMALL_PROMPT, 1]
     assert control.refused == 1
-    assert control.receive(Produced("small", (2,)))[-1] == Decode("small", 38, frozenset([CLOSE]))
+    barred = FIRST_SPAN_TOKENS - 1
+    assert control.receive(Produced("small", (2,)))[-1] == Decode("small", barred, frozenset([OPEN, CLOSE]))
+    assert control.receive(Produced("small", (3,) * barred))[-1] == Decode("small", 31, frozenset([CLOSE]))
 
 
 def open_span(control):
