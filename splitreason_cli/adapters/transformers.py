@@ -222,7 +222,7 @@ class SplitDecoder:
         for index, row in enumerate(rows):
             if row.floor and row.floor.forbid:
                 logits[index, list(row.floor.forbid)] = -math.inf
-        if self.sampling.temperature == 0:
+        if self.sampling.temperature == 0 or not rows:
             return list(logits.argmax(-1).tolist())
         ordered, tokens = (logits / self.sampling.temperature).softmax(-1).sort(dim=-1, descending=True)
         cumulative = ordered.cumsum(-1)

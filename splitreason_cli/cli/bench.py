@@ -18,7 +18,7 @@ from .options import Hint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..stages.bench import BenchConfig, SystemRun
+    from ..stages.bench import BenchConfig, System, SystemRun
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +35,10 @@ def bench(
     offload_budget: Annotated[
         str, typer.Option(help="Cap on big tokens / all tokens over the run; a list runs split once for each.")
     ] = "none",
+    random_share: Annotated[
+        str | None, typer.Option(help="Offload share of system random, instead of each split run's.")
+    ] = None,
+    random_span_tokens: Annotated[int, typer.Option(min=1, help="Span length that goes with --random-share.")] = 3,
     samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 1,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
@@ -51,14 +55,17 @@ def bench(
 ) -> None:
     """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals."""
     console.quiet_libraries()
-    from ..stages.bench import BenchConfig, read_generations
-    from .values import budgets, names
+    from ..stages.bench import BenchConfig, System, read_generations
+    from .values import budgets, names, share
 
     config = BenchConfig(
         task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
         max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint,
     )  # fmt: skip
-    runs = run_bench(config, names(systems), budgets(offload_budget), Store.default())
+    chance = None
+    if random_share is not None:
+        chance = System("random", None, share("--random-share", random_share), random_span_tokens)
+    runs = run_bench(config, names(systems), budgets(offload_budget), Store.default(), chance)
     results = [run.result for run in runs]
     # Where the records go to standard output, the table is for people.
     (console.stderr if out == STDIN else console.stdout()).print(results_table(results))
@@ -73,7 +80,11 @@ def bench(
 
 
 def run_bench(
-    config: "BenchConfig", systems: list[str], offload_budgets: list[float | None], store: Store
+    config: "BenchConfig",
+    systems: list[str],
+    offload_budgets: list[float | None],
+    store: Store,
+    chance: "System | None" = None,
 ) -> "list[SystemRun]":
     """Run a benchmark with one progress line a system."""
     from ..stages import bench as stage
@@ -86,7 +97,7 @@ def run_bench(
             tasks.append(live.add_task(f"bench {label(system.name, system.offload_budget)}", total=total, note=""))
 
         running: Iterator[SystemRun] = stage.bench(
-            config, systems, offload_budgets, store,
+            config, systems, offload_budgets, store, chance=chance,
             on_start=on_start, on_progress=lambda done: live.update(tasks[-1], completed=done),
         )  # fmt: skip
         for run in running:
@@ -102,10 +113,10 @@ def results_table(results: list[BenchResult]) -> Table:
     title = f"{results[0].task}, {results[0].problems} problems" if results else None
     table = Table(title=title, box=box.SIMPLE, padding=(0, 1))
     table.add_column("system", no_wrap=True)
-    for column in ("pass@1", "95 % interval", "offload", "big tokens", "tokens", "seconds"):
+    for column in ("pass@1", "95 % interval", "offload", "big", "tokens", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
-        interval = "\\[{:.3f}, {:.3f}]".format(*result.ci95)
+        interval = "{:.3f} to {:.3f}".format(*result.ci95)
         table.add_row(
             label(result.system, result.offload_budget), f"{result.pass_at_1:.3f}", interval,
             f"{result.offload_share:.2%}", f"{result.big_tokens:,}", f"{result.tokens:,}", f"{result.seconds:.1f}",

@@ -3,7 +3,7 @@
 small    the small model alone
 big      the big model alone
 split    the small model hands over where it writes the tag
-random   hand-overs at random places, with the share and the mean span length that split achieved
+random   hand-overs at random places, by default with the share and the mean span length that split achieved
 oracle   task mini only: hands over exactly the lines the small model was not taught
 """
 
@@ -93,28 +93,32 @@ def bench(
     budgets: Sequence[float | None],
     store: Store,
     *,
+    chance: System | None = None,
     on_start: Callable[[System, int], None] = lambda system, total: None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[SystemRun]:
     """Run the systems one after another, `split` and `random` once for each budget.
 
     Args:
+        chance: the system `random`, if it is not to copy each `split`.
         on_start: called with each system and its number of completions, on_progress with how many of them are done.
 
     Raises:
-        UsageError: an unknown system or task, or `random` without `split`.
+        UsageError: an unknown system or task, or `random` without `split` or `chance`.
         ModelError: the models do not load.
     """
-    _check(config, systems)
+    _check(config, systems, chance)
     runner = _Runner(config, store, on_start, on_progress)
     for name in ("small", "big", "oracle"):
         if name in systems:
             yield runner.run(System(name))
+    if "random" in systems and chance:
+        yield runner.run(chance)
     for budget in budgets:
         if "split" in systems:
             split = runner.run(System("split", budget))
             yield split
-            if "random" in systems:
+            if "random" in systems and chance is None:
                 spans = sum(generation.spans for generation in read_generations(split.artifact))
                 length = round(split.result.big_tokens / spans) if spans else 1
                 yield runner.run(System("random", budget, split.result.offload_share, max(1, length)))
@@ -151,13 +155,13 @@ def summarize(
     )
 
 
-def _check(config: BenchConfig, systems: Sequence[str]) -> None:
+def _check(config: BenchConfig, systems: Sequence[str], chance: System | None) -> None:
     if config.task not in TASKS:
         raise UsageError(f"unknown task {config.task!r}", f"Known tasks: {', '.join(TASKS)}")
     if unknown := set(systems) - set(SYSTEMS):
         raise UsageError(f"unknown system {min(unknown)!r}", f"Known systems: {', '.join(SYSTEMS)}")
-    if "random" in systems and "split" not in systems:
-        raise UsageError("system 'random' copies the share of 'split'", "Add split to --systems")
+    if "random" in systems and "split" not in systems and chance is None:
+        raise UsageError("system 'random' copies the share of 'split'", "Add split to --systems, or set --random-share")
     if config.samples > 1 and config.temperature == 0:
         raise UsageError("several greedy samples are the same sample", "Set --temperature, such as 0.6, or --samples 1")
 

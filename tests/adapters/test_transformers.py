@@ -36,7 +36,7 @@ def tiny_model(seed, vocabulary=40):
 
 
 def last_logits(model, ids):
-    with torch.inference_mode():
+    with torch.no_grad():
         return model(input_ids=torch.tensor([ids])).logits[0, -1]
 
 
@@ -90,7 +90,7 @@ def test_a_batch_decodes_what_each_request_decodes_alone(pair, problems, policy)
 
 
 def test_sampling_depends_on_the_seed_and_not_on_the_batch(pair, problems):
-    decoder = SplitDecoder(*pair, Limits(120), Sampling(temperature=1.0, top_p=0.95), hint=True)
+    decoder = SplitDecoder(*pair, Limits(120), Sampling(temperature=3.0, top_p=0.99), hint=True)
     together = decoder.decode([Request(p, Learned(), seed=n) for n, p in enumerate(problems)])
     alone = decoder.decode([Request(problems[3], Learned(), seed=3)])[0]
     other = decoder.decode([Request(problems[3], Learned(), seed=4)])[0]

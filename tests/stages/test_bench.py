@@ -1,0 +1,104 @@
+import dataclasses
+
+import pytest
+
+from splitreason_cli.adapters.store import Store
+from splitreason_cli.core.records import Generation, Segment
+from splitreason_cli.stages.bench import BenchConfig, System, bench, read_generations, summarize
+
+SMALL_RUN = BenchConfig(problems=48, batch_size=24)
+
+
+def run(store, systems, budgets=(None,), config=SMALL_RUN):
+    return {(r.result.system, r.result.offload_budget): r for r in bench(config, systems, budgets, store)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def runs(store):
+    return run(store, ["small", "big", "split", "random", "oracle"], [None, 0.03])
+
+
+def test_who_wrote_what_in_each_system(runs):
+    authors = {
+        name: {s.author for g in read_generations(r.artifact) for s in g.segments} for (name, _), r in runs.items()
+    }
+    assert authors == {
+        "small": {"small"}, "big": {"big"}, "split": {"small", "big"}, "random": {"small", "big"},
+        "oracle": {"small", "big"},
+    }  # fmt: skip
+    assert runs["small", None].result.offload_share == 0
+    assert runs["big", None].result.offload_share == 1
+
+
+def test_the_order_of_the_systems_is_the_order_of_their_strength(runs):
+    accuracy = {name: r.result.pass_at_1 for (name, budget), r in runs.items() if budget is None}
+    assert accuracy["small"] <= accuracy["random"] + 0.05
+    assert accuracy["random"] + 0.3 < accuracy["split"] <= accuracy["big"]
+    assert accuracy["random"] < accuracy["oracle"]
+
+
+def test_the_embedded_pair_is_what_the_readme_says(store):
+    config = BenchConfig(small="mini-small", hint=False)
+    twice = System("random", None, random_share=0.094, random_span_tokens=3)
+    found = {
+        r.result.system: r.result
+        for r in bench(config, ["small", "big", "oracle", "random"], [None], store, chance=twice)
+    }
+    assert 0.10 <= found["small"].pass_at_1 <= 0.30
+    assert found["big"].pass_at_1 >= 0.90
+    assert found["oracle"].pass_at_1 >= 0.93
+    assert found["oracle"].offload_share <= 0.07
+    assert found["random"].offload_share >= 1.8 * found["oracle"].offload_share
+    assert found["random"].pass_at_1 <= found["small"].pass_at_1 + 0.12
+    assert min(result.problems for result in found.values()) >= 400
+
+
+def test_random_has_the_share_and_span_length_of_split_under_the_same_budget(runs):
+    for budget in (None, 0.03):
+        split, chance = runs["split", budget].result, runs["random", budget].result
+        assert chance.policy == f"random({split.offload_share:.4f}, 3)"
+        assert chance.offload_share == pytest.approx(split.offload_share, rel=0.35)
+        if budget:
+            assert split.offload_share <= budget
+            assert chance.offload_share <= budget
+
+
+def test_a_finished_system_is_not_decoded_again(runs, store):
+    again = run(store, ["split"])["split", None]
+    assert again.cached
+    assert again.result == runs["split", None].result
+
+
+def test_changed_sampling_is_another_run(store, runs):
+    config = dataclasses.replace(SMALL_RUN, problems=8, temperature=1.0, samples=2)
+    first = run(store, ["split"], config=config)["split", None]
+    assert not first.cached
+    generations = list(read_generations(first.artifact))
+    assert [g.sample for g in generations] == [0] * 8 + [1] * 8
+    assert [g.segments for g in generations[:8]] != [g.segments for g in generations[8:]]
+    assert first.result.samples == 2
+    assert first.result.problems == 8
+
+
+def generation(problem, correct, tokens=10, big=1):
+    return Generation(
+        id=problem, system="split", sample=0, problem="p", answer="1", finish_reason="stop", correct=correct,
+        segments=(Segment(author="small", token_ids=(1,) * tokens, text=""),), tokens=tokens, big_tokens=big, spans=1,
+        refused=0, cut=0, unclosed=0, seconds=0.5,
+    )  # fmt: skip
+
+
+def test_a_missing_verdict_is_left_out_of_the_accuracy_only():
+    made = [generation("a", True), generation("b", False), generation("c", None)]
+    result = summarize(System("split"), "learned", made, BenchConfig())
+    assert (result.pass_at_1, result.problems, result.tokens, result.seconds) == (0.5, 3, 30, 1.5)
+
+
+def test_the_share_is_taken_over_the_run_and_not_over_the_problems():
+    made = [generation("a", True, tokens=90, big=0), generation("b", True, tokens=10, big=10)]
+    assert summarize(System("split"), "learned", made, BenchConfig()).offload_share == 0.1
