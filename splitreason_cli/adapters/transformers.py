@@ -91,7 +91,10 @@ class CachedModel:
         columns = torch.arange(width, device=device)
         positions = (first[:, None] + columns).clamp(min=0)
         is_padding = columns < pad[:, None]
-        mask = self.cache.prepare(torch.tensor([row for row, _ in group], device=device), positions, is_padding)
+        seen = self.cache.prepare(torch.tensor([row for row, _ in group], device=device), positions, is_padding)
+        # Additive, because eager attention adds its mask where fused attention would also take a boolean one.
+        mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=device)
+        mask.masked_fill_(~seen, torch.finfo(mask.dtype).min)
         with torch.inference_mode():
             logits = (
                 self.model(
