@@ -12,6 +12,7 @@ The models are trained by transformers' Trainer with torch's Muon on the matrice
 
 import itertools
 import random
+import re
 import shutil
 import tempfile
 import time
@@ -91,7 +92,11 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     corpus: list[str] = []
     for _ in range(500):
         problem = mini.sample_problem(rng)
-        corpus += [problem.text, prompts.completion(problem.reasoning, "000"), *markup.HINT.split(markup.OPEN)]
+        corpus += [
+            problem.text,
+            prompts.completion(problem.reasoning, "000"),
+            *re.split(f"{markup.OPEN}|{markup.CLOSE}", markup.HINT),
+        ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -69,6 +69,7 @@ def load_model(reference: str, device: str = "cpu") -> LoadedModel:
     Raises ModelError if they do not load, or if the tokenizer has no chat template.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
@@ -82,7 +83,7 @@ def load_model(reference: str, device: str = "cpu") -> LoadedModel:
             use_safetensors=True,
             trust_remote_code=False,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{reference}: cannot be loaded ({first_line})", "Check the folder's files") from None
     if not tokenizer.chat_template:

@@ -179,6 +179,7 @@ def _trainer(
         save_steps=config.save_steps,
         save_total_limit=2,
         logging_steps=1,
+        logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu,
