@@ -27,9 +27,14 @@ def write_pareto(path: Path, results: Sequence[BenchResult]) -> None:
 
 
 def write_html(
-    path: Path, title: str, results: Sequence[BenchResult], traces: Sequence[Generation], commands: Sequence[str]
+    path: Path,
+    title: str,
+    note: str,
+    results: Sequence[BenchResult],
+    traces: Sequence[Generation],
+    commands: Sequence[str],
 ) -> None:
-    """Write the page: table, plot, traces with the big model's words marked, and the commands that made it."""
+    """Write the page: table, a note, plot, traces with the big model's words marked, and the commands that made it."""
     import jinja2
 
     drawing = io.StringIO()
@@ -38,7 +43,13 @@ def write_html(
     template = resources.files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(template).render(
-        title=title, results=results, label=label, traces=traces, commands=commands, plot=svg[svg.index("<svg") :]
+        title=title,
+        note=note,
+        results=results,
+        label=label,
+        traces=traces,
+        commands=commands,
+        plot=svg[svg.index("<svg") :],
     )
     write_atomically(path, iter([page.encode()]))
 

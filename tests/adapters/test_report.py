@@ -33,11 +33,12 @@ def test_the_plot_is_drawn_in_the_format_of_its_suffix(tmp_path, suffix, magic):
 
 def test_the_page_stands_alone_and_escapes_what_models_wrote(tmp_path):
     path = tmp_path / "report.html"
-    write_html(path, "A < B", [result(), result(budget=0.025)], [generation()], ["srx bench mini"])
+    write_html(path, "A < B", "a note", [result(), result(budget=0.025)], [generation()], ["srx bench mini"])
     page = path.read_text(encoding="utf-8")
     assert "<mark>&lt;script&gt;alert(1)&lt;/script&gt;</mark>" in page
     assert "x &lt; y" in page
     assert "A &lt; B" in page
+    assert "<p>a note</p>" in page
     assert "split ≤2.5%" in page
     assert not re.search(r"<(script|link|img|iframe)\b", page)
     assert not re.search(r"(src|href)=[\"']?https?:", page)
