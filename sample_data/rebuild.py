@@ -12,7 +12,6 @@ The models are trained by transformers' Trainer with torch's Muon on the matrice
 
 import itertools
 import random
-import re
 import shutil
 import tempfile
 import time
@@ -92,11 +91,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     corpus: list[str] = []
     for _ in range(500):
         problem = mini.sample_problem(rng)
-        corpus += [
-            problem.text,
-            prompts.completion(problem.reasoning, "000"),
-            *re.split(f"{markup.OPEN}|{markup.CLOSE}", markup.HINT),
-        ]
+        corpus += [problem.text, prompts.completion(problem.reasoning, "000"), *markup.HINT.split(markup.OPEN)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

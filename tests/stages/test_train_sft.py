@@ -106,7 +106,8 @@ def untagged(tmp_path):
         shutil.copytree(EMBEDDED_MODELS["mini-small"], folder)
         for name in ("tokenizer.json", "tokenizer_config.json"):
             text = (folder / name).read_text(encoding="utf-8")
-            text = text.replace(markup.OPEN, "<|spare0|>").replace(markup.CLOSE, "<|spare1|>")
+            for number, tag in enumerate((markup.OPEN, markup.CLOSE)):
+                text = text.replace(f'"{tag}"', f'"<|spare{number}|>"')
             (folder / name).write_text(text, encoding="utf-8")
         model = AutoModelForCausalLM.from_pretrained(folder)
         rows = len(AutoTokenizer.from_pretrained(folder)) + spare
