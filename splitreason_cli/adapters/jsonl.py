@@ -1,6 +1,7 @@
 """JSONL in and out: `file:line` errors, compression by suffix, size limits, closed pipes."""
 
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -125,10 +126,9 @@ def write_atomically(path: Path, chunks: Iterator[bytes]) -> None:
 
 def disk_fault(path: Path, error: OSError) -> MachineError:
     """The one-line error for a write that the file system refused."""
-    return MachineError(
-        f"{path}: cannot write ({error.strerror or error})",
-        "Free some space or choose another place; a rerun goes on where this one stopped",
-    )
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    hint = "Free some space; a rerun goes on where this one stopped" if is_full else "Give a path that can be written"
+    return MachineError(f"{path}: cannot write ({error.strerror or error})", hint)
 
 
 def print_line(data: bytes) -> None:
@@ -152,8 +152,8 @@ def _open_binary(path: Path) -> BinaryIO:
 @contextlib.contextmanager
 def _compressed(raw: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
     if suffix == ".gz":
-        # A fixed time stamp keeps equal content equal as a file.
-        with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as stream:
+        # No name and a fixed time stamp keep equal content equal as a file.
+        with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as stream:
             yield cast(BinaryIO, stream)
     elif suffix in (".zst", ".zstd"):
         import zstandard

@@ -48,6 +48,8 @@ def resolve_model(reference: str) -> Path:
     if reference in EMBEDDED_MODELS:
         return EMBEDDED_MODELS[reference]
     path = Path(reference)
+    if path.is_file():
+        raise ModelError(f"{reference}: is a file", "Give the folder it lies in")
     if not path.is_dir():
         path = _download(reference)
     if not (path / "config.json").is_file():

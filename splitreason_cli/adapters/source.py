@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
+
+from ..core.records import Rejected
 from ..errors import InputError, PartialError, RecordError
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
 from .store import Store, file_digest
@@ -87,6 +90,13 @@ def read_records(
             yield record
     if empty:
         raise InputError(f"{source.label}: the input is empty", "Give at least one JSONL record")
+
+
+def raise_first_rejected(path: Path) -> None:
+    """Raise the first record of a quarantine file, if there is one, as a strict reader would have."""
+    for line in read_lines(path) if path.exists() else ():
+        first = Rejected.from_dict(orjson.loads(line.data))
+        raise RecordError(first.where, first.reason)
 
 
 def raise_if_rejected(count: int, kept: int, where: Path) -> None:

@@ -39,4 +39,5 @@ def annotate(
         lambda source, store, on_record, on_progress: stage.annotate(
             source, config, store, strict=strict, on_record=on_record, on_progress=on_progress
         ),
+        strict=strict,
     )

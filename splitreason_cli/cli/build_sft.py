@@ -33,4 +33,5 @@ def build_sft(
         lambda source, store, on_record, on_progress: stage.build_sft(
             source, config, store, strict=strict, on_record=on_record, on_progress=on_progress
         ),
+        strict=strict,
     )

@@ -8,7 +8,7 @@ import typer
 from rich.progress import Progress
 
 from ..adapters.jsonl import read_lines, write_atomically
-from ..adapters.source import STDIN, Source, raise_if_rejected
+from ..adapters.source import STDIN, Source, raise_first_rejected, raise_if_rejected
 from ..adapters.store import Artifact, Store
 from . import console
 
@@ -20,10 +20,11 @@ Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small mod
 RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[[int], None]], tuple[Artifact, bool]]
 
 
-def run_record_stage(name: str, in_: str, out: str, stage: RecordStage) -> None:
+def run_record_stage(name: str, in_: str, out: str, stage: RecordStage, *, strict: bool) -> None:
     """Run a stage from JSONL to JSONL with progress, and deliver its records to `out`.
 
-    Raises PartialError if records were quarantined, after the good ones were delivered.
+    Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
+    nothing is delivered.
     """
     store = Store.default()
     source = Source.open(in_, store)
@@ -37,6 +38,8 @@ def run_record_stage(name: str, in_: str, out: str, stage: RecordStage) -> None:
             lambda done: live.update(task, completed=done),
         )
         live.update(task, completed=artifact.info.records, total=artifact.info.records)
+    if strict:
+        raise_first_rejected(artifact.rejected)
     if to_stdout and cached:
         for line in lines_of(artifact.records):
             console.emit(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..adapters.source import Source
+from ..adapters.source import Source, raise_first_rejected
 from ..adapters.store import META, Artifact, Store
 from ..errors import UsageError
 from . import console
@@ -28,14 +28,18 @@ def sft(
     model: Annotated[
         str | None, typer.Option(help="Model to start from: folder, Hugging Face name, mini-small.")
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of epochs.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Sequences an optimizer step, over all devices.")] = None,
-    per_device_batch_size: Annotated[int | None, typer.Option(help="Sequences at a time on each device.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak of the cosine schedule.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Tokens a sequence; longer ones are cut.")] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.001, help="Passes over the data.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps, instead of epochs.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Sequences an optimizer step, over all devices.")
+    ] = None,
+    per_device_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Sequences at a time on each device.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens a sequence; longer ones are cut.")] = None,
     packing: Annotated[bool | None, typer.Option(help="Join short sequences up to --max-length.")] = None,
-    save_steps: Annotated[int | None, typer.Option(help="Steps between checkpoints to resume from.")] = None,
+    save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints to resume from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Order of the data.")] = None,
     strict: Strict = False,
 ) -> None:
@@ -57,6 +61,8 @@ def sft(
     source = Source.open(in_, store)
     with console.progress() as live:
         artifact, cached = stage.train_sft(source, config, store, strict=strict, on_step=stepper(live, "train sft"))
+    if strict:
+        raise_first_rejected(artifact.rejected)
     deliver_model(artifact, Path(out))
     finish(artifact, cached, out)
 

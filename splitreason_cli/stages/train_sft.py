@@ -26,7 +26,8 @@ class TrainSftConfig:
     """`batch_size` sequences an optimizer step, `per_device_batch_size` of them at a time on each device.
 
     `epochs` passes over the data, or `max_steps` optimizer steps if that is not 0. `max_length` in tokens, longer
-    sequences are cut. `packing` joins short sequences up to `max_length`. A checkpoint is kept every `save_steps`.
+    sequences are cut, and dropped if nothing is left to learn. `packing` joins short sequences up to `max_length`. A
+    checkpoint is kept every `save_steps`.
     """
 
     model: str = "mini-small"
@@ -81,6 +82,8 @@ def train_sft(
             raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
         loaded = _load_with_tags(config)
         trainer = _trainer(loaded, examples, config, work / "trainer", on_step)
+        if not len(trainer.train_dataset):
+            raise InputError(f"no example fits into {config.max_length} tokens", "Raise --max-length")
         trainer.train(resume_from_checkpoint=_last_complete_checkpoint(work / "trainer"))
         _save(trainer, loaded, work / MODEL)
         steps = _steps(trainer.state.log_history)

@@ -55,6 +55,14 @@ def test_strict_stops_at_the_first_bad_record(srx, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_strict_stops_also_where_the_work_was_done_before(srx, tmp_path):
+    (tmp_path / "in.jsonl").write_bytes(lines(ANNOTATED, b"{\n"))
+    assert srx("build-sft", "--in", "in.jsonl", "--out", "a.jsonl").returncode == 4
+    message = complaint(srx("build-sft", "--in", "in.jsonl", "--out", "b.jsonl", "--strict"), 3)
+    assert message.startswith("error: in.jsonl:2: broken JSON")
+    assert not (tmp_path / "b.jsonl").exists()
+
+
 def test_a_corrected_input_leaves_no_stale_quarantine(srx, tmp_path):
     (tmp_path / "in.jsonl").write_bytes(lines(ANNOTATED, b"{\n"))
     assert srx("build-sft", "--in", "in.jsonl", "--out", "out.jsonl").returncode == 4

@@ -134,6 +134,11 @@ def test_without_a_training_example_nothing_is_trained(tmp_path, store):
         train_sft(Source.open(str(tmp_path / "x.jsonl"), store), SHORT, store)
 
 
+def test_a_length_that_no_example_fits_is_refused(source, store):
+    with pytest.raises(InputError, match="no example fits into 4 tokens"):
+        train_sft(source, dataclasses.replace(SHORT, max_length=4), store)
+
+
 def test_a_malformed_completion_is_quarantined(tmp_path, store):
     good = list(examples(6))
     bad = dataclasses.replace(good[0], completion=f"{markup.OPEN}never closed")
