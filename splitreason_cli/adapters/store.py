@@ -1,8 +1,8 @@
 """The artifact store: results addressed by what made them, published whole, resumable until then.
 
-    <root>/artifacts/<stage>/<key>/   meta.json, records.jsonl, rejected.jsonl, or a model folder
-    <root>/work/<key>/                the same, unfinished; a rerun goes on here
-    <root>/spool/                     copies of standard input
+    artifacts/<stage>/<key>   meta.json, records.jsonl, rejected.jsonl, or a model folder
+    work/<key>                the same, unfinished; a rerun goes on here
+    spool/                    copies of standard input
 
 An artifact's key is a digest of stage, code, resolved configuration and input digests, so the same command finds it
 and any change misses it. `os.rename` of the finished folder publishes it: it is there completely or not at all.

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.budget import OffloadBudget
 from ..core.controller import Action, Decode, Finish, Limits, Probe, Probed, Produced, SplitController
@@ -238,11 +238,3 @@ class SplitDecoder:
 def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:
     """The text of token ids, special tokens other than the tags left as they are spelled."""
     return str(loaded.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
-
-def completion_text(loaded: LoadedModel, controller: SplitController) -> str:
-    """The completion without tags."""
-    return text_of(loaded, controller.completion)
-
-
-__all__: list[Any] = ["CachedModel", "Request", "Sampling", "SplitDecoder", "completion_text", "text_of"]

@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from ..adapters.embedded import MINI_PROBLEMS
 from ..adapters.jsonl import encode
@@ -297,6 +296,3 @@ def policy_name(system: System) -> str:
 
 def _seed(seed: int, problem: str, sample: int) -> int:
     return random.Random(f"{seed}/{problem}/{sample}").getrandbits(63)
-
-
-__all__ = ["SYSTEMS", "TASKS", "BenchConfig", "Path", "System", "SystemRun", "bench", "read_generations", "summarize"]

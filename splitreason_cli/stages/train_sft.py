@@ -139,17 +139,8 @@ def _trainer(
     on_step: Callable[[int, int, float], None],
 ) -> Any:
     import datasets
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
-
-    class Progress(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                if not math.isfinite(logs["loss"]):
-                    raise SrxError(
-                        f"the loss is {logs['loss']} at step {state.global_step}", "Lower --learning-rate and rerun"
-                    )
-                on_step(state.global_step, state.max_steps, float(logs["loss"]))
 
     def rows() -> Iterator[dict[str, list[int]]]:
         for example in examples:
@@ -189,10 +180,26 @@ def _trainer(
     )
     trainer = SFTTrainer(
         model=loaded.model, args=arguments, train_dataset=dataset, processing_class=loaded.tokenizer,
-        callbacks=[Progress()],
+        callbacks=[_progress_callback(on_step)],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _progress_callback(on_step: Callable[[int, int, float], None]) -> Any:
+    """Report each step, and stop a run whose loss is no number any more."""
+    from transformers import TrainerCallback
+
+    class Progress(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                if not math.isfinite(logs["loss"]):
+                    raise SrxError(
+                        f"the loss is {logs['loss']} at step {state.global_step}", "Lower --learning-rate and rerun"
+                    )
+                on_step(state.global_step, state.max_steps, float(logs["loss"]))
+
+    return Progress()
 
 
 def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
