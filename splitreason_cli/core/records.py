@@ -63,27 +63,44 @@ class Problem(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Trace(Record):
-    """A solved problem. `reasoning` is what stands between `<think>` and `</think>`, without the tags of this tool."""
+    """A solved problem. `reasoning` is what stands between `<think>` and `</think>`, without the tags of this tool.
+
+    `response` is what the model wrote after `</think>`, empty if that is not known. `answer` is the gold answer.
+    """
 
     kind: ClassVar[str] = "trace"
     id: str
     problem: str
     answer: str
     reasoning: str
+    response: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardSpan:
-    """Characters `[start, end)` of a trace's reasoning. `score` ranks spans, higher is harder; nats for surprisal."""
+    """Characters `[start, end)` of a trace's reasoning.
+
+    `score` ranks a trace's spans, higher is harder: nats for surprisal, 1 down to 0 for the order of snippets.
+    `similarity` tells how well a snippet fitted the text, 0..1; 1 where the annotator gave the place itself.
+    """
 
     start: int
     end: int
     score: float
+    similarity: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unplaced:
+    """A snippet that was not found in its trace; `similarity` of the best place, 0..1, was too low."""
+
+    snippet: str
+    similarity: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedTrace(Record):
-    """A trace with its hard spans, sorted and disjoint."""
+    """A trace with its hard spans, sorted and disjoint, and the snippets that could not be placed."""
 
     kind: ClassVar[str] = "annotated_trace"
     id: str
@@ -92,6 +109,17 @@ class AnnotatedTrace(Record):
     reasoning: str
     spans: tuple[HardSpan, ...]
     annotator: str
+    response: str = ""
+    unplaced: tuple[Unplaced, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snippets(Record):
+    """The hard passages of the trace with this `id`, copied out of it, hardest first."""
+
+    kind: ClassVar[str] = "snippets"
+    id: str
+    snippets: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +132,31 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class SftExample(Record):
-    """A prompt and the tagged completion that the small model is to learn."""
+    """A prompt and the tagged completion that the small model is to learn.
+
+    `reasoning_sha256` is the digest of the untagged reasoning in the completion, `tokens` the length of prompt and
+    completion; null where nobody counted.
+    """
 
     kind: ClassVar[str] = "sft_example"
     id: str
     split: Literal["train", "test"]
     prompt: tuple[Message, ...]
     completion: str
+    reasoning_sha256: str | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftConversation(Record):
+    """The same as `SftExample` in one list of messages, the assistant's turn with its `<think>` scaffold."""
+
+    kind: ClassVar[str] = "sft_conversation"
+    id: str
+    split: Literal["train", "test"]
+    messages: tuple[Message, ...]
+    reasoning_sha256: str | None = None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +258,8 @@ class ArtifactInfo(Record):
 KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
-        Problem, Trace, AnnotatedTrace, SftExample, Generation, BenchResult, TrainStep, Rejected, ArtifactInfo,
+        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, TrainStep,
+        Rejected, ArtifactInfo,
     )
 }  # fmt: skip
 

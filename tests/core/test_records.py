@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from splitreason_cli.core.records import KINDS, SCHEMA, AnnotatedTrace, Problem, SchemaError, Trace, read_any
 
-TRACE = {"kind": "trace", "schema": 1, "id": "t", "problem": "p", "answer": "4", "reasoning": "r"}
+TRACE = {"kind": "trace", "schema": 1, "id": "t", "problem": "p", "answer": "4", "reasoning": "r", "response": ""}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), lambda inner: st.lists(inner, max_size=3)
 )
