@@ -44,14 +44,18 @@ from splitreason_cli.core.records import (
     AnnotatedTrace,
     Generation,
     Problem,
+    R,
     Record,
     SftExample,
+    Snippets,
     Trace,
     TrainStep,
 )
+from splitreason_cli.core.selection import Selection
+from splitreason_cli.core.sft import BuildSftConfig, Format
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
-from splitreason_cli.stages.build_sft import BuildSftConfig, build_sft
+from splitreason_cli.stages.build_sft import build_sft
 from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sft
 
 OUT = Path(__file__).parent
@@ -254,12 +258,15 @@ def write_samples(store: Store) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     by_stage = {artifact.info.stage: artifact for artifact in store.artifacts()}
     result = next(iter(bench(BenchConfig(), ["split"], [None], store)))
+    annotated = _first(by_stage["annotate"].records, AnnotatedTrace)
     bad = Line("traces.jsonl:7", b'{"id": "x", "problem": ', is_too_long=False)
     samples: dict[str, Iterable[Record]] = {
         "problem": _first(OUT / "mini_problems.jsonl", Problem),
         "trace": _first(OUT / "mini_traces.jsonl", Trace),
-        "annotated_trace": _first(by_stage["annotate"].records, AnnotatedTrace),
+        "annotated_trace": annotated,
+        "snippets": map(snippets, annotated),
         "sft_example": _first(by_stage["build_sft"].records, SftExample),
+        "sft_conversation": conversations(annotated),
         "train_step": _first(by_stage["train_sft"].records, TrainStep),
         "generation": _first(result.artifact.records, Generation),
         "bench_result": [replace(result.result, seconds=0.0)],
@@ -272,7 +279,19 @@ def write_samples(store: Store) -> None:
         write_atomically(folder / f"{kind}.jsonl", map(encode, records))
 
 
-def _first(path: Path, kind: type[Record]) -> list[Record]:
+def snippets(trace: AnnotatedTrace) -> Snippets:
+    """What an annotator that copies passages would have returned for this trace."""
+    spans = sorted(trace.spans, key=lambda span: -span.score)
+    return Snippets(id=trace.id, snippets=tuple(trace.reasoning[span.start : span.end] for span in spans))
+
+
+def conversations(traces: list[AnnotatedTrace]) -> list[Record]:
+    """The training records of traces as chats."""
+    selection = Selection(BuildSftConfig(format=Format.MESSAGES))
+    return [record for record in map(selection.choose, traces) if isinstance(record, Record)]
+
+
+def _first(path: Path, kind: type[R]) -> list[R]:
     records = [decode(line, kind.from_dict) for line in itertools.islice(read_lines(path), 3)]
     return [replace(r, seconds=0.0) if isinstance(r, Generation) else r for r in records]
 

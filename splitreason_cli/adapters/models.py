@@ -12,6 +12,9 @@ from ..errors import ModelError
 from .embedded import EMBEDDED_MODELS
 from .store import folder_digest
 
+TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]
+"""What a tokenizer and a model's configuration are read from."""
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -51,7 +54,7 @@ def resolve_model(reference: str) -> Path:
     if path.is_file():
         raise ModelError(f"{reference}: is a file", "Give the folder it lies in")
     if not path.is_dir():
-        path = _download(reference)
+        path = download(reference, [*TOKENIZER_FILES, "*.safetensors"])
     if not (path / "config.json").is_file():
         raise ModelError(f"{reference}: the folder has no config.json", "Give a folder written by save_pretrained")
     if not any(path.glob("*.safetensors")):
@@ -113,13 +116,13 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _download(name: str) -> Path:
+def download(name: str, patterns: list[str]) -> Path:
+    """The local copy of a Hugging Face model's files that match `patterns`. Raises ModelError."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         hint = f"Give a folder, a Hugging Face name you can reach, or one of {', '.join(EMBEDDED_MODELS)}"
         raise ModelError(f"{name}: no such model folder, and no download ({type(error).__name__})", hint) from None

@@ -76,6 +76,13 @@ def read_records(
         InputError: the source holds no lines at all.
         RecordError: a bad record, if the quarantine has no file.
     """
+    return (record for _, record in read_located(source, read, quarantine, check))
+
+
+def read_located(
+    source: Source, read: Callable[[object], T], quarantine: Quarantine, check: Callable[[T], str | None] | None = None
+) -> Iterator[tuple[Line, T]]:
+    """The same as `read_records`, each record with the line it stood on."""
     empty = True
     for line in read_lines(source.path, source.label):
         empty = False
@@ -87,7 +94,7 @@ def read_records(
         except RecordError as error:
             quarantine.add(line, error)
         else:
-            yield record
+            yield line, record
     if empty:
         raise InputError(f"{source.label}: the input is empty", "Give at least one JSONL record")
 

@@ -1,10 +1,18 @@
 """srx build-sft"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..adapters.source import STDIN, Source
+from ..adapters.store import Artifact
+from ..core.sft import BuildSftConfig, Format
+from ..errors import PartialError, RecordError, UsageError
+from . import console
 from .options import Hint, In, Out, Strict, run_record_stage
+
+SHOWN_FAULTS = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -14,18 +22,58 @@ def register(app: typer.Typer) -> None:
 def build_sft(
     in_: In = "-",
     out: Out = "-",
+    format_: Annotated[
+        Format, typer.Option("--format", help="Layout: kind sft_example, or kind sft_conversation.")
+    ] = Format.PROMPT_COMPLETION,
     hint: Hint = True,
+    instruction: Annotated[str, typer.Option(help="Sentence to add to the prompt, before the hint.")] = "",
+    think: Annotated[
+        bool, typer.Option("--think/--no-think", help="Open the thinking in the completion; messages always do.")
+    ] = False,
     test_fraction: Annotated[str, typer.Option(help="Share of the problems held out as split test.")] = "5%",
+    dedup: Annotated[bool, typer.Option("--dedup/--no-dedup", help="Keep only the first trace of a problem.")] = True,
+    decontaminate: Annotated[
+        list[str] | None, typer.Option(help="JSONL of benchmark problems to keep out; may be repeated.")
+    ] = None,
+    ngram: Annotated[int, typer.Option(min=1, help="Words shared with a benchmark problem that are too many.")] = 8,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Count tokens with it: a folder, a Hugging Face name or mini-small.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Drop longer examples; needs --tokenizer.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Also write a Hugging Face dataset folder.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look for faults in records; write none.")] = False,
+    traces: Annotated[str | None, typer.Option(help="With --check: traces to compare the records with.")] = None,
     strict: Strict = False,
 ) -> None:
     """Turn annotated traces into prompts and tagged completions, split by problem.
 
-    Reads records of kind annotated_trace, writes sft_example. Traces whose spans do not fit their text are quarantined.
+    Reads records of kind annotated_trace, writes sft_example or sft_conversation. Malformed traces are quarantined;
+    repeated, contaminated and overlong ones are dropped and listed. With --check, reads any of the three kinds.
     """
-    from ..stages import build_sft as stage
+    if check:
+        if out != STDIN or dataset is not None:
+            raise UsageError("--check writes no records", "Leave out --out and --dataset")
+        _check(in_, traces, strict=strict)
+        return
+    if traces is not None:
+        raise UsageError("--traces is only compared with under --check", "Add --check, or leave --traces out")
     from .values import share
 
-    config = stage.BuildSftConfig(hint=hint, test_fraction=share("--test-fraction", test_fraction))
+    config = BuildSftConfig(
+        format=format_, hint=hint, think=think, instruction=instruction,
+        test_fraction=share("--test-fraction", test_fraction), tokenizer=tokenizer, max_tokens=max_tokens,
+        dedup=dedup, decontaminate=tuple(decontaminate or ()), ngram=ngram,
+    )  # fmt: skip
+    _build(in_, out, config, dataset, strict=strict)
+
+
+def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool) -> None:
+    console.quiet_libraries()
+    from ..adapters.hub_dataset import refuse_foreign
+    from ..stages import build_sft as stage
+
+    if dataset is not None:
+        refuse_foreign(Path(dataset))
     run_record_stage(
         "build-sft",
         in_,
@@ -34,4 +82,43 @@ def build_sft(
             source, config, store, strict=strict, on_record=on_record, on_progress=on_progress
         ),
         strict=strict,
+        deliver=lambda artifact: _deliver(artifact, config, dataset),
     )
+
+
+def _deliver(artifact: Artifact, config: BuildSftConfig, dataset: str | None) -> None:
+    """Write the data set, if one is wanted, and say what was dropped and where it is listed."""
+    from ..adapters.hub_dataset import write_dataset
+    from ..core.sft import KIND_OF
+    from ..stages.build_sft import DROPPED, tally_of
+
+    tally = tally_of(artifact)
+    if dataset is not None:
+        write_dataset(Path(dataset), artifact, tally, KIND_OF[config.format])
+        console.note(f"data set: {dataset}, {tally.splits['train']:,} rows to train, {tally.splits['test']:,} to test")
+    if tally.dropped:
+        console.note(f"dropped: {tally.describe_dropped(config.max_tokens)}; see {artifact.path / DROPPED}")
+
+
+def _check(in_: str, traces: str | None, *, strict: bool) -> None:
+    """Print the first faults and one line of summary. Raises PartialError if there are any faults."""
+    from ..stages.check_sft import check_sft
+
+    if traces == STDIN:
+        raise UsageError("--traces cannot be standard input", "Name a file")
+    found = 0
+
+    def on_fault(fault: RecordError) -> None:
+        nonlocal found
+        if strict:
+            raise fault
+        found += 1
+        if found <= SHOWN_FAULTS:
+            console.note(str(fault))
+
+    checked = check_sft(Source.stream(in_), Source.stream(traces) if traces else None, on_fault=on_fault)
+    if found > SHOWN_FAULTS:
+        console.note(f"and {found - SHOWN_FAULTS:,} more")
+    if checked.rejected:
+        raise PartialError(str(checked), "Correct them and check again")
+    console.note(str(checked))

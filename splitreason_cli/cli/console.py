@@ -46,6 +46,11 @@ def say(message: str) -> None:
     stderr.print(message)
 
 
+def note(message: str) -> None:
+    """A line for people, printed as it is."""
+    stderr.print(message, markup=False, emoji=False)
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
     """A live progress display; where standard error is no terminal, only its final state is printed."""

@@ -52,8 +52,9 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
 
 def _train(out: Path, store: Store) -> Path:
     """annotate | build-sft | train sft on the embedded traces; returns the checkpoint's folder."""
+    from ..core.sft import BuildSftConfig
     from ..stages.annotate import AnnotateConfig, annotate
-    from ..stages.build_sft import BuildSftConfig, build_sft
+    from ..stages.build_sft import build_sft
     from ..stages.train_sft import RECIPES, train_sft
 
     source = Source.open(str(MINI_TRACES), store)

@@ -20,8 +20,18 @@ Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small mod
 RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[[int], None]], tuple[Artifact, bool]]
 
 
-def run_record_stage(name: str, in_: str, out: str, stage: RecordStage, *, strict: bool) -> None:
+def run_record_stage(
+    name: str,
+    in_: str,
+    out: str,
+    stage: RecordStage,
+    *,
+    strict: bool,
+    deliver: Callable[[Artifact], None] = lambda artifact: None,
+) -> None:
     """Run a stage from JSONL to JSONL with progress, and deliver its records to `out`.
+
+    `deliver` does what else is to be done with the artifact, before anything is said about quarantined records.
 
     Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
     nothing is delivered.
@@ -45,6 +55,7 @@ def run_record_stage(name: str, in_: str, out: str, stage: RecordStage, *, stric
             console.emit(line)
     if not to_stdout:
         write_atomically(Path(out), lines_of(artifact.records))
+    deliver(artifact)
     finish(artifact, cached, out)
 
 

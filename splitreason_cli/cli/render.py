@@ -7,7 +7,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..core import markup
-from ..core.records import AnnotatedTrace, Generation, Record, SftExample, Trace
+from ..core.records import (
+    AnnotatedTrace,
+    Generation,
+    Message,
+    Record,
+    SftConversation,
+    SftExample,
+    Snippets,
+    Trace,
+)
 
 LEFT, RIGHT = "⟦", "⟧"
 BIG = "bold black on yellow"
@@ -28,6 +37,12 @@ def render(record: Record) -> RenderableType:
             return _text(record, facts, pieces(record.reasoning, spans))
         case SftExample():
             return _text(record, "\n".join(message.content for message in record.prompt), _tagged(record.completion))
+        case SftConversation():
+            *before, last = record.messages or (Message(role="", content=""),)
+            return _text(record, "\n".join(message.content for message in before), _tagged(last.content))
+        case Snippets():
+            marked = [piece for snippet in record.snippets for piece in ((snippet, True), ("\n", False))]
+            return _text(record, f"{len(record.snippets)} snippets, hardest first", marked)
         case Generation():
             verdict = {True: "right", False: "wrong", None: "no verdict"}[record.correct]
             share = record.big_tokens / record.tokens if record.tokens else 0.0

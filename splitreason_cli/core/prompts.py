@@ -3,14 +3,28 @@
 from . import markup
 
 
-def user_message(problem: str, *, hint: bool) -> str:
-    """The user's turn; `hint` adds the sentence about the tags, which only the small model may see."""
-    return f"{problem}\n{markup.HINT}" if hint else problem
+def user_message(problem: str, *, hint: bool, instruction: str = "") -> str:
+    """The user's turn: the problem, an instruction, and with `hint` the sentence about the tags.
 
-
-def completion(reasoning: str, answer: str) -> str:
-    r"""A finished completion: the reasoning, the end of thinking, the boxed answer.
-
-    The chat template has opened the thinking already, so the completion does not.
+    Only the small model may see that sentence.
     """
-    return f"{reasoning}\n{markup.THINK_CLOSE}\n\n\\boxed{{{answer}}}"
+    return "\n".join([problem, *([instruction] if instruction else []), *([markup.HINT] if hint else [])])
+
+
+def completion(reasoning: str, answer: str, response: str = "", *, think: bool = False) -> str:
+    r"""A finished completion: the reasoning, the end of thinking, then `response`, or the boxed answer without one.
+
+    Chat templates usually open the thinking in the prompt; `think` opens it here, for those that do not.
+    """
+    opened = f"{markup.THINK_OPEN}\n" if think else ""
+    # Recorded responses often keep the two line breaks that the scaffold brings along.
+    closing = response.lstrip("\n") if response.strip() else f"\\boxed{{{answer}}}"
+    return f"{opened}{reasoning}\n{markup.THINK_CLOSE}\n\n{closing}"
+
+
+def thinking(completed: str) -> tuple[str, str] | None:
+    """The reasoning of a `completion` and what follows the end of thinking; None if the thinking never ends."""
+    before, end, after = completed.partition(markup.THINK_CLOSE)
+    if not end:
+        return None
+    return before.removeprefix(f"{markup.THINK_OPEN}\n").removesuffix("\n"), after

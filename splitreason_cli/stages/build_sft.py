@@ -1,26 +1,26 @@
 """build-sft: annotated traces become prompts and tagged completions, split by problem."""
 
-import hashlib
+import functools
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 
-from ..adapters.jsonl import encode
-from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..core import markup
-from ..core.prompts import completion, user_message
-from ..core.records import AnnotatedTrace, Message, SftExample
+import orjson
+
+from ..adapters.benchmarks import read_ngrams
+from ..adapters.jsonl import encode, read_lines, write_atomically
+from ..adapters.source import Quarantine, Source, read_located
+from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
+from ..adapters.tokenizers import count_tokens, load_tokenizer, tokenizer_digest
+from ..core.records import AnnotatedTrace
+from ..core.selection import Drop, Selection, Tally
+from ..core.sft import BuildSftConfig, why_malformed
 
 STAGE = "build_sft"
+DROPPED = "dropped.jsonl"
+"""Good traces that were left out, as `rejected` records in the artifact's folder."""
+TALLY = "tally.json"
 WRITE_EVERY = 256
-
-
-@dataclass(frozen=True)
-class BuildSftConfig:
-    """`test_fraction` of the problems (not of the traces) go to the test split; `hint` adds the tag sentence."""
-
-    hint: bool = True
-    test_fraction: float = 0.05
 
 
 def build_sft(
@@ -32,48 +32,69 @@ def build_sft(
     on_record: Callable[[bytes], None] = lambda line: None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[Artifact, bool]:
-    """Build an example of every annotated trace; the arguments and errors are those of `annotate`."""
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest})
+    """Build a training record of every annotated trace that is neither repeated, nor contaminated, nor too long.
+
+    The arguments and errors are those of `annotate`; further ones:
+
+    Raises:
+        ModelError: the tokenizer does not load. InputError: a file of benchmark problems cannot be read.
+    """
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)})
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
-        journal = Journal(work / RECORDS)
-        journal.restart(0)
-        done, lines = 0, []
-        for trace in read_records(source, AnnotatedTrace.from_dict, quarantine, why_malformed):
-            lines.append(encode(example(trace, config)))
-            done += 1
-            on_record(lines[-1])
-            on_progress(done)
-            if len(lines) == WRITE_EVERY:
-                journal.append(lines)
-                lines = []
-        journal.append(lines)
-        return store.publish(recipe, work, done), False
+        selection = _selection(config)
+        kept, dropped = _Output(work / RECORDS), _Output(work / DROPPED)
+        for line, trace in read_located(source, AnnotatedTrace.from_dict, quarantine, why_malformed):
+            chosen = selection.choose(trace)
+            if isinstance(chosen, Drop):
+                dropped.add(encode(line.rejected(chosen.reason)))
+            else:
+                on_record(kept.add(encode(chosen)))
+            on_progress(kept.count + dropped.count)
+        kept.flush()
+        dropped.flush()
+        tally = selection.tally
+        tally.quarantined = sum(1 for _ in read_lines(work / REJECTED)) if (work / REJECTED).exists() else 0
+        write_atomically(work / TALLY, iter([orjson.dumps(tally.to_dict())]))
+        return store.publish(recipe, work, kept.count), False
 
 
-def example(trace: AnnotatedTrace, config: BuildSftConfig) -> SftExample:
-    """The training example of one trace. Raises MarkupError if its spans do not fit its text."""
-    tagged = markup.render(trace.reasoning, [(span.start, span.end) for span in trace.spans])
-    return SftExample(
-        id=trace.id,
-        split="test" if _fraction(trace.problem) < config.test_fraction else "train",
-        prompt=(Message(role="user", content=user_message(trace.problem, hint=config.hint)),),
-        completion=completion(tagged, trace.answer),
-        extra=trace.extra,
-    )
+def tally_of(artifact: Artifact) -> Tally:
+    """What became of the traces that an artifact was made from."""
+    return Tally.from_dict(orjson.loads((artifact.path / TALLY).read_bytes()))
 
 
-def why_malformed(trace: AnnotatedTrace) -> str | None:
-    """What keeps a trace from becoming an example, or None."""
-    try:
-        markup.render(trace.reasoning, [(span.start, span.end) for span in trace.spans])
-    except markup.MarkupError as error:
-        return f"{error}. Annotate the trace again"
-    return None
+class _Output:
+    """An append-only file of lines, started anew and written in blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self.journal = Journal(path)
+        self.journal.restart(0)
+        self.count = 0
+        self._lines: list[bytes] = []
+
+    def add(self, line: bytes) -> bytes:
+        self.count += 1
+        self._lines.append(line)
+        if len(self._lines) == WRITE_EVERY:
+            self.flush()
+        return line
+
+    def flush(self) -> None:
+        self.journal.append(self._lines)
+        self._lines = []
 
 
-def _fraction(problem: str) -> float:
-    """A number in [0, 1) that depends on the problem's text alone, so that copies of it share a split."""
-    return int.from_bytes(hashlib.sha256(problem.encode("utf-8", "surrogatepass")).digest()[:8]) / 2**64
+def _input_digests(config: BuildSftConfig) -> dict[str, str]:
+    digests = {f"decontaminate:{file}": file_digest(Path(file)) for file in config.decontaminate}
+    if config.tokenizer is not None:
+        digests["tokenizer"] = tokenizer_digest(config.tokenizer)
+    return digests
+
+
+def _selection(config: BuildSftConfig) -> Selection:
+    ngrams = read_ngrams(config.decontaminate, config.ngram) if config.decontaminate else None
+    count = functools.partial(count_tokens, load_tokenizer(config.tokenizer)) if config.tokenizer is not None else None
+    return Selection(config, ngrams, count)

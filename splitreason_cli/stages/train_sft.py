@@ -13,8 +13,9 @@ from ..adapters.jsonl import encode
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
+from ..adapters.tokenizers import add_tags, example_ids
 from ..core import markup
-from ..core.records import SftExample, TrainStep
+from ..core.records import SftConversation, SftExample, TrainStep
 from ..errors import InputError, SrxError
 
 STAGE = "train_sft"
@@ -76,7 +77,7 @@ def train_sft(
         return found, True
     with store.work(recipe) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
-        records = read_records(source, SftExample.from_dict, quarantine, _why_unusable)
+        records = read_records(source, _read_example, quarantine, _why_unusable)
         examples = [example for example in records if example.split == "train"]
         if not examples:
             raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
@@ -94,6 +95,14 @@ def train_sft(
         return store.publish(recipe, work, len(steps)), False
 
 
+def _read_example(value: Any) -> SftExample:
+    if isinstance(value, dict) and value.get("kind") == SftConversation.kind:
+        # One conversation means that the whole file was built for another trainer; no line of it is worth a quarantine.
+        hint = "Build them with: srx build-sft --format prompt-completion"
+        raise InputError("train sft reads records of kind sft_example, not sft_conversation", hint)
+    return SftExample.from_dict(value)
+
+
 def _why_unusable(example: SftExample) -> str | None:
     try:
         markup.parse(example.completion)
@@ -105,9 +114,7 @@ def _why_unusable(example: SftExample) -> str | None:
 def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
     """The model with both tags as single tokens of its vocabulary."""
     loaded = load_model(config.model, default_device())
-    new = [tag for tag in (markup.OPEN, markup.CLOSE) if tag not in loaded.tokenizer.get_vocab()]
-    if new:
-        loaded.tokenizer.add_tokens(new, special_tokens=True)
+    if new := add_tags(loaded.tokenizer):
         # Vocabularies are often padded beyond the tokenizer; resizing to the tokenizer would shrink those.
         if len(loaded.tokenizer) > loaded.model.get_input_embeddings().num_embeddings:
             loaded.model.resize_token_embeddings(len(loaded.tokenizer))
@@ -203,13 +210,9 @@ def _progress_callback(on_step: Callable[[int, int, float], None]) -> Any:
 
 
 def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
-    """Prompt and completion as token ids with the seam where decoding has it; the mask is 1 on the completion.
-
-    Tokenizing both at once could merge across the seam, or add a second beginning-of-text.
-    """
-    messages = [{"role": message.role, "content": message.content} for message in example.prompt]
-    prompt = list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
-    completion = [*tokenizer(example.completion, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    """Prompt and completion as token ids, closed by end-of-text; the mask is 1 on the completion."""
+    prompt, completion = example_ids(tokenizer, example)
+    completion = [*completion, tokenizer.eos_token_id]
     return {"input_ids": prompt + completion, "completion_mask": [0] * len(prompt) + [1] * len(completion)}
 
 
