@@ -93,6 +93,11 @@ def load_model(reference: str, device: str = "cpu") -> LoadedModel:
     return LoadedModel(reference, model.to(device).eval(), tokenizer)
 
 
+def load_tokenizer(reference: str) -> Any:
+    """Load a tokenizer alone. Raises ModelError."""
+    raise NotImplementedError
+
+
 def load_pair(small: str, big: str, device: str = "cpu") -> tuple[LoadedModel, LoadedModel]:
     """Load two models that share one vocabulary. Raises ModelError if they do not."""
     pair = load_model(small, device), load_model(big, device)
