@@ -95,7 +95,7 @@ class LlmAnnotator:
         key = trace_key(trace)
         if kept := self.replies.get(key):
             return self._placed(trace, kept["snippets"])
-        best: tuple[int, dict[str, Any]] | None = None
+        best: tuple[int, dict[str, Any], AnnotatedTrace] | None = None
         reason = ""
         for temperature in TEMPERATURES:
             try:
@@ -106,19 +106,20 @@ class LlmAnnotator:
             except CallError as error:
                 return Failure(str(error))
             parsed = snippets.parse(text)
-            found = len(parsed.snippets) - len(self._placed(trace, parsed.snippets).unplaced)
+            placed = self._placed(trace, parsed.snippets)
+            found = len(parsed.snippets) - len(placed.unplaced)
             reply = {"snippets": parsed.snippets, "temperature": temperature, "tokens": tokens}
             if found and 2 * found >= len(parsed.snippets) and parsed.complete and not cut:
                 self._keep(key, reply)
-                return self._placed(trace, parsed.snippets)
+                return placed
             reason = _complaint(len(parsed.snippets), found, cut or not parsed.complete)
             self._charge(key, reason, tokens)
             if found and (best is None or found > best[0]):
-                best = found, {**reply, "tokens": (0, 0)}
+                best = found, {**reply, "tokens": (0, 0)}, placed
         if best is None:
             return Failure(f"{reason} (after {len(TEMPERATURES)} attempts)")
         self._keep(key, best[1])
-        return self._placed(trace, best[1]["snippets"])
+        return best[2]
 
     async def _ask(self, client: Endpoint, trace: Trace, temperature: float) -> tuple[str, bool, tuple[int, int]]:
         """One reply: its text, whether it was cut at a length limit, its prompt and completion tokens."""

@@ -25,7 +25,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad re
 Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small model about the tags in its prompt.")]
 
 RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[..., None]], tuple[Artifact, bool]]
-"""Called with the source, the store, what to do with each record, and what to tell progress: lines done and perhaps a note."""
+"""Called with the source, the store, what to do with each record, and what to tell progress: lines, maybe a note."""
 
 
 def run_record_stage(

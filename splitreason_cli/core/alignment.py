@@ -153,9 +153,9 @@ def _overlap(one: markup.Span, other: markup.Span) -> int:
 def _whole_words(text: str, span: markup.Span) -> markup.Span:
     """Extend a span over the words that it cuts."""
     start, end = span
-    for left, right in _words(text, start, end):
-        start, end = min(start, left), max(end, right)
-    return start, end
+    first = next(_words(text, start, start + 1), span)
+    last = next(_words(text, end - 1, end), span)
+    return min(start, first[0]), max(end, last[1])
 
 
 def _lines(text: str, span: markup.Span) -> markup.Span:
