@@ -7,6 +7,7 @@
       PartialError      4    the work was done, but some records were quarantined
       MachineError      5    the disk, the store or the machine refused
       ModelError        6    a model folder or name cannot be loaded
+      EndpointError     7    a model server refuses every call, or does not answer
 
 Ctrl-C exits with 130. A bug keeps its traceback and exits with 1.
 """
@@ -60,3 +61,7 @@ class MachineError(SrxError):
 
 class ModelError(SrxError):
     exit_code = 6
+
+
+class EndpointError(SrxError):
+    exit_code = 7

@@ -91,9 +91,39 @@ def load_model(reference: str, device: str = "cpu") -> LoadedModel:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{reference}: cannot be loaded ({first_line})", "Check the folder's files") from None
-    if not tokenizer.chat_template:
-        raise ModelError(f"{reference}: the tokenizer has no chat template", "Add a chat_template.jinja to the folder")
+    _require_chat_template(reference, tokenizer)
     return LoadedModel(reference, model.to(device).eval(), tokenizer)
+
+
+def resolve_tokenizer(reference: str) -> Path:
+    """The folder of a tokenizer: embedded, local, or downloaded from the Hugging Face hub without any weights.
+
+    Raises ModelError if there is no such folder or name.
+    """
+    if reference in EMBEDDED_MODELS:
+        return EMBEDDED_MODELS[reference]
+    path = Path(reference)
+    if path.is_file():
+        raise ModelError(f"{reference}: is a file", "Give the folder it lies in")
+    return path if path.is_dir() else download(reference, TOKENIZER_FILES)
+
+
+def load_tokenizer(reference: str) -> Any:
+    """Load a tokenizer alone, without reading any weights or running remote code.
+
+    Raises ModelError if it does not load, or has no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    path = resolve_tokenizer(reference)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001 -- the tokenizers library raises bare ones for a file it cannot use
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hint = "Give a folder with a tokenizer.json and a tokenizer_config.json"
+        raise ModelError(f"{reference}: the tokenizer cannot be loaded ({first_line})", hint) from None
+    _require_chat_template(reference, tokenizer)
+    return tokenizer
 
 
 def load_pair(small: str, big: str, device: str = "cpu") -> tuple[LoadedModel, LoadedModel]:
@@ -107,6 +137,11 @@ def load_pair(small: str, big: str, device: str = "cpu") -> tuple[LoadedModel, L
         hint = "Take both from one family, such as two Qwen models"
         raise ModelError(f"{small} and {big} have different vocabularies", hint)
     return pair
+
+
+def _require_chat_template(reference: str, tokenizer: Any) -> None:
+    if not tokenizer.chat_template:
+        raise ModelError(f"{reference}: the tokenizer has no chat template", "Add a chat_template.jinja to the folder")
 
 
 def default_device() -> str:

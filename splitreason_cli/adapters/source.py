@@ -11,19 +11,25 @@ from ..core.records import Rejected
 from ..errors import InputError, PartialError, RecordError
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
 from .store import Store, file_digest
+from .tables import HUB, HubDataset, as_lines, parquet_length, parquet_rows
 
 T = TypeVar("T")
 
 STDIN = "-"
+PARQUET = ".parquet"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A readable input: `label` is what errors call it, `digest` identifies its bytes (empty if nobody asked)."""
+    """A readable input: `label` is what errors call it, `digest` identifies its content (empty if nobody asked).
+
+    It is a JSONL or parquet file, standard input, or a dataset of the Hugging Face hub.
+    """
 
     path: Path
     label: str
     digest: str
+    hub: HubDataset | None = None
 
     @classmethod
     def stream(cls, name: str) -> "Source":
@@ -33,6 +39,9 @@ class Source:
     @classmethod
     def open(cls, name: str, store: Store) -> "Source":
         """Read `name`, or standard input if it is `-`. Raises InputError if there is nothing to read."""
+        if name.startswith(HUB):
+            hub = HubDataset.parse(name)
+            return cls(Path(), name, hub.digest(), hub)
         if name != STDIN:
             path = Path(name)
             return cls(path, name, file_digest(path))
@@ -41,6 +50,23 @@ class Source:
         path = spooled.with_name(f"{digest[:16]}.jsonl")
         spooled.replace(path)
         return cls(path, "<stdin>", digest)
+
+    def lines(self) -> Iterator[Line]:
+        """The records' lines, not yet parsed. Raises InputError if they cannot be read."""
+        if self.hub:
+            return as_lines(self.label, self.hub.rows(self.digest.split("/")[0]))
+        if self.path.suffix == PARQUET:
+            return as_lines(self.label, parquet_rows(self.path))
+        return read_lines(self.path, self.label)
+
+    def length(self) -> int | None:
+        """The number of lines, for a progress bar; None where counting would cost a reading."""
+        if self.hub or self.path.suffix in (".gz", ".zst", ".zstd"):
+            return None
+        if self.path.suffix == PARQUET:
+            return parquet_length(self.path)
+        with self.path.open("rb") as stream:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(2**20), b""))
 
 
 class Quarantine:
@@ -76,27 +102,26 @@ def read_records(
         InputError: the source holds no lines at all.
         RecordError: a bad record, if the quarantine has no file.
     """
-    return (record for _, record in read_located(source, read, quarantine, check))
+    for line, record in located_records(source, read, quarantine):
+        if reason := check(record) if check else None:
+            quarantine.add(line, RecordError(line.where, reason))
+        else:
+            yield record
 
 
-def read_located(
-    source: Source, read: Callable[[object], T], quarantine: Quarantine, check: Callable[[T], str | None] | None = None
-) -> Iterator[tuple[Line, T]]:
-    """The same as `read_records`, each record with the line it stood on."""
+def located_records(source: Source, read: Callable[[object], T], quarantine: Quarantine) -> Iterator[tuple[Line, T]]:
+    """`read_records`, each record with the line that it came from."""
     empty = True
-    for line in read_lines(source.path, source.label):
+    for line in source.lines():
         empty = False
         try:
             record = decode(line, read)
-            reason = check(record) if check else None
-            if reason:
-                raise RecordError(line.where, reason)
         except RecordError as error:
             quarantine.add(line, error)
         else:
             yield line, record
     if empty:
-        raise InputError(f"{source.label}: the input is empty", "Give at least one JSONL record")
+        raise InputError(f"{source.label}: the input is empty", "Give at least one record")
 
 
 def raise_first_rejected(path: Path) -> None:

@@ -2,6 +2,7 @@
 
     artifacts/<stage>/<key>   meta.json, records.jsonl, rejected.jsonl, or a model folder
     work/<key>                the same, unfinished; a rerun goes on here
+    replies/<annotator>/      what annotating models replied, kept for every run that asks the same
     spool/                    copies of standard input
 
 An artifact's key is a digest of stage, code, resolved configuration and input digests, so the same command finds it
@@ -54,10 +55,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published folder and what made it."""
+    """A folder and what made it. `unfinished` is empty once it is published, else it says what is left to do."""
 
     path: Path
     info: ArtifactInfo
+    unfinished: str = ""
 
     @property
     def records(self) -> Path:
@@ -115,21 +117,16 @@ class Store:
             hint = "Wait for it, then run the command again"
             raise MachineError("another srx process is making the same artifact", hint) from None
 
+    def draft(self, recipe: Recipe, work: Path, records: int, unfinished: str = "") -> Artifact:
+        """The work folder as an artifact that is not published; `unfinished` says what is left to do and how."""
+        info = self._info(recipe, work, records, work)
+        return Artifact(work, info, unfinished)
+
     def publish(self, recipe: Recipe, work: Path, records: int) -> Artifact:
         """Turn a finished work folder into the artifact of its recipe."""
         target = self.artifact_path(recipe)
         self.folder("artifacts", recipe.stage)
-        info = ArtifactInfo(
-            key=recipe.key,
-            stage=recipe.stage,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            records=records,
-            bytes=sum(file.stat().st_size for file in work.rglob("*") if file.is_file()),
-            path=str(target),
-            config=recipe.config,
-            inputs=recipe.inputs,
-            code=recipe.code,
-        )
+        info = self._info(recipe, work, records, target)
         write_atomically(work / META, iter([orjson.dumps(info.to_dict(), option=orjson.OPT_INDENT_2)]))
         if finished := self.find(recipe):
             # Another process published between our look and our lock.
@@ -140,6 +137,19 @@ class Store:
         except OSError as error:
             raise disk_fault(target, error) from None
         return Artifact(target, info)
+
+    def _info(self, recipe: Recipe, work: Path, records: int, path: Path) -> ArtifactInfo:
+        return ArtifactInfo(
+            key=recipe.key,
+            stage=recipe.stage,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            records=records,
+            bytes=sum(file.stat().st_size for file in work.rglob("*") if file.is_file()),
+            path=str(path),
+            config=recipe.config,
+            inputs=recipe.inputs,
+            code=recipe.code,
+        )
 
     def artifacts(self) -> list[Artifact]:
         """All finished artifacts, oldest first."""
@@ -190,13 +200,17 @@ class Journal:
         for line in read_lines(self.path):
             yield orjson.loads(line.data)
 
-    def append(self, lines: list[bytes]) -> None:
-        """Add complete lines. Raises MachineError if the disk is full; what was written before stays."""
+    def append(self, lines: list[bytes], *, sync: bool = True) -> None:
+        """Add complete lines. Raises MachineError if the disk is full; what was written before stays.
+
+        Without `sync` the lines survive the death of this process, but not that of the machine.
+        """
         try:
             with self.path.open("ab") as stream:
                 stream.write(b"".join(lines))
                 stream.flush()
-                os.fsync(stream.fileno())
+                if sync:
+                    os.fsync(stream.fileno())
         except OSError as error:
             raise disk_fault(self.path, error) from None
 

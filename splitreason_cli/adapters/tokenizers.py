@@ -1,4 +1,4 @@
-"""Tokenizers without their models: loading them, and counting the tokens a trainer will see."""
+"""What a trainer makes of training records: their token ids, and how many."""
 
 import hashlib
 from pathlib import Path
@@ -7,23 +7,8 @@ from typing import Any
 from ..core import markup
 from ..core.records import Message, SftExample
 from ..core.sft import SftRecord
-from ..errors import ModelError
-from .embedded import EMBEDDED_MODELS
-from .models import TOKENIZER_FILES, download
+from .models import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
 from .store import file_digest
-
-
-def resolve_tokenizer(reference: str) -> Path:
-    """The folder of a tokenizer: embedded, local, or downloaded from the Hugging Face hub without any weights.
-
-    Raises ModelError if there is no such folder or name.
-    """
-    if reference in EMBEDDED_MODELS:
-        return EMBEDDED_MODELS[reference]
-    path = Path(reference)
-    if path.is_file():
-        raise ModelError(f"{reference}: is a file", "Give the folder it lies in")
-    return path if path.is_dir() else download(reference, TOKENIZER_FILES)
 
 
 def tokenizer_digest(reference: str) -> str:
@@ -37,22 +22,9 @@ def tokenizer_digest(reference: str) -> str:
     return digest.hexdigest()
 
 
-def load_tokenizer(reference: str) -> Any:
-    """The tokenizer with both hand-over tags as single tokens, as training has them. Remote code is never run.
-
-    Raises ModelError if it does not load or has no chat template.
-    """
-    from transformers import AutoTokenizer
-
-    path = resolve_tokenizer(reference)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 -- the tokenizers library raises bare ones for a file it cannot use
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "Give a folder with a tokenizer.json and a tokenizer_config.json"
-        raise ModelError(f"{reference}: the tokenizer cannot be loaded ({first_line})", hint) from None
-    if not tokenizer.chat_template:
-        raise ModelError(f"{reference}: the tokenizer has no chat template", "Add a chat_template.jinja to the folder")
+def load_tagging_tokenizer(reference: str) -> Any:
+    """The tokenizer with both hand-over tags as single tokens, as training has them. Raises ModelError."""
+    tokenizer = load_tokenizer(reference)
     add_tags(tokenizer)
     return tokenizer
 

@@ -61,7 +61,7 @@ def _train(out: Path, store: Store) -> Path:
     with console.progress() as live:
         task = live.add_task("annotate", total=None, note="")
         annotated, _ = annotate(
-            source, AnnotateConfig(), store, on_progress=lambda done: live.update(task, completed=done)
+            source, AnnotateConfig(), store, on_progress=lambda at: live.update(task, completed=at.rows)
         )
         live.update(task, completed=annotated.info.records, total=annotated.info.records)
         task = live.add_task("build-sft", total=None, note="")

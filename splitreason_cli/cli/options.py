@@ -10,14 +10,22 @@ from rich.progress import Progress
 from ..adapters.jsonl import read_lines, write_atomically
 from ..adapters.source import STDIN, Source, raise_first_rejected, raise_if_rejected
 from ..adapters.store import Artifact, Store
+from ..errors import PartialError
 from . import console
 
-In = Annotated[str, typer.Option("--in", help="JSONL to read, gzip or zstd by suffix; - is standard input.")]
+In = Annotated[
+    str,
+    typer.Option(
+        "--in",
+        help="JSONL (gzip or zstd by suffix) or parquet file, hf://owner/dataset?split=train, - for standard input.",
+    ),
+]
 Out = Annotated[str, typer.Option("--out", help="JSONL to write, gzip or zstd by suffix; - is standard output.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record instead of quarantining it.")]
 Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small model about the tags in its prompt.")]
 
-RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[[int], None]], tuple[Artifact, bool]]
+RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[..., None]], tuple[Artifact, bool]]
+"""Called with the source, the store, what to do with each record, and what to tell progress: lines, maybe a note."""
 
 
 def run_record_stage(
@@ -27,9 +35,10 @@ def run_record_stage(
     stage: RecordStage,
     *,
     strict: bool,
+    summary: Callable[[], str] = lambda: "",
     deliver: Callable[[Artifact], None] = lambda artifact: None,
 ) -> None:
-    """Run a stage from JSONL to JSONL with progress, and deliver its records to `out`.
+    """Run a stage from JSONL to JSONL with progress, deliver its records to `out`, and print its `summary`.
 
     `deliver` does what else is to be done with the artifact, before anything is said about quarantined records.
 
@@ -40,14 +49,21 @@ def run_record_stage(
     source = Source.open(in_, store)
     to_stdout = out == STDIN
     with console.progress() as live:
-        task = live.add_task(name, total=count_lines(source), note="")
+        task = live.add_task(name, total=source.length(), note="")
+
+        def on_progress(done: int, note: str = "") -> None:
+            live.update(task, completed=done, note=note)
+
         artifact, cached = stage(
             source,
             store,
             console.emit if to_stdout else lambda line: None,
-            lambda done: live.update(task, completed=done),
+            on_progress,
         )
-        live.update(task, completed=artifact.info.records, total=artifact.info.records)
+        if not artifact.unfinished:
+            live.update(task, completed=artifact.info.records, total=artifact.info.records)
+    if text := summary():
+        console.say(f"{name}: {text}")
     if strict:
         raise_first_rejected(artifact.rejected)
     if to_stdout and cached:
@@ -61,7 +77,7 @@ def run_record_stage(
 
 def finish(artifact: Artifact, cached: bool, out: str) -> None:
     """Say where the result is, put rejected records beside it, and raise PartialError if there are any."""
-    what = "already done" if cached else "done"
+    what = "already done" if cached else "stopped" if artifact.unfinished else "done"
     where = "" if out == STDIN else f" -> {out}"
     console.say(f"{what}: {artifact.info.records:,} records{where}  [dim](artifact {artifact.info.key})[/]")
     rejected = list(lines_of(artifact.rejected)) if artifact.rejected.exists() else []
@@ -72,19 +88,14 @@ def finish(artifact: Artifact, cached: bool, out: str) -> None:
             write_atomically(place, iter(rejected))
         else:
             place.unlink(missing_ok=True)
+    if artifact.unfinished:
+        where = f" The rejected records are in {place}" if rejected else ""
+        raise PartialError(artifact.unfinished, where.strip())
     raise_if_rejected(len(rejected), artifact.info.records, place)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
     return (line.data for line in read_lines(path))
-
-
-def count_lines(source: Source) -> int | None:
-    """The number of lines, for a progress bar; None for compressed input, where counting would cost a reading."""
-    if source.path.suffix in (".gz", ".zst", ".zstd"):
-        return None
-    with source.path.open("rb") as stream:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(2**20), b""))
 
 
 def stepper(live: Progress, description: str) -> Callable[[int, int, float], None]:

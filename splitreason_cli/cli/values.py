@@ -20,3 +20,24 @@ def names(text: str) -> list[str]:
 def budgets(text: str) -> list[float | None]:
     """Read a comma-separated list of shares; `none` is no cap."""
     return [None if name == "none" else share("--offload-budget", name) for name in names(text)] or [None]
+
+
+def shard(text: str) -> str:
+    """Check `i/n`, the i-th of n parts counted from 0. Raises UsageError."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise UsageError(f"--shard: {text!r} is no part of a whole. Write i/n with i from 0 to n-1, such as 0/8")
+    return text
+
+
+def price(text: str | None) -> tuple[float, float] | None:
+    """Read dollars per million prompt and completion tokens, such as 0.27/1.10. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        prompt, completion = (float(part) for part in text.split("/"))
+    except ValueError:
+        raise UsageError(
+            f"--price: {text!r} is no pair of prices. Write dollars per million tokens: 0.27/1.10"
+        ) from None
+    return prompt, completion

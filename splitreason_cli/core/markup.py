@@ -16,6 +16,12 @@ HINT = f"Wrap the hardest lines in {OPEN} and {CLOSE}."
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
+_THOUGHTS = (
+    (THINK_OPEN, THINK_CLOSE, re.compile(r"</?answer>")),
+    ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
+)
+"""Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
+
 Span = tuple[int, int]
 
 _TAG = re.compile(f"{re.escape(OPEN)}|{re.escape(CLOSE)}")
@@ -97,6 +103,18 @@ def contains_tag(text: str) -> str | None:
     """The first tag in `text`, or the first thing that looks like a misspelt one."""
     match = _LOOKALIKE.search(text)
     return match.group() if match else None
+
+
+def split_thinking(generation: str) -> tuple[str, str]:
+    """What a model thought and what it responded, without the scaffold and the white space around both.
+
+    A text without a scaffold, and one whose thinking never ends, is all thought.
+    """
+    for opening, closing, frame in _THOUGHTS:
+        if opening in generation or closing in generation:
+            thought, _, response = generation.partition(closing)
+            return thought.replace(opening, "", 1).strip(), frame.sub("", response).strip()
+    return generation.strip(), ""
 
 
 def covered(spans: Sequence[Span]) -> int:

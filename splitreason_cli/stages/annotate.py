@@ -1,165 +1,241 @@
-"""annotate: mark the lines of a trace that are hard for the small model and not for the big one.
+"""annotate: mark the hard spans of reasoning traces, by one of three annotators."""
 
-A token's surprisal gap is NLL_small - NLL_big in nats. A line is hard if any of its tokens has a gap above the
-threshold. If the hard lines hold more than `fraction` of a trace's characters, those with the smallest gaps go.
-"""
+import contextlib
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from ..adapters.jsonl import encode
-from ..adapters.models import LoadedModel, default_device, load_pair, model_digest
-from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
+from ..adapters.annotators import Annotator, Failure, SnippetsAnnotator
+from ..adapters.endpoint import EndpointConfig
+from ..adapters.jsonl import Line, encode
+from ..adapters.llm import BudgetSpentError, LlmAnnotator, ResponseFormat, question_key
+from ..adapters.models import model_digest
+from ..adapters.replies import Replies
+from ..adapters.source import Quarantine, Source, located_records
+from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
+from ..adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 from ..core import markup
-from ..core.records import AnnotatedTrace, HardSpan, Trace
-
-GROUP = 32
-"""Traces scored together. A group is recomputed as a whole on resume, so that its padding and rounding are the same."""
+from ..core.alignment import AlignConfig
+from ..core.records import Trace
+from ..core.rows import Generations, traces_of
+from ..errors import RecordError
 
 STAGE = "annotate"
+WRITE_EVERY = 256
 
 
 @dataclass(frozen=True)
 class AnnotateConfig:
-    """`threshold` in nats per token, `fraction` the largest share of a trace's characters to mark, 0..1."""
+    """What decides the result.
 
+    Args:
+        small, big: the pair that `surprisal` scores with; of `big`, the same vocabulary.
+        threshold: nats by which a token must surprise the small model more.
+        model: the chat model that `llm` asks.
+        snippets: the file that `snippets` reads.
+        fraction: the largest share of a trace's characters to mark, 0..1.
+        shard: `i/n` keeps the traces whose id falls into the i-th of n parts, counted from 0.
+        limit: read at most so many rows; 0 is all.
+    """
+
+    annotator: Literal["surprisal", "llm", "snippets"] = "surprisal"
     small: str = "mini-small"
     big: str = "mini-big"
     threshold: float = 0.7
+    model: str = ""
+    snippets: str = ""
     fraction: float = 0.2
+    snap: Literal["word", "line"] = "word"
+    min_similarity: float = AlignConfig.min_similarity
+    generations: Generations = "correct"
+    shard: str = "0/1"
+    limit: int = 0
+
+    @property
+    def alignment(self) -> AlignConfig:
+        return AlignConfig(min_similarity=self.min_similarity, snap=self.snap, fraction=self.fraction)
+
+    @property
+    def surprisal(self) -> SurprisalConfig:
+        return SurprisalConfig(self.small, self.big, self.threshold, self.fraction)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the result does not depend on: where models are served, how hard they are asked, what it may cost.
+
+    Args:
+        endpoints: the chat model's server for `llm`; for `surprisal` none, or those of the small and big model.
+        max_tokens_total: the tokens that all runs of this command together may spend.
+    """
+
+    endpoints: tuple[EndpointConfig, ...] = ()
+    response_format: ResponseFormat = "auto"
+    max_tokens_total: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. `rows` counts input rows, `empty_rows` those without a wanted generation, `traces` annotated
+    ones; tokens are those of paid calls, also of earlier runs of the same command."""
+
+    rows: int = 0
+    empty_rows: int = 0
+    traces: int = 0
+    quarantined: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 def annotate(
     source: Source,
     config: AnnotateConfig,
     store: Store,
+    resources: Resources = Resources(),
     *,
     strict: bool = False,
     on_record: Callable[[bytes], None] = lambda line: None,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[Artifact, bool]:
     """Annotate every trace of `source`; returns the artifact and whether it was there already.
 
+    Traces that the annotator fails on are quarantined like malformed ones, but leave the artifact unpublished, so that
+    a rerun tries them again. So does a spent token budget.
+
     Args:
         on_record: called with each encoded record in input order, unless the artifact was there already.
-        on_progress: called with the number of traces done so far.
 
     Raises:
         ModelError: the models do not load or do not share a vocabulary.
+        EndpointError: a server refuses every call, or does not answer.
         InputError, RecordError: see `read_records`.
     """
-    models = {"small": model_digest(config.small), "big": model_digest(config.big)}
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **models})
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_annotator_inputs(config)})
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        quarantine = Quarantine(None if strict else work / REJECTED)
-        scorer = Scorer(config)
-        traces = read_records(source, Trace.from_dict, quarantine, scorer.why_unusable)
-        done = 0
-        for line in _resumed(Journal(work / RECORDS), traces, scorer.annotate):
-            done += 1
-            on_record(line)
-            on_progress(done)
-        return store.publish(recipe, work, done), False
+        run = _Run(source, config, Quarantine(None if strict else work / REJECTED), on_progress)
+        annotator = _annotator(config, resources, store, recipe, run)
+        journal = Journal(work / RECORDS)
+        journal.restart(0)
+        unfinished = run.write(annotator, journal, on_record)
+        if unfinished:
+            return store.draft(recipe, work, run.progress.traces, unfinished), False
+        return store.publish(recipe, work, run.progress.traces), False
 
 
-def _resumed(
-    journal: Journal, traces: Iterator[Trace], score: Callable[[Sequence[Trace]], list[AnnotatedTrace]]
-) -> Iterator[bytes]:
-    """Annotate group by group, taking from the journal what an earlier run finished."""
-    earlier = journal.replay()
-    kept = 0
-    for group in iter(lambda: list(itertools.islice(traces, GROUP)), []):
-        finished = list(itertools.islice(earlier, len(group)))
-        lines = [encode(AnnotatedTrace.from_dict(value)) for value in finished]
-        if len(finished) < len(group):
-            journal.restart(kept)
-            lines = [encode(record) for record in score(group)]
+class _Run:
+    """One pass over the source: rows in, records and quarantined lines out."""
+
+    def __init__(
+        self, source: Source, config: AnnotateConfig, quarantine: Quarantine, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self.progress = Progress()
+        self._source, self._config, self._quarantine, self._on_progress = source, config, quarantine, on_progress
+        self._pending: deque[tuple[int, Line]] = deque()
+        self._failed = 0
+
+    def write(self, annotator: Annotator, journal: Journal, on_record: Callable[[bytes], None]) -> str:
+        """Annotate everything; returns what is left to do, if anything is."""
+        lines: list[bytes] = []
+        try:
+            # Closing lets the calls in flight end, whose replies are paid for.
+            with contextlib.closing(annotator.annotate(self._traces())) as outcomes:
+                for outcome in outcomes:
+                    row, line = self._pending.popleft()
+                    if isinstance(outcome, Failure):
+                        self._failed += not outcome.permanent
+                        self._reject(line, outcome.reason)
+                    else:
+                        lines.append(encode(outcome))
+                        on_record(lines[-1])
+                        self.tell(traces=self.progress.traces + 1)
+                    self.tell(rows=row)
+                    if len(lines) >= WRITE_EVERY:
+                        journal.append(lines)
+                        lines = []
+        except BudgetSpentError as stop:
+            return str(stop)
+        finally:
             journal.append(lines)
-        kept += len(group)
-        yield from lines
+        return f"{self._failed:,} traces could not be annotated; a rerun tries them again" if self._failed else ""
+
+    def tell(self, **changes: int) -> None:
+        """Note and report progress."""
+        self.progress = replace(self.progress, **changes)
+        self._on_progress(self.progress)
+
+    def _traces(self) -> Iterator[Trace]:
+        """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""
+        read = partial(traces_of, generations=self._config.generations)
+        seen: set[bytes] = set()
+        rows = located_records(self._source, read, self._quarantine)
+        for row, (line, traces) in enumerate(rows, start=1):
+            if not traces:
+                self.tell(empty_rows=self.progress.empty_rows + 1)
+            for trace in traces:
+                digest = hashlib.sha256(trace.id.encode("utf-8", "surrogatepass")).digest()[:8]
+                if not _is_in(self._config.shard, digest):
+                    continue
+                reason = f"the id {trace.id!r} was seen before" if digest in seen else why_unusable(trace)
+                if reason:
+                    self._reject(line, reason)
+                    continue
+                seen.add(digest)
+                self._pending.append((row, line))
+                yield trace
+            if row == self._config.limit:
+                return
+
+    def _reject(self, line: Line, reason: str) -> None:
+        self._quarantine.add(line, RecordError(line.where, reason))
+        self.tell(quarantined=self.progress.quarantined + 1)
 
 
-class Scorer:
-    """Both models, and what they say of a trace."""
-
-    def __init__(self, config: AnnotateConfig) -> None:
-        self.config = config
-        self.small, self.big = load_pair(config.small, config.big, default_device())
-        self.max_tokens = min(pair.model.config.max_position_embeddings for pair in (self.small, self.big))
-
-    def why_unusable(self, trace: Trace) -> str | None:
-        """What keeps a trace from being annotated, or None."""
-        tag = markup.contains_tag(trace.reasoning)
-        if tag:
-            return f"field 'reasoning' already contains the tag {tag}. Give the plain trace"
-        if markup.THINK_CLOSE in trace.reasoning:
-            return f"field 'reasoning' contains {markup.THINK_CLOSE}. Give only what stands before it"
-        if not trace.reasoning.strip():
-            return "field 'reasoning' is empty. Give the trace's text"
-        tokens = len(self.small.prompt_ids(trace.problem, hint=False)) + len(self._encode(trace)["input_ids"])
-        if tokens > self.max_tokens:
-            return f"the trace has {tokens:,} tokens, the models read {self.max_tokens:,}. Shorten it"
-        return None
-
-    def annotate(self, traces: Sequence[Trace]) -> list[AnnotatedTrace]:
-        """Mark the hard lines of a group of traces."""
-        encodings = [self._encode(trace) for trace in traces]
-        ids = [encoding["input_ids"] for encoding in encodings]
-        nlls = [_token_nlls(model, [t.problem for t in traces], ids) for model in (self.small, self.big)]
-        annotated = []
-        for trace, encoding, nll_small, nll_big in zip(traces, encodings, *nlls, strict=True):
-            gaps = [a - b for a, b in zip(nll_small, nll_big, strict=True)]
-            spans = mark_lines(trace.reasoning, encoding["offset_mapping"], gaps, self.config)
-            annotated.append(
-                AnnotatedTrace(
-                    id=trace.id, problem=trace.problem, answer=trace.answer, reasoning=trace.reasoning,
-                    spans=tuple(spans), annotator="surprisal", extra=trace.extra,
-                )
-            )  # fmt: skip
-        return annotated
-
-    def _encode(self, trace: Trace) -> Any:
-        return self.small.tokenizer(trace.reasoning, add_special_tokens=False, return_offsets_mapping=True)
+def why_unusable(trace: Trace) -> str | None:
+    """What keeps a trace from being annotated, or None."""
+    tag = markup.contains_tag(trace.reasoning)
+    if tag:
+        return f"field 'reasoning' already contains the tag {tag}. Give the plain trace"
+    if markup.THINK_CLOSE in trace.reasoning:
+        return f"field 'reasoning' contains {markup.THINK_CLOSE}. Give only what stands before it"
+    if not trace.reasoning.strip():
+        return "field 'reasoning' is empty. Give the trace's text"
+    return None
 
 
-def mark_lines(
-    text: str, offsets: Sequence[markup.Span], gaps: Sequence[float], config: AnnotateConfig
-) -> list[HardSpan]:
-    """The hard lines of a text whose tokens cover `offsets` (characters) and have these surprisal gaps (nats)."""
-    hits = [(start, end, gap) for (start, end), gap in zip(offsets, gaps, strict=True) if gap > config.threshold]
-    lines = [
-        HardSpan(start=start, end=end, score=max(gap for left, right, gap in hits if left < end and right > start))
-        for start, end in markup.line_spans(text, [(left, right) for left, right, _ in hits])
-    ]
-    room = config.fraction * len(text)
-    kept = []
-    for line in sorted(lines, key=lambda span: -span.score):
-        if line.end - line.start <= room:
-            kept.append(line)
-            room -= line.end - line.start
-    return sorted(kept, key=lambda span: span.start)
+def _annotator_inputs(config: AnnotateConfig) -> dict[str, str]:
+    if config.annotator == "surprisal":
+        return {"small": model_digest(config.small), "big": model_digest(config.big)}
+    if config.annotator == "snippets":
+        return {"snippets": file_digest(Path(config.snippets))}
+    return {}
 
 
-def _token_nlls(loaded: LoadedModel, problems: Sequence[str], texts: Sequence[Sequence[int]]) -> list[list[float]]:
-    """The negative log-likelihood in nats of each text's tokens after its problem's chat prompt."""
-    import torch
+def _annotator(config: AnnotateConfig, resources: Resources, store: Store, recipe: Recipe, run: _Run) -> Annotator:
+    if config.annotator == "snippets":
+        return SnippetsAnnotator(Path(config.snippets), config.alignment)
+    if config.annotator == "llm":
+        question = f"llm-{question_key(config.model, config.fraction)}"
+        replies = Replies(store.folder("replies", question), recipe.key)
+        return LlmAnnotator(
+            resources.endpoints[0], config.fraction, config.alignment, replies, resources.response_format,
+            resources.max_tokens_total,
+            lambda prompt, completion: run.tell(prompt_tokens=prompt, completion_tokens=completion),
+        )  # fmt: skip
+    question = repr((recipe.code, recipe.inputs["small"], recipe.inputs["big"], config.threshold))
+    name = f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
+    replies = Replies(store.folder("replies", name), recipe.key)
+    if resources.endpoints:
+        small, big = resources.endpoints
+        return ServedSurprisal(config.surprisal, (small, big), replies)
+    return LocalSurprisal(config.surprisal, replies)
 
-    prompts = [loaded.prompt_ids(problem, hint=False) for problem in problems]
-    rows = [[*prompt, *text] for prompt, text in zip(prompts, texts, strict=True)]
-    width = max(map(len, rows))
-    device = loaded.model.device
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
-    lengths = torch.tensor([len(row) for row in rows], device=device)
-    mask = torch.arange(width, device=device) < lengths[:, None]
-    with torch.inference_mode():
-        logits = loaded.model(input_ids=ids, attention_mask=mask.long()).logits
-        nll = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2).float(), ids[:, 1:], reduction="none")
-    return [
-        nll[row, len(prompt) - 1 : len(prompt) - 1 + len(text)].tolist()
-        for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
-    ]
+
+def _is_in(shard: str, digest: bytes) -> bool:
+    index, count = map(int, shard.split("/"))
+    return int.from_bytes(digest) % count == index

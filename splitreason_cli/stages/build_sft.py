@@ -9,12 +9,13 @@ import orjson
 
 from ..adapters.benchmarks import read_ngrams
 from ..adapters.jsonl import encode, read_lines, write_atomically
-from ..adapters.source import Quarantine, Source, read_located
+from ..adapters.source import Quarantine, Source, located_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
-from ..adapters.tokenizers import count_tokens, load_tokenizer, tokenizer_digest
+from ..adapters.tokenizers import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..core.records import AnnotatedTrace
 from ..core.selection import Drop, Selection, Tally
 from ..core.sft import BuildSftConfig, why_malformed
+from ..errors import RecordError
 
 STAGE = "build_sft"
 DROPPED = "dropped.jsonl"
@@ -46,7 +47,10 @@ def build_sft(
         quarantine = Quarantine(None if strict else work / REJECTED)
         selection = _selection(config)
         kept, dropped = _Output(work / RECORDS), _Output(work / DROPPED)
-        for line, trace in read_located(source, AnnotatedTrace.from_dict, quarantine, why_malformed):
+        for line, trace in located_records(source, AnnotatedTrace.from_dict, quarantine):
+            if reason := why_malformed(trace):
+                quarantine.add(line, RecordError(line.where, reason))
+                continue
             chosen = selection.choose(trace)
             if isinstance(chosen, Drop):
                 dropped.add(encode(line.rejected(chosen.reason)))
@@ -96,5 +100,6 @@ def _input_digests(config: BuildSftConfig) -> dict[str, str]:
 
 def _selection(config: BuildSftConfig) -> Selection:
     ngrams = read_ngrams(config.decontaminate, config.ngram) if config.decontaminate else None
-    count = functools.partial(count_tokens, load_tokenizer(config.tokenizer)) if config.tokenizer is not None else None
-    return Selection(config, ngrams, count)
+    if config.tokenizer is None:
+        return Selection(config, ngrams)
+    return Selection(config, ngrams, functools.partial(count_tokens, load_tagging_tokenizer(config.tokenizer)))

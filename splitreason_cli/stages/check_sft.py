@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..adapters.jsonl import decode, read_lines
+from ..adapters.jsonl import decode
 from ..adapters.source import Quarantine, Source, read_records
 from ..core.linting import Originals, read_original, read_tagged, why_wrong
 from ..errors import InputError, RecordError
@@ -41,7 +41,7 @@ def check_sft(
     """
     originals = _originals(traces) if traces else None
     checked = Checked()
-    for line in read_lines(source.path, source.label):
+    for line in source.lines():
         checked.records += 1
         try:
             if reason := why_wrong(decode(line, read_tagged), originals):

@@ -62,7 +62,7 @@ def test_the_datasets_library_loads_both_splits_with_all_rows(write, layout, mon
     folder, records = write(test_fraction=0.3, format=layout)
     assert contents(folder) == FOLDERS
     loaded = load(folder)
-    rows = {split: [row for row in loaded[split]] for split in ("train", "test")}
+    rows = {split: list(loaded[split]) for split in ("train", "test")}
     for split, found in rows.items():
         expected = [orjson.loads(encode(record)) for record in records if record.split == split]
         assert len(expected) > 5

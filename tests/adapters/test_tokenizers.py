@@ -4,7 +4,12 @@ import orjson
 import pytest
 
 from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
-from splitreason_cli.adapters.tokenizers import conversation_text, count_tokens, load_tokenizer, tokenizer_digest
+from splitreason_cli.adapters.tokenizers import (
+    conversation_text,
+    count_tokens,
+    load_tagging_tokenizer,
+    tokenizer_digest,
+)
 from splitreason_cli.core import markup
 from splitreason_cli.core.records import AnnotatedTrace, HardSpan
 from splitreason_cli.core.sft import BuildSftConfig, Format, build
@@ -30,7 +35,7 @@ def built(layout):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_tokenizer("mini-small")
+    return load_tagging_tokenizer("mini-small")
 
 
 @pytest.fixture
@@ -57,13 +62,13 @@ def test_a_conversation_has_the_tokens_of_the_rendered_chat(tokenizer):
 def test_a_template_that_strips_the_thinking_does_not_shorten_the_text_to_train_on(tokenizer):
     chat = built(Format.MESSAGES)
     whole = conversation_text(tokenizer, chat.messages)
-    stripping = load_tokenizer("mini-small")
+    stripping = load_tagging_tokenizer("mini-small")
     stripping.chat_template = STRIPS_THINKING
     assert conversation_text(stripping, chat.messages) == whole
 
 
 def test_a_folder_without_weights_is_enough_and_they_do_not_change_its_digest(folder):
-    assert count_tokens(load_tokenizer(str(folder)), built(Format.MESSAGES)) > 0
+    assert count_tokens(load_tagging_tokenizer(str(folder)), built(Format.MESSAGES)) > 0
     before = tokenizer_digest(str(folder))
     (folder / "model.safetensors").write_bytes(b"weights")
     assert tokenizer_digest(str(folder)) == before
@@ -82,15 +87,15 @@ def test_tags_count_as_one_token_also_for_a_tokenizer_that_does_not_know_them(fo
     config["extra_special_tokens"] = []
     (folder / "tokenizer_config.json").write_bytes(orjson.dumps(config))
     example = built(Format.PROMPT_COMPLETION)
-    assert count_tokens(load_tokenizer(str(folder)), example) == count_tokens(tokenizer, example)
+    assert count_tokens(load_tagging_tokenizer(str(folder)), example) == count_tokens(tokenizer, example)
 
 
 def test_what_is_no_tokenizer_is_named(folder):
     with pytest.raises(ModelError, match="is a file"):
-        load_tokenizer(str(folder / "tokenizer.json"))
+        load_tagging_tokenizer(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="has no chat template"):
-        load_tokenizer(str(folder))
+        load_tagging_tokenizer(str(folder))
     (folder / "tokenizer.json").write_text("nonsense")
     with pytest.raises(ModelError, match="cannot be loaded"):
-        load_tokenizer(str(folder))
+        load_tagging_tokenizer(str(folder))

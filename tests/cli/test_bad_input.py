@@ -81,7 +81,7 @@ def test_a_trace_that_already_holds_tags_is_quarantined(srx, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "the input is empty. Give at least one JSONL record"),
+        (b"", "the input is empty. Give at least one record"),
         (None, "no such file"),
     ],
 )

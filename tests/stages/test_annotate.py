@@ -5,11 +5,12 @@ import pytest
 from splitreason_cli.adapters.embedded import MINI_TRACES
 from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import RECORDS, Journal, Store
+from splitreason_cli.adapters.store import Store
+from splitreason_cli.adapters.surprisal import hard_lines
 from splitreason_cli.core import markup, mini
+from splitreason_cli.core.alignment import keep_hardest
 from splitreason_cli.core.records import AnnotatedTrace, Trace
-from splitreason_cli.stages import annotate as stage
-from splitreason_cli.stages.annotate import AnnotateConfig, annotate, mark_lines
+from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 
 
 def traces(count):
@@ -56,7 +57,7 @@ def test_the_reasoning_and_foreign_fields_are_untouched(tmp_path, store):
 def test_the_same_call_twice_does_the_work_once(source, store, monkeypatch):
     first, cached = annotate(source, AnnotateConfig(), store)
     assert not cached
-    monkeypatch.setattr(stage, "load_pair", None)
+    monkeypatch.setattr("splitreason_cli.adapters.surprisal.load_pair", None)
     second, cached = annotate(source, AnnotateConfig(), store)
     assert cached
     assert second == first
@@ -69,18 +70,16 @@ def test_a_run_that_stopped_anywhere_resumes_to_the_same_records(source, tmp_pat
     class StoppedError(Exception):
         pass
 
-    def stop(done):
-        if done == 70:
+    def stop(progress):
+        if progress.rows == 70:
             raise StoppedError
 
     with pytest.raises(StoppedError):
         annotate(source, AnnotateConfig(), other, on_progress=stop)
-    work = next((other.root / "work").iterdir())
     # A kill in the middle of a write leaves half a group and half a line.
-    journal = work / RECORDS
-    journal.write_bytes(journal.read_bytes()[:-5000])
-    finished = Journal(journal).path.read_bytes().count(b"\n")
-    assert 0 < finished < 96
+    scores = next((other.root / "replies").glob("*/*.jsonl"))
+    scores.write_bytes(scores.read_bytes()[:-1500])
+    assert 0 < scores.read_bytes().count(b"\n") < 96
     seen = []
     resumed, _ = annotate(source, AnnotateConfig(), other, on_record=seen.append)
     assert resumed.records.read_bytes() == whole == b"".join(seen)
@@ -91,7 +90,8 @@ def test_the_hardest_lines_survive_the_cap():
     offsets = [(n, n + 1) for n in range(len(text))]
     gaps = [0.0] * len(text)
     gaps[0], gaps[6], gaps[11], gaps[16] = 1.0, 3.0, 2.0, 0.6
-    spans = mark_lines(text, offsets, gaps, AnnotateConfig(threshold=0.7, fraction=0.5))
+    lines = hard_lines(text, offsets, gaps, threshold=0.7)
+    spans = keep_hardest(lines, 0.5 * len(text))
     assert [(text[s.start : s.end], s.score) for s in spans] == [("bbbb", 3.0), ("cccc", 2.0)]
-    assert mark_lines(text, offsets, gaps, AnnotateConfig(fraction=0.0)) == []
+    assert keep_hardest(lines, 0.0) == []
     assert markup.render(text, [(s.start, s.end) for s in spans]).count(markup.OPEN) == 2

@@ -1,0 +1,67 @@
+"""srx stats"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ..adapters.source import Quarantine, Source, read_records
+from ..core.records import read_any
+from . import console
+
+if TYPE_CHECKING:
+    from ..core.distributions import KindStatistics
+
+
+def register(app: typer.Typer) -> None:
+    app.command("stats", epilog="Example: srx stats annotated.jsonl --png spans.png")(stats)
+
+
+def stats(
+    file: Annotated[
+        str, typer.Argument(help="JSONL of any record kinds, gzip or zstd by suffix; - is standard input.")
+    ] = "-",
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Draw the histograms into this file: .png, .pdf or .svg.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a record kind instead.")] = False,
+) -> None:
+    """Print statistics of records: where spans lie, what share they cover, how many there are; lengths, rates, losses.
+
+    Each kind of record in the file is reported by itself.
+    """
+    if png:
+        from ..adapters.plots import require_format
+
+        # A typing error should not cost the reading of a long file.
+        require_format(png)
+    kinds = _read(Source.stream(file))
+    if png:
+        from ..adapters.plots import write_charts
+
+        # Before anything is printed: a reader that closes the pipe early ends the command there.
+        write_charts(png, kinds)
+        console.say(f"histograms -> {escape(str(png))}")
+    if json:
+        import orjson
+
+        from ..core.distributions import to_dict
+
+        for kind in kinds:
+            console.emit(orjson.dumps(to_dict(kind), option=orjson.OPT_APPEND_NEWLINE))
+    else:
+        from .charts import render
+
+        out = console.stdout()
+        for kind in kinds:
+            out.print(render(kind, out.width))
+
+
+def _read(source: Source) -> "list[KindStatistics]":
+    from ..core.distributions import Distributions
+
+    distributions = Distributions()
+    for record in read_records(source, read_any, Quarantine()):
+        distributions.add(record)
+    return distributions.statistics()

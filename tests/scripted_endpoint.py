@@ -1,0 +1,144 @@
+"""An annotating model for tests and benchmarks: an OpenAI-compatible server that answers by a script.
+
+It serves over real HTTP in a thread of its own, counts the calls for each trace, and misbehaves on request.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+FAULTS = ("429", "500", "reset", "time-out", "truncated", "empty", "invented", "translated")
+
+Script = Callable[[str, int], str]
+"""From a trace's reasoning and the number of the call about it (from 1) to "good" or one of FAULTS."""
+
+
+def good(reasoning: str, call: int) -> str:
+    return "good"
+
+
+def faulty(share: float, seed: int = 0) -> Script:
+    """Faults in a share of the calls, the same ones for the same calls."""
+
+    def script(reasoning: str, call: int) -> str:
+        rng = random.Random(f"{seed} {call} {reasoning}")
+        return rng.choice(FAULTS) if rng.random() < share else "good"
+
+    return script
+
+
+def hardest_lines(reasoning: str) -> list[str]:
+    """Verbatim snippets: the longest lines, up to a sixth of the text."""
+    room, chosen = len(reasoning) / 6, []
+    for line in sorted({line.strip() for line in reasoning.split("\n") if line.strip()}, key=lambda x: (-len(x), x)):
+        if len(line) <= room:
+            chosen.append(line)
+            room -= len(line)
+    return chosen
+
+
+@dataclass
+class ScriptedEndpoint:
+    """What the server does, and what it has seen. `calls` counts by reasoning text."""
+
+    script: Script = good
+    latency_seconds: float = 0.0
+    supports_json: bool = True
+    key: str | None = None
+    calls: Counter[str] = field(default_factory=Counter)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    keep_bodies: bool = True
+    in_flight: int = 0
+    peak_in_flight: int = 0
+
+    async def chat(self, request: Request) -> Response:
+        body = json.loads(await request.body())
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            sent = request.headers.get("authorization")
+            return _error(401, f"Incorrect API key provided: {sent}")
+        if "response_format" in body and not self.supports_json:
+            return _error(400, "This response_format type is unavailable now")
+        reasoning = body["messages"][1]["content"].partition("# Reasoning\n\n")[2]
+        self.calls[reasoning] += 1
+        if self.keep_bodies:
+            self.bodies.append(body)
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.latency_seconds)
+            return await self._answer(request, body, reasoning)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, request: Request, body: dict[str, Any], reasoning: str) -> Response:
+        fault = self.script(reasoning, self.calls[reasoning])
+        if fault == "429":
+            return _error(429, "slow down", {"Retry-After": "0.01"})
+        if fault == "500":
+            return _error(500, "out of order", {"Retry-After": "0.01"})
+        if fault == "reset":
+            request.scope["extensions"]["srx.transport"]().abort()
+            return Response()
+        if fault == "time-out":
+            await asyncio.sleep(3600)
+        snippets = hardest_lines(reasoning)
+        if fault == "empty":
+            snippets = []
+        elif fault == "invented":
+            snippets = ["The moon is made of green cheese, as everybody in the village knows well."]
+        elif fault == "translated":
+            snippets = ["Нам нужно найти остаток от деления суммы на семь, поэтому сложим числа."]
+        if "response_format" in body:
+            text = json.dumps({"snippets": snippets})
+        else:
+            text = "\n".join(f"<snippet>{snippet}</snippet>" for snippet in snippets)
+        if fault == "truncated":
+            text = text[: len(text) // 2]
+        usage = {"prompt_tokens": len(reasoning) // 4 + 200, "completion_tokens": len(text) // 4}
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        return JSONResponse({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage})
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"message": message}}, status_code=status, headers=headers)
+
+
+@contextlib.contextmanager
+def serving(endpoint: ScriptedEndpoint) -> Iterator[str]:
+    """Serve on a free port of this machine; yields the base URL."""
+    app = Starlette(routes=[Route("/v1/chat/completions", endpoint.chat, methods=["POST"])])
+    config = uvicorn.Config(_with_transport(app), host="127.0.0.1", port=0, log_level="critical", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.force_exit = server.should_exit = True
+        thread.join()
+
+
+def _with_transport(app: Starlette) -> Any:
+    """Let a handler reach its connection, to break it."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        transport = getattr(getattr(receive, "__self__", None), "transport", None)
+        scope.setdefault("extensions", {})["srx.transport"] = lambda: transport
+        await app(scope, receive, send)
+
+    return wrapped
