@@ -9,7 +9,20 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "splitreason_cli"
 LAYERS = {"core": 0, "adapters": 1, "stages": 2, "cli": 3}
-HEAVY = ("torch", "transformers", "trl", "datasets", "vllm", "math_verify", "fastapi", "matplotlib", "scipy", "numpy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "trl",
+    "datasets",
+    "vllm",
+    "math_verify",
+    "fastapi",
+    "matplotlib",
+    "scipy",
+    "numpy",
+    "pyarrow",
+    "huggingface_hub",
+)
 
 
 def imported(path):

@@ -1,7 +1,6 @@
 """What a trainer makes of training records: their token ids, and how many."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from ..core import markup

@@ -36,7 +36,7 @@ def test_good_records_are_kept_and_bad_ones_quarantined_with_the_reason(srx, tmp
         b'{"id":"a","problem":NaN}\n',
         b'{"id":"' + b"x" * (20 * 2**20) + b'"}\n',
     ]
-    (tmp_path / "in.jsonl").write_bytes(lines(ANNOTATED, *bad, {**ANNOTATED, "id": "b"}))
+    (tmp_path / "in.jsonl").write_bytes(lines(ANNOTATED, *bad, {**ANNOTATED, "id": "b", "problem": "q"}))
     done = srx("build-sft", "--in", "in.jsonl", "--out", "out.jsonl")
     message = complaint(done, 4)
     assert message == "error: 7 of 9 records were rejected, see out.jsonl.rejected.jsonl. Correct them and rerun"
@@ -141,7 +141,7 @@ def test_a_store_in_the_way_of_a_file_is_one_line(srx, tmp_path):
 
 
 def test_a_write_the_file_system_refuses_is_one_line_and_a_rerun_finishes(srx, tmp_path):
-    many = lines(*({**ANNOTATED, "id": str(n), "reasoning": "x" * 500} for n in range(40)))
+    many = lines(*({**ANNOTATED, "id": str(n), "problem": str(n), "reasoning": "x" * 500} for n in range(40)))
     (tmp_path / "in.jsonl").write_bytes(many)
 
     def cap():

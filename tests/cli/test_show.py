@@ -2,6 +2,7 @@ import orjson
 
 from splitreason_cli.adapters.embedded import SAMPLE_DATA
 from splitreason_cli.cli.render import pieces, render
+from splitreason_cli.core import markup
 from splitreason_cli.core.records import KINDS
 
 ANNOTATED = {
@@ -50,6 +51,19 @@ def test_a_sample_of_every_kind_ships_and_can_be_shown(srx):
 def test_every_kind_has_a_rendering_of_its_fields():
     sample = (SAMPLE_DATA / "records" / "bench_result.jsonl").read_bytes().splitlines()[0]
     assert "pass_at_1" in str(render(KINDS["bench_result"].from_dict(orjson.loads(sample))))
+
+
+def test_the_spans_of_a_conversation_are_bracketed(srx):
+    tagged = f"<think>\none {markup.OPEN}two{markup.CLOSE}"
+    messages = [{"role": "user", "content": "p"}, {"role": "assistant", "content": tagged}]
+    record = {"kind": "sft_conversation", "id": "a", "split": "train", "messages": messages}
+    assert "p\n\n<think>\none ⟦two⟧" in srx("show", stdin=orjson.dumps(record)).stdout.decode()
+    assert srx("show", stdin=orjson.dumps({**record, "messages": []})).returncode == 0
+
+
+def test_snippets_are_bracketed_one_below_the_other(srx):
+    done = srx("show", stdin=orjson.dumps({"kind": "snippets", "id": "a", "snippets": ["one [x]", "two"]}))
+    assert "2 snippets, hardest first\n\n⟦one [x]⟧\n⟦two⟧\n" in done.stdout.decode()
 
 
 def test_pieces_cut_at_the_spans():

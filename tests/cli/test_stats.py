@@ -87,7 +87,7 @@ def test_a_compressed_file_is_read(srx, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code", "message"),
     [
-        ([], b"", 3, "error: <stdin>: the input is empty. Give at least one JSONL record"),
+        ([], b"", 3, "error: <stdin>: the input is empty. Give at least one record"),
         ([], lines(ANNOTATED) + b"{\n", 3, "error: <stdin>:2: broken JSON"),
         (["nothing.jsonl"], b"", 3, "error: nothing.jsonl: no such file"),
         (["--png", "a.gif"], lines(ANNOTATED), 2, "error: a.gif: no figure format '.gif'. Give a name that ends in"),

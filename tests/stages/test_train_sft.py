@@ -12,9 +12,9 @@ from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core import markup, mini
 from splitreason_cli.core.records import AnnotatedTrace, HardSpan, Trace, TrainStep
+from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
 from splitreason_cli.errors import InputError, SrxError
 from splitreason_cli.stages import train_sft as stage
-from splitreason_cli.stages.build_sft import BuildSftConfig, example
 from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
 
 SHORT = dataclasses.replace(RECIPES["mini"], max_steps=12, batch_size=4, per_device_batch_size=2, save_steps=4)
@@ -25,9 +25,8 @@ def examples(count):
     for line in list(read_lines(MINI_TRACES))[:count]:
         trace = decode(line, Trace.from_dict)
         spans = tuple(HardSpan(start=a, end=b, score=1.0) for a, b in mini.hard_spans(trace.reasoning))
-        yield example(
-            AnnotatedTrace(**{**dataclasses.asdict(trace), "spans": spans, "annotator": "oracle"}), BuildSftConfig()
-        )
+        annotated = AnnotatedTrace(**{**dataclasses.asdict(trace), "spans": spans, "annotator": "oracle"})
+        yield build(annotated, BuildSftConfig(), split_of(trace.problem, 0.05))
 
 
 @pytest.fixture
@@ -147,6 +146,18 @@ def test_a_malformed_completion_is_quarantined(tmp_path, store):
     artifact, _ = train_sft(Source.open(str(tmp_path / "x.jsonl"), store), config, store)
     assert artifact.rejected.read_bytes().count(b"\n") == 1
     assert b"never closed" in artifact.rejected.read_bytes()
+
+
+def test_a_conversation_stops_the_work_and_says_what_to_build_instead(tmp_path, store):
+    trace = AnnotatedTrace(id="t", problem="p", answer="4", reasoning="r", spans=(), annotator="x")
+    chat = build(trace, BuildSftConfig(format=Format.MESSAGES), "train")
+    write_atomically(tmp_path / "x.jsonl", map(encode, [*examples(2), chat]))
+    with pytest.raises(InputError) as caught:
+        train_sft(Source.open(str(tmp_path / "x.jsonl"), store), SHORT, store)
+    assert str(caught.value) == (
+        "train sft reads records of kind sft_example, not sft_conversation. "
+        "Build them with: srx build-sft --format prompt-completion"
+    )
 
 
 def test_a_diverging_run_stops_with_the_step(source, store):
