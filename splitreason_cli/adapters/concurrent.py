@@ -16,11 +16,20 @@ GRACE_SECONDS = 5.0
 """How long an interrupted run waits for the calls in flight, whose answers are paid for."""
 
 
-def map_ordered(call: Callable[[T], Awaitable[R]], items: Iterable[T], concurrency: int) -> Generator[R, None, None]:
+async def _nothing() -> None:
+    pass
+
+
+def map_ordered(
+    call: Callable[[T], Awaitable[R]],
+    items: Iterable[T],
+    concurrency: int,
+    at_end: Callable[[], Awaitable[None]] = _nothing,
+) -> Generator[R, None, None]:
     """Apply `call` to every item, at most `concurrency` at a time; yields the results in the order of `items`.
 
     On Ctrl-C, on an exception of a call, or when the caller stops iterating, no further call starts and those in flight
-    have `GRACE_SECONDS` to end. The event loop runs only while a result is waited for.
+    have `GRACE_SECONDS` to end. The event loop runs only while a result is waited for, and at last for `at_end`.
 
     Raises whatever `call` or `items` raise, and KeyboardInterrupt.
     """
@@ -54,6 +63,11 @@ def map_ordered(call: Callable[[T], Awaitable[R]], items: Iterable[T], concurren
         finally:
             stopped.set()
             runner.run(_end_within(GRACE_SECONDS, running, tasks))
+            runner.run(_awaited(at_end))
+
+
+async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
+    await call()
 
 
 async def _end_of(task: "asyncio.Task[R]") -> None:

@@ -60,7 +60,7 @@ class Endpoint:
     _failures: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAioHttpClient
 
         self._key = _key_from(self.config.api_key_env)
         self._client = AsyncOpenAI(
@@ -69,6 +69,8 @@ class Endpoint:
             base_url=self.config.base_url,
             timeout=self.config.timeout_seconds,
             max_retries=self.config.max_retries,
+            # Half the processor time of the default transport.
+            http_client=DefaultAioHttpClient(),
         )
 
     async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +114,10 @@ class Endpoint:
             raise self.failed(UnreadableError(self._redact(f"unreadable answer ({error})"))) from None
         self._answered = True
         self._failures = 0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
 
     def failed(self, error: CallError) -> CallError | EndpointError:
         """Count a failure; returns what to raise, which is fatal after too many of them in a row."""

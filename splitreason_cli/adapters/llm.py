@@ -89,7 +89,7 @@ class LlmAnnotator:
         async def one(trace: Trace) -> Outcome:
             return await self._annotate(client, trace)
 
-        return map_ordered(one, traces, self.endpoint.concurrency)
+        return map_ordered(one, traces, self.endpoint.concurrency, client.close)
 
     async def _annotate(self, client: Endpoint, trace: Trace) -> Outcome:
         key = trace_key(trace)
