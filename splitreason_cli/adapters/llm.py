@@ -10,7 +10,7 @@ from ..core.alignment import AlignConfig, align
 from ..core.records import AnnotatedTrace, Trace
 from ..errors import SrxError
 from .annotators import Failure, Outcome, annotated, trace_key
-from .concurrent import map_ordered
+from .concurrent import StopMappingError, map_ordered
 from .endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
 from .replies import Replies
 
@@ -25,7 +25,7 @@ _JSON_SCHEMA = {
 }
 
 
-class BudgetSpentError(SrxError):
+class BudgetSpentError(SrxError, StopMappingError):
     """The token budget does not allow another call."""
 
 
