@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,54 +16,89 @@ GRACE_SECONDS = 5.0
 """How long an interrupted run waits for the calls in flight, whose answers are paid for."""
 
 
-def map_ordered(call: Callable[[T], Awaitable[R]], items: Iterable[T], concurrency: int) -> Generator[R, None, None]:
+class StopMappingError(Exception):
+    """Raised by a call: start no other, but let those in flight take their time."""
+
+
+async def _nothing() -> None:
+    pass
+
+
+def map_ordered(
+    call: Callable[[T], Awaitable[R]],
+    items: Iterable[T],
+    concurrency: int,
+    at_end: Callable[[], Awaitable[None]] = _nothing,
+) -> Generator[R, None, None]:
     """Apply `call` to every item, at most `concurrency` at a time; yields the results in the order of `items`.
 
     On Ctrl-C, on an exception of a call, or when the caller stops iterating, no further call starts and those in flight
-    have `GRACE_SECONDS` to end. The event loop runs only while a result is waited for.
+    have `GRACE_SECONDS` to end. The event loop runs only while a result is waited for, and at last for `at_end`.
 
-    Raises whatever `call` or `items` raise, and KeyboardInterrupt.
+    Raises whatever `call` or `items` raise, after the results before the first missing one, and KeyboardInterrupt.
     """
     with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        slots = asyncio.Semaphore(concurrency)
-        stopped = asyncio.Event()
-        running: set[asyncio.Task[R]] = set()
-
-        async def in_slot(item: T) -> R:
-            async with slots:
-                if stopped.is_set():
-                    raise asyncio.CancelledError
-                task = asyncio.current_task()
-                assert task is not None
-                running.add(task)
-                try:
-                    return await call(item)
-                finally:
-                    running.discard(task)
-
+        calls = _Calls(call, concurrency)
         tasks: deque[asyncio.Task[R]] = deque()
         pending = iter(items)
         try:
-            while True:
-                tasks.extend(loop.create_task(in_slot(item)) for item in islice(pending, WINDOW - len(tasks)))
+            while not calls.failure:
+                todo = islice(pending, WINDOW - len(tasks))
+                tasks.extend(runner.get_loop().create_task(calls.in_slot(item)) for item in todo)
                 if not tasks:
                     return
-                runner.run(_end_of(tasks[0]))
+                runner.run(calls.end_of(tasks[0]))
+                if tasks[0].done() and not calls.failure:
+                    yield tasks.popleft().result()
+            runner.run(calls.end(tasks, None if isinstance(calls.failure, StopMappingError) else GRACE_SECONDS))
+            while tasks and not tasks[0].cancelled() and not tasks[0].exception():
                 yield tasks.popleft().result()
+            raise calls.failure
         finally:
-            stopped.set()
-            runner.run(_end_within(GRACE_SECONDS, running, tasks))
+            runner.run(calls.end(tasks, GRACE_SECONDS))
+            runner.run(_awaited(at_end))
 
 
-async def _end_of(task: "asyncio.Task[R]") -> None:
-    # Unlike `await task`, this leaves the call alone when Ctrl-C cancels the waiting.
-    await asyncio.wait([task])
+class _Calls(Generic[T, R]):
+    """Calls in a limited number of slots, until one fails."""
+
+    def __init__(self, call: Callable[[T], Awaitable[R]], concurrency: int) -> None:
+        self._call = call
+        self._slots = asyncio.Semaphore(concurrency)
+        self._stopped = asyncio.Event()
+        self._running: set[asyncio.Task[R] | None] = set()
+        self.failure: Exception | None = None
+
+    async def in_slot(self, item: T) -> R:
+        async with self._slots:
+            if self._stopped.is_set():
+                raise asyncio.CancelledError
+            task = asyncio.current_task()
+            self._running.add(task)
+            try:
+                return await self._call(item)
+            except Exception as error:
+                self.failure = self.failure or error
+                self._stopped.set()
+                raise
+            finally:
+                self._running.discard(task)
+
+    async def end_of(self, task: "asyncio.Task[R]") -> None:
+        """Wait for one call, or for the failure of any. Ctrl-C cancels the waiting and leaves the calls alone."""
+        failed = asyncio.ensure_future(self._stopped.wait())
+        await asyncio.wait([task, failed], return_when=asyncio.FIRST_COMPLETED)
+        failed.cancel()
+
+    async def end(self, tasks: "Iterable[asyncio.Task[R]]", seconds: float | None) -> None:
+        """Start no further call, wait for those in flight, and cancel what is left after so many seconds."""
+        self._stopped.set()
+        if self._running:
+            await asyncio.wait({task for task in self._running if task}, timeout=seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _end_within(seconds: float, running: "set[asyncio.Task[R]]", tasks: "Iterable[asyncio.Task[R]]") -> None:
-    if running:
-        await asyncio.wait(set(running), timeout=seconds)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
+    await call()

@@ -4,6 +4,7 @@ Of failures that are left after its retries, those that would meet every call (a
 that does not answer) raise EndpointError, the others CallError. Neither ever holds the key.
 """
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
@@ -60,8 +61,10 @@ class Endpoint:
     _failures: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAioHttpClient
 
+        if "@" in self.config.base_url:
+            raise UsageError("the endpoint's address holds a password", "Name its variable with --api-key-env instead")
         self._key = _key_from(self.config.api_key_env)
         self._client = AsyncOpenAI(
             # vLLM's documentation uses this word where a server asks for no key.
@@ -69,6 +72,8 @@ class Endpoint:
             base_url=self.config.base_url,
             timeout=self.config.timeout_seconds,
             max_retries=self.config.max_retries,
+            # Half the processor time of the default transport.
+            http_client=DefaultAioHttpClient(),
         )
 
     async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -97,35 +102,36 @@ class Endpoint:
             self._answered = True
             reason = self._redact(f"HTTP {error.status_code}: {_message(error)}")
             if error.status_code in FATAL:
-                raise EndpointError(f"{self.place}: {reason}", f"Check {FATAL[error.status_code]}") from None
+                raise EndpointError(f"{self.config.base_url}: {reason}", f"Check {FATAL[error.status_code]}") from None
             if error.status_code in (400, 422):
                 raise RefusedError(reason) from None
             raise self.failed(CallError(reason)) from None
-        except openai.APITimeoutError:
-            raise self.failed(CallError(f"no answer within {self.config.timeout_seconds:g} s")) from None
         except openai.APIConnectionError as error:
-            cause = self._redact(str(error.__cause__ or error)) or type(error.__cause__).__name__
+            # The transport reports some refused connections as time-outs; its causes are certain.
+            causes = list(_causes(error))
+            if any(isinstance(cause, (TimeoutError, asyncio.CancelledError)) for cause in causes):
+                raise self.failed(CallError(f"no answer within {self.config.timeout_seconds:g} s")) from None
+            met = self._redact(str(causes[-1])) or type(causes[-1]).__name__
             if not self._answered:
-                raise EndpointError(f"{self.place}: cannot connect ({cause})", "Check --base-url and network") from None
-            raise self.failed(CallError(f"the connection failed ({cause})")) from None
+                what = f"{self.config.base_url}: cannot connect ({met})"
+                raise EndpointError(what, "Check --base-url and the network") from None
+            raise self.failed(CallError(f"the connection failed ({met})")) from None
         except (openai.APIError, ValueError) as error:
             raise self.failed(UnreadableError(self._redact(f"unreadable answer ({error})"))) from None
         self._answered = True
         self._failures = 0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
 
     def failed(self, error: CallError) -> CallError | EndpointError:
         """Count a failure; returns what to raise, which is fatal after too many of them in a row."""
         self._failures += 1
         if self._failures < max(MANY_FAILURES, self.config.concurrency):
             return error
-        what = f"{self.place}: {self._failures} calls in a row failed, the last with: {error}"
+        what = f"{self.config.base_url}: {self._failures} calls in a row failed, the last with: {error}"
         return EndpointError(what, "Run the command again when that is mended; what is done is kept")
-
-    @property
-    def place(self) -> str:
-        """The address without user name and password."""
-        scheme, _, rest = self.config.base_url.rpartition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
@@ -138,6 +144,12 @@ def _key_from(variable: str | None) -> str | None:
     if not key:
         raise UsageError(f"--api-key-env: the environment variable {variable} is not set", "Export it, then run again")
     return key
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while cause := error.__cause__ or error.__context__:
+        yield cause
+        error = cause
 
 
 def _message(error: Any) -> str:

@@ -10,7 +10,7 @@ from ..core.alignment import AlignConfig, align
 from ..core.records import AnnotatedTrace, Trace
 from ..errors import SrxError
 from .annotators import Failure, Outcome, annotated, trace_key
-from .concurrent import map_ordered
+from .concurrent import StopMappingError, map_ordered
 from .endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
 from .replies import Replies
 
@@ -25,7 +25,7 @@ _JSON_SCHEMA = {
 }
 
 
-class BudgetSpentError(SrxError):
+class BudgetSpentError(SrxError, StopMappingError):
     """The token budget does not allow another call."""
 
 
@@ -89,7 +89,7 @@ class LlmAnnotator:
         async def one(trace: Trace) -> Outcome:
             return await self._annotate(client, trace)
 
-        return map_ordered(one, traces, self.endpoint.concurrency)
+        return map_ordered(one, traces, self.endpoint.concurrency, client.close)
 
     async def _annotate(self, client: Endpoint, trace: Trace) -> Outcome:
         key = trace_key(trace)

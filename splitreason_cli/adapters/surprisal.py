@@ -100,7 +100,10 @@ class ServedSurprisal:
                 return Failure(str(error))
             return _annotated(trace, _keep(self._replies, trace, encoding, small, big, self._config), self._config)
 
-        return map_ordered(one, traces, self._endpoints[0].concurrency)
+        async def close() -> None:
+            await asyncio.gather(*(client.close() for client in clients))
+
+        return map_ordered(one, traces, self._endpoints[0].concurrency, close)
 
 
 def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float) -> list[HardSpan]:

@@ -1,0 +1,181 @@
+"""srx annotate as a user meets it: flags, pipes, interruptions."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from splitreason_cli.adapters.jsonl import encode, write_atomically
+from splitreason_cli.core.records import Trace
+from tests.cli.conftest import environment
+from tests.scripted_endpoint import ScriptedEndpoint, hardest_lines, serving
+
+COUNT = 40
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "traces_math500.jsonl"
+
+
+def reasoning(number):
+    return "\n".join(f"line {line} of trace {number} multiplies {number} by {line * line}" for line in range(12))
+
+
+@pytest.fixture
+def source(tmp_path):
+    traces = [Trace(id=f"t{n}", problem=f"P{n}", answer="1", reasoning=reasoning(n)) for n in range(COUNT)]
+    path = tmp_path / "traces.jsonl"
+    write_atomically(path, map(encode, traces))
+    return path
+
+
+def flags(url, *more):
+    return ["annotate", "--in", "traces.jsonl", "--annotator", "llm", "--base-url", url, "--model", "m", *more]
+
+
+def ids(output):
+    return [orjson.loads(line)["id"] for line in output.splitlines()]
+
+
+def test_the_cost_and_the_tokens_are_shown_and_a_rerun_is_free(srx, source):
+    with serving(ScriptedEndpoint()) as url:
+        first = srx(*flags(url, "--price", "0.27/1.10", "--out", "a.jsonl"))
+        again = srx(*flags(url))
+    assert first.returncode == again.returncode == 0
+    assert b"completion tokens, $0.0" in first.stderr
+    assert b"already done: 40 records" in again.stderr
+    assert again.stdout == (source.parent / "a.jsonl").read_bytes()
+    assert ids(again.stdout) == [f"t{n}" for n in range(COUNT)]
+
+
+def test_traces_that_fail_are_reported_and_the_exit_code_says_so(srx, source):
+    bad = reasoning(3)
+    with serving(ScriptedEndpoint(lambda text, call: "empty" if text == bad else "good")) as url:
+        done = srx(*flags(url, "--out", "a.jsonl"))
+        again = srx(*flags(url, "--out", "a.jsonl"))
+    assert done.returncode == again.returncode == 4
+    assert b"1 traces could not be annotated; a rerun tries them again" in done.stderr
+    assert len(ids((source.parent / "a.jsonl").read_bytes())) == COUNT - 1
+    (rejected,) = (source.parent / "a.jsonl.rejected.jsonl").read_bytes().splitlines()
+    assert orjson.loads(rejected)["where"] == "traces.jsonl:4"
+
+
+def test_a_spent_budget_delivers_what_is_done(srx, source):
+    with serving(ScriptedEndpoint()) as url:
+        done = srx(*flags(url, "--max-tokens-total", "5000", "--concurrency", "2", "--out", "a.jsonl"))
+    assert done.returncode == 4
+    assert b"stopped by --max-tokens-total" in done.stderr
+    assert 0 < len(ids((source.parent / "a.jsonl").read_bytes())) < COUNT
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_goes_on_and_repeats_at_most_the_calls_in_flight(srx, source, stop):
+    endpoint = ScriptedEndpoint(latency_seconds=0.1)
+    with serving(endpoint) as url:
+        command = [sys.executable, "-m", "splitreason_cli", *flags(url, "--concurrency", "4", "--out", "a.jsonl")]
+        home = source.parent
+        process = subprocess.Popen(command, cwd=home, env=environment(home), stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while sum(endpoint.calls.values()) < 10 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(stop)
+        _, stderr = process.communicate(timeout=60)
+        before = sum(endpoint.calls.values())
+        assert 10 <= before < COUNT
+        assert not (home / "a.jsonl").exists()
+        done = srx(*flags(url, "--concurrency", "4", "--out", "a.jsonl"))
+    assert done.returncode == 0
+    assert ids((home / "a.jsonl").read_bytes()) == [f"t{n}" for n in range(COUNT)]
+    repeated = sum(endpoint.calls.values()) - COUNT
+    if stop == signal.SIGINT:
+        # What was in flight had the time to end.
+        assert (process.returncode, repeated) == (130, 0)
+        assert b"run the same command again to go on" in stderr
+    else:
+        assert 0 <= repeated <= 4
+
+
+def test_a_reader_that_has_seen_enough_ends_the_run(source):
+    with serving(ScriptedEndpoint(latency_seconds=0.05)) as url:
+        command = [sys.executable, "-m", "splitreason_cli", *flags(url, "--concurrency", "2")]
+        home = source.parent
+        process = subprocess.Popen(
+            command, cwd=home, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert ids(process.stdout.readline()) == ["t0"]
+        process.stdout.close()
+        stderr = process.stderr.read()
+        assert process.wait(60) == 0
+    assert b"Traceback" not in stderr
+    assert b"Unclosed" not in stderr
+
+
+def test_snippets_made_elsewhere_are_placed(srx, source):
+    lines = [orjson.dumps({"id": f"t{n}", "snippets": hardest_lines(reasoning(n))}) for n in range(COUNT - 1)]
+    (source.parent / "s.jsonl").write_bytes(b"\n".join(lines))
+    done = srx("annotate", "--in", "traces.jsonl", "--annotator", "snippets", "--snippets", "s.jsonl", "--snap", "line")
+    assert done.returncode == 4
+    assert ids(done.stdout) == [f"t{n}" for n in range(COUNT - 1)]
+    first = orjson.loads(done.stdout.splitlines()[0])
+    marked = [first["reasoning"][span["start"] : span["end"]] for span in first["spans"]]
+    assert set("\n".join(marked).split("\n")) == set(hardest_lines(reasoning(0)))
+
+
+def test_rows_can_come_from_parquet_and_from_a_dataset_folder(srx, source):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"problem": f"P{n}", "answer": "1", "uuid": f"u{n}", "generations": [f"<think>{reasoning(n)}</think>1", "no"],
+         "correctness_math_verify": [n != 1, False]}
+        for n in range(3)
+    ]  # fmt: skip
+    folder = source.parent / "dataset"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    with serving(ScriptedEndpoint()) as url:
+        common = ["--annotator", "llm", "--base-url", url, "--model", "m"]
+        parquet = srx("annotate", "--in", "dataset/train.parquet", *common)
+        hub = srx("annotate", "--in", "hf://dataset?split=train", *common)
+    assert parquet.returncode == hub.returncode == 0, hub.stderr
+    assert ids(parquet.stdout) == ids(hub.stdout) == ["u0-0", "u2-0"]
+    assert b"1 rows without a wanted generation" in parquet.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--annotator", "llm"], 2, "--annotator llm needs --model and --base-url"),
+        (["--annotator", "snippets"], 2, "--annotator snippets needs --snippets"),
+        (["--shard", "3/3"], 2, "--shard: '3/3' is no part of a whole"),
+        (["--small-url", "http://x"], 2, "--small-url and --big-url go together"),
+        (
+            ["--annotator", "llm", "--model", "m", "--base-url", "http://x", "--price", "1"],
+            2,
+            "--price: '1' is no pair",
+        ),
+        (["--annotator", "llm", "--model", "m", "--base-url", "http://127.0.0.1:9/v1"], 7, "cannot connect"),
+        (["--annotator", "snippets", "--snippets", "none.jsonl"], 3, "none.jsonl: no such file"),
+        (["--in", "hf://?split=train"], 2, "names no dataset"),
+        (["--in", "hf://some/where?part=train"], 2, "unknown part. Use split, name, revision"),
+        (["--in", "broken.parquet"], 3, "broken.parquet: cannot read as parquet"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_remedy(srx, source, arguments, code, message):
+    (source.parent / "broken.parquet").write_bytes(b"PAR1 no")
+    where = [] if "--in" in arguments else ["--in", "traces.jsonl"]
+    done = srx("annotate", *where, *arguments, "--max-retries", "0")
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real traces lie beside the project")
+def test_real_traces_pipe_through_to_training_examples(srx):
+    with serving(ScriptedEndpoint()) as url:
+        annotated = srx("annotate", "--in", REAL, "--annotator", "llm", "--base-url", url, "--model", "m")
+    built = srx("build-sft", stdin=annotated.stdout)
+    assert annotated.returncode == built.returncode == 0
+    assert len(ids(annotated.stdout)) == 126
+    assert built.stdout.count(b"</bigmodel>") > 126
