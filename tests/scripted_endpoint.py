@@ -117,9 +117,15 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 
 @contextlib.contextmanager
-def serving(endpoint: ScriptedEndpoint) -> Iterator[str]:
-    """Serve on a free port of this machine; yields the base URL."""
-    app = Starlette(routes=[Route("/v1/chat/completions", endpoint.chat, methods=["POST"])])
+def serving(endpoint: Any) -> Iterator[str]:
+    """Serve an endpoint's `chat` and `complete` on a free port of this machine; yields the base URL."""
+    paths = {"chat": "/v1/chat/completions", "complete": "/v1/completions"}
+    routes = [
+        Route(path, getattr(endpoint, name), methods=["POST"])
+        for name, path in paths.items()
+        if hasattr(endpoint, name)
+    ]
+    app = Starlette(routes=routes)
     config = uvicorn.Config(_with_transport(app), host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
