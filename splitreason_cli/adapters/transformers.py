@@ -219,20 +219,25 @@ class SplitDecoder:
 
     def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
         """One token for each row, drawn by that row's own random state and never a forbidden one."""
-        import torch
-
         logits = logits.clone()
         for index, row in enumerate(rows):
             if row.floor and row.floor.forbid:
                 logits[index, list(row.floor.forbid)] = -math.inf
-        if self.sampling.temperature == 0 or not rows:
-            return list(logits.argmax(-1).tolist())
-        ordered, tokens = (logits / self.sampling.temperature).softmax(-1).sort(dim=-1, descending=True)
-        cumulative = ordered.cumsum(-1)
-        kept = ordered.masked_fill(cumulative - ordered >= self.sampling.top_p, 0)
-        target = torch.tensor([[row.rng.random()] for row in rows], device=logits.device) * kept.sum(-1, keepdim=True)
-        choice = (kept.cumsum(-1) <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-        return list(tokens.gather(-1, choice).squeeze(-1).tolist())
+        return sample(logits, self.sampling, [row.rng for row in rows])
+
+
+def sample(logits: "Tensor", sampling: Sampling, rngs: Sequence[random.Random]) -> list[int]:
+    """One token for each row of `logits` [n, vocabulary], drawn by that row's random state."""
+    import torch
+
+    if sampling.temperature == 0 or not rngs:
+        return list(logits.argmax(-1).tolist())
+    ordered, tokens = (logits / sampling.temperature).softmax(-1).sort(dim=-1, descending=True)
+    cumulative = ordered.cumsum(-1)
+    kept = ordered.masked_fill(cumulative - ordered >= sampling.top_p, 0)
+    target = torch.tensor([[rng.random()] for rng in rngs], device=logits.device) * kept.sum(-1, keepdim=True)
+    choice = (kept.cumsum(-1) <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    return list(tokens.gather(-1, choice).squeeze(-1).tolist())
 
 
 def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:

@@ -4,13 +4,36 @@ The cap holds at every moment, not only at the end: the big model gets `n` more 
 `(big + reserved + n) / (total + reserved + n) <= share`. What a run does not use early stays available later.
 
 A span is granted only if there is room for all of it, as far as that can be foreseen: half a span is worse than none.
+
+A server cannot wait until enough was generated: hard parts of an answer lie early. There the requests in progress
+count with the length that they are expected to reach (`PlannedBudget`). One that ends earlier leaves a debt, which
+is paid before anything more is granted.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 FIRST_SPAN_TOKENS = 8
 """The length of a span as long as none has been seen."""
+
+
+class Budget(Protocol):
+    """What a request's controller asks before and while the big model writes."""
+
+    @property
+    def mean_span_tokens(self) -> float: ...
+
+    @property
+    def span_reserve_tokens(self) -> int: ...
+
+    def room(self) -> int | None: ...
+
+    def reserve(self, tokens: int) -> bool: ...
+
+    def release(self, tokens: int) -> None: ...
+
+    def record(self, *, small: int = 0, big: int = 0, whole_spans: int = 0) -> None: ...
 
 
 @dataclass
@@ -22,6 +45,7 @@ class OffloadBudget:
     Args:
         share: the cap on big tokens / all tokens, 0..1; None grants everything.
         whole_spans: spans that ended by themselves, neither cut by a limit nor by this budget.
+        planned_tokens: what the requests in progress are still expected to generate.
     """
 
     share: float | None = None
@@ -29,6 +53,7 @@ class OffloadBudget:
     big_tokens: int = 0
     whole_spans: int = 0
     reserved: int = 0
+    planned_tokens: int = 0
 
     @property
     def offload_share(self) -> float:
@@ -54,8 +79,11 @@ class OffloadBudget:
         """How many more big tokens fit under the cap right now; None if there is no cap."""
         if self.share is None or self.share >= 1:
             return None
-        total = self.small_tokens + self.big_tokens
+        total = self.small_tokens + self.big_tokens + self.planned_tokens
         # The epsilon keeps a share such as 0.29 from losing a whole token to binary rounding.
+        if self.planned_tokens:
+            # A plan's total holds the big tokens to come already.
+            return math.floor(self.share * total - self.big_tokens - self.reserved + 1e-9)
         return math.floor((self.share * total - self.big_tokens) / (1 - self.share) - self.reserved + 1e-9)
 
     def reserve(self, tokens: int) -> bool:
@@ -75,6 +103,71 @@ class OffloadBudget:
         self.small_tokens += small
         self.big_tokens += big
         self.whole_spans += whole_spans
+
+
+@dataclass
+class PlannedBudget:
+    """One request's part in a ledger that counts the tokens to come.
+
+    Args:
+        expected_tokens: the completion's expected length, tags not counted.
+    """
+
+    ledger: OffloadBudget
+    expected_tokens: int
+    _left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._left = self.expected_tokens
+        self.ledger.planned_tokens += self._left
+
+    @property
+    def mean_span_tokens(self) -> float:
+        return self.ledger.mean_span_tokens
+
+    @property
+    def span_reserve_tokens(self) -> int:
+        return self.ledger.span_reserve_tokens
+
+    def room(self) -> int | None:
+        return self.ledger.room()
+
+    def reserve(self, tokens: int) -> bool:
+        return self.ledger.reserve(tokens)
+
+    def release(self, tokens: int) -> None:
+        self.ledger.release(tokens)
+
+    def record(self, *, small: int = 0, big: int = 0, whole_spans: int = 0) -> None:
+        """Count generated tokens, which are planned no longer."""
+        self._unplan(small + big)
+        self.ledger.record(small=small, big=big, whole_spans=whole_spans)
+
+    def close(self) -> None:
+        """The request has ended, perhaps earlier than expected. May be called again."""
+        self._unplan(self._left)
+
+    def _unplan(self, tokens: int) -> None:
+        done = min(self._left, tokens)
+        self._left -= done
+        self.ledger.planned_tokens -= done
+
+
+@dataclass
+class MeanLength:
+    """The mean length of finished completions, in tokens, as a forecast of the next one's; `first` until there is one.
+
+    Recent completions weigh more: each new one moves the mean by a tenth of its distance.
+    """
+
+    first: float
+    mean: float | None = None
+
+    def forecast(self, max_tokens: int) -> int:
+        return min(max_tokens, round(self.first if self.mean is None else self.mean))
+
+    def observe(self, tokens: int) -> None:
+        self.mean = float(tokens) if self.mean is None else self.mean + (tokens - self.mean) / 10
 
 
 def parse_share(text: str) -> float:

@@ -26,8 +26,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .budget import OffloadBudget
-from .policies import CloseSignal, Policy
+from .budget import Budget, OffloadBudget
+from .policies import CloseSignal, Never, Policy
 from .records import Author
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
@@ -143,7 +143,7 @@ class SplitController:
     tokens: TokenIds
     policy: Policy
     limits: Limits
-    budget: OffloadBudget = field(default_factory=OffloadBudget)
+    budget: Budget = field(default_factory=OffloadBudget)
 
     context: dict[Author, list[int]] = field(init=False)
     segments: list[tuple[Author, list[int]]] = field(init=False, default_factory=list)
@@ -170,6 +170,11 @@ class SplitController:
     @property
     def big_tokens(self) -> int:
         return sum(len(ids) for author, ids in self.segments if author == "big")
+
+    @property
+    def may_hand_over(self) -> bool:
+        """Whether the big model may yet be needed."""
+        return self._big_is_usable and not isinstance(self.policy, Never)
 
     def start(self) -> tuple[Action, ...]:
         """The first actions. Call once."""

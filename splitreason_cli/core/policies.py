@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from .budget import parse_share
+
 
 @dataclass(frozen=True)
 class CloseSignal:
@@ -109,6 +111,50 @@ class Random:
 
 
 @dataclass
+class Relay:
+    """The models take turns: `small_tokens` by the small one, then `span_tokens` by the big one."""
+
+    name: ClassVar[str] = "relay"
+    tagged: ClassVar[bool] = False
+    span_tokens: int
+    small_tokens: int
+    _turn: int = field(init=False, default=0)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        if len(completion) - self._turn < self.small_tokens:
+            return False
+        self._turn = len(completion) + self.span_tokens
+        return True
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        return len(span) >= self.span_tokens
+
+
+@dataclass
+class Keyword:
+    """Hands over for `span_tokens` tokens after one of `words`, such as "Wait", has been written by the small model."""
+
+    name: ClassVar[str] = "keyword"
+    tagged: ClassVar[bool] = False
+    decode: Callable[[Sequence[int]], str]
+    words: tuple[str, ...]
+    span_tokens: int = 32
+    tail_tokens: int = 16
+    _seen: int = field(init=False, default=0)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        tail = self.decode(completion[max(self._seen, len(completion) - self.tail_tokens) :])
+        if not any(re.search(rf"\b{re.escape(word)}\W*$", tail) for word in self.words):
+            return False
+        # What was written until here is not looked at again, or the same word would open the next span too.
+        self._seen = len(completion)
+        return True
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        return len(span) >= self.span_tokens
+
+
+@dataclass
 class Pattern:
     """Hands over where the text so far satisfies `hands_over`, and takes back once the span's text matches `span`.
 
@@ -127,3 +173,58 @@ class Pattern:
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return self.span.fullmatch(self.decode(span)) is not None
+
+
+@dataclass(frozen=True)
+class PolicyContext:
+    """What a policy may need of the request that it serves: the small model's detokenizer, and a seed."""
+
+    decode: Callable[[Sequence[int]], str]
+    seed: int | None = None
+
+
+Factory = Callable[[PolicyContext, tuple[str, ...]], Policy]
+"""Makes the policy of one request from the arguments written behind its name. Raises ValueError."""
+
+
+def _random(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
+    share, span_tokens = _arguments(arguments, "share", "tokens", defaults=("32",))
+    return Random(parse_share(share), int(span_tokens), random.Random(context.seed))
+
+
+def _relay(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
+    span_tokens, small_tokens = _arguments(arguments, "tokens", "small tokens", defaults=(arguments or ("",))[:1])
+    return Relay(int(span_tokens), int(small_tokens))
+
+
+def _learned(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
+    (threshold,) = _arguments(arguments, "threshold", defaults=("argmax",))
+    return Learned(None if threshold == "argmax" else float(threshold))
+
+
+POLICIES: dict[str, Factory] = {
+    "learned": _learned,
+    "never": lambda context, arguments: Never(),
+    "always": lambda context, arguments: Always(),
+    "random": _random,
+    "relay": _relay,
+    "keyword": lambda context, arguments: Keyword(context.decode, arguments or ("Wait",)),
+}
+"""Policies by name. `learned`, `learned(0.3)`, `random(5%)`, `random(5%, 16)`, `relay(16)`, `relay(16, 64)`,
+`keyword(Wait, However)`, `never`, `always`."""
+
+
+def parse_policy(text: str) -> tuple[str, tuple[str, ...]]:
+    """The name and the arguments of a policy written as `name` or `name(argument, ...)`. Raises ValueError."""
+    match = re.fullmatch(r"\s*([a-z_][a-z0-9_-]*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+    if not match:
+        raise ValueError(f"{text!r} is no policy. Write a name, with arguments in parentheses, such as relay(16)")
+    arguments = tuple(part.strip() for part in (match.group(2) or "").split(","))
+    return match.group(1), tuple(filter(None, arguments))
+
+
+def _arguments(given: tuple[str, ...], *names: str, defaults: tuple[str, ...] = ()) -> tuple[str, ...]:
+    required = len(names) - len(defaults)
+    if not required <= len(given) <= len(names):
+        raise ValueError(f"it takes {required} to {len(names)} arguments ({', '.join(names)}), got {len(given)}")
+    return (*given, *defaults[len(given) - required :]) if len(given) < len(names) else given

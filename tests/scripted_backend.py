@@ -1,0 +1,98 @@
+"""A backend that decodes by a script, groups tokens as it likes, and fails on request."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from splitreason_cli.adapters.backends import BackendError, Chunk, NextToken, SamplingParams
+from tests.scripted import CLOSE, END, OPEN, Model, choose, closes
+
+Fault = Callable[[str, int], str]
+"""From the name of a call ("stream", "prefill", "next_token") and its number to "", "refuse", "reset" or "hang"."""
+
+
+class ScriptedBackend:
+    """One scripted model. Its one session counts what was asked of it; `open_streams` must end at 0."""
+
+    def __init__(
+        self,
+        model: Model,
+        seed: object,
+        chunk: Callable[[], int] = lambda: 1,
+        fault: Fault = lambda call, number: "",
+        stops: frozenset[int] = frozenset((OPEN, CLOSE, END)),
+    ) -> None:
+        self.model = "scripted"
+        self._model, self._seed, self._chunk, self._fault, self._stops = model, seed, chunk, fault, stops
+        self.calls = {"stream": 0, "prefill": 0, "next_token": 0}
+        self.prefilled: list[list[int]] = []
+        self.contexts: list[list[int]] = []
+        self.asked = self.open_streams = self.streamed = 0
+
+    def session(self) -> "ScriptedBackend":
+        return self
+
+    async def check(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    async def stream(
+        self,
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: SamplingParams,
+        *,
+        stop: frozenset[int],
+        forbid: frozenset[int] = frozenset(),
+        logprobs: bool = False,
+    ) -> AsyncGenerator[Chunk, None]:
+        context, self.open_streams = list(ids), self.open_streams + 1
+        self.contexts.append(list(ids))
+        try:
+            fault = await self._begin("stream")
+            reason = None
+            while reason is None:
+                chunk: list[int] = []
+                for _ in range(self._chunk()):
+                    token = choose(self._model, context, forbid)
+                    chunk.append(token)
+                    context.append(token)
+                    left = max_tokens - (len(context) - len(ids))
+                    reason = "stop" if token in stop else "length" if left == 0 else None
+                    if reason:
+                        break
+                await asyncio.sleep(0)
+                self.streamed += len(chunk)
+                yield Chunk(tuple(chunk), tuple(-0.5 for _ in chunk) if logprobs else None, reason)  # type: ignore[arg-type]
+                if fault == "reset":
+                    raise BackendError("the connection broke")
+        finally:
+            self.open_streams -= 1
+
+    async def prefill(self, ids: Sequence[int]) -> None:
+        await self._begin("prefill")
+        self.prefilled.append(list(ids))
+
+    async def next_token(self, contexts: Sequence[Sequence[int]], token: int) -> list[NextToken]:
+        await self._begin("next_token")
+        await asyncio.sleep(0)
+        self.asked += len(contexts)
+        likeliest = [closes(self._seed, list(context)) for context in contexts]
+        return [NextToken(-0.1 if closing else -9.0, closing) for closing in likeliest]
+
+    async def _begin(self, call: str) -> str:
+        self.calls[call] += 1
+        fault = self._fault(call, self.calls[call])
+        await asyncio.sleep(0)
+        if fault == "refuse":
+            raise BackendError("refused")
+        if fault == "hang":
+            await asyncio.Event().wait()
+        return fault
+
+
+def in_chunks(seed: object, most: int) -> Callable[[], int]:
+    rng = random.Random(f"{seed}")
+    return lambda: rng.randint(1, most)
