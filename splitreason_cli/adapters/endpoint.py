@@ -7,6 +7,7 @@ that does not answer) raise EndpointError, the others CallError. Neither ever ho
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,8 @@ class Endpoint:
     def __post_init__(self) -> None:
         from openai import AsyncOpenAI, DefaultAioHttpClient
 
+        if not self.config.base_url.startswith(("http://", "https://")):
+            raise UsageError(f"the endpoint's address {self.config.base_url!r} does not begin with http:// or https://")
         if "@" in self.config.base_url:
             raise UsageError("the endpoint's address holds a password", "Name its variable with --api-key-env instead")
         self._key = _key_from(self.config.api_key_env)
@@ -140,9 +143,14 @@ class Endpoint:
 def _key_from(variable: str | None) -> str | None:
     if variable is None:
         return None
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", variable):
+        # It may be the key itself, which must not be repeated.
+        hint = "Write --api-key-env MY_API_KEY and export the key under that name"
+        raise UsageError("--api-key-env takes the name of an environment variable, in capitals", hint)
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise UsageError(f"--api-key-env: the environment variable {variable} is not set", "Export it, then run again")
+        hint = "Export it, then run again"
+        raise UsageError(f"--api-key-env: the environment variable {variable} is empty or not set", hint)
     return key
 
 

@@ -17,6 +17,9 @@ import orjson
 from ..core.records import Record, Rejected, SchemaError
 from ..errors import InputError, MachineError, RecordError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the file system says when there is no room."""
+
 MAX_LINE_BYTES = 16 * 2**20
 KEPT_LINE_CHARACTERS = 2000
 
@@ -106,8 +109,12 @@ def spool_stdin(folder: Path) -> Path:
 def write_atomically(path: Path, chunks: Iterator[bytes]) -> None:
     """Write a file that exists completely or not at all, compressed by its suffix.
 
+    A symbolic link stays one, and what is no regular file, such as a pipe or a device, is written into.
     Raises MachineError if the disk is full or the folder may not be written.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        return _write_into(path, chunks)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +131,18 @@ def write_atomically(path: Path, chunks: Iterator[bytes]) -> None:
         raise disk_fault(path, error) from None
 
 
+def _write_into(path: Path, chunks: Iterator[bytes]) -> None:
+    try:
+        with path.open("wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+    except OSError as error:
+        raise disk_fault(path, error) from None
+
+
 def disk_fault(path: Path, error: OSError) -> MachineError:
     """The one-line error for a write that the file system refused."""
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    is_full = error.errno in FULL
     hint = "Free some space; a rerun goes on where this one stopped" if is_full else "Give a path that can be written"
     return MachineError(f"{path}: cannot write ({error.strerror or error})", hint)
 

@@ -1,7 +1,8 @@
 """A chat model as annotator: asked for the hardest passages, its snippets placed in the trace."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,31 +34,32 @@ class BudgetSpentError(SrxError, StopMappingError):
 class Meter:
     """What the calls of a run cost, in tokens, against an optional budget for the whole run.
 
-    A call starts only if the budget has room for it and those in flight, each taken to cost what calls cost on average
-    so far.
+    A call starts only if the budget has room for it and those in flight, by what each is estimated to cost.
     """
 
     replies: Replies
     budget: int | None = None
-    _in_flight: int = 0
+    _in_flight: float = 0
 
     @property
     def tokens(self) -> tuple[int, int]:
         """Prompt and completion tokens."""
         return self.replies.spent[0], self.replies.spent[1]
 
-    def start(self) -> None:
-        """Note that a call begins. Raises BudgetSpentError."""
-        spent = sum(self.replies.spent)
-        expected = spent / self.replies.calls if self.replies.calls else 0
-        if self.budget is not None and spent + (self._in_flight + 1) * expected > self.budget:
-            message = f"stopped by --max-tokens-total: {spent:,} of {self.budget:,} tokens are spent"
-            raise BudgetSpentError(message, "Raise it and run again to go on")
-        self._in_flight += 1
+    @contextlib.contextmanager
+    def call(self, characters: int, fraction: float) -> Iterator[None]:
+        """One call about so many characters of text. Raises BudgetSpentError before it begins.
 
-    def end(self) -> None:
-        """Note that a call has ended."""
-        self._in_flight -= 1
+        The estimate is on the dear side: a token for every 2.5 characters, read and, of the fraction, written.
+        """
+        estimate = (1 + fraction) * characters / 2.5
+        if self.budget is not None and sum(self.replies.spent) + self._in_flight + estimate > self.budget:
+            raise BudgetSpentError("stopped by --max-tokens-total", "Raise it and run again to go on")
+        self._in_flight += estimate
+        try:
+            yield
+        finally:
+            self._in_flight -= estimate
 
 
 @dataclass
@@ -112,7 +114,7 @@ class LlmAnnotator:
             if found and 2 * found >= len(parsed.snippets) and parsed.complete and not cut:
                 self._keep(key, reply)
                 return placed
-            reason = _complaint(len(parsed.snippets), found, cut or not parsed.complete)
+            reason = _complaint(text, len(parsed.snippets), found, cut or not parsed.complete)
             self._charge(key, reason, tokens)
             if found and (best is None or found > best[0]):
                 best = found, {**reply, "tokens": (0, 0)}, placed
@@ -131,9 +133,10 @@ class LlmAnnotator:
                 **({"temperature": temperature} if with_temperature else {}),
                 **({"response_format": _JSON_SCHEMA} if as_json else {}),
             }
-            self.meter.start()
+            characters = sum(len(message["content"]) for message in body["messages"])
             try:
-                answer = await client.chat(body)
+                with self.meter.call(characters, self.fraction):
+                    answer = await client.chat(body)
                 break
             except RefusedError as error:
                 if with_temperature and "temperature" in str(error):
@@ -143,8 +146,6 @@ class LlmAnnotator:
                     self._as_json = False
                 else:
                     raise client.failed(error) from None
-            finally:
-                self.meter.end()
         choice = answer["choices"][0]
         usage = answer.get("usage") or {}
         tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
@@ -169,9 +170,9 @@ def question_key(model: str, fraction: float) -> str:
     return hashlib.sha256(repr((model, wording, TEMPERATURES)).encode()).hexdigest()[:16]
 
 
-def _complaint(given: int, found: int, is_cut: bool) -> str:
+def _complaint(reply: str, given: int, found: int, is_cut: bool) -> str:
     if is_cut:
         return "the reply breaks off"
     if not given:
-        return "the reply holds no snippets"
-    return f"{given - found} of the {given} snippets in the reply are not in the trace"
+        return f"the reply holds no snippets: {' '.join(reply.split())[:80]!r}"
+    return f"{given - found} of {given} snippets in the reply are not in the trace"

@@ -3,12 +3,15 @@
 Nothing heavy is imported here; a stage is imported when its command runs.
 """
 
+import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import __version__
+from ..adapters.jsonl import FULL, disk_fault
 from ..errors import SrxError
 from . import annotate, bench, build_sft, demo, show, stats, store, train
 from .console import report_error, say
@@ -48,8 +51,16 @@ for module in (annotate, build_sft, train, bench, demo, show, stats, store):
 
 def main() -> None:
     """Run `srx`, turning errors a user can act on into one line and an exit code (see `srx.errors`)."""
+    # A cluster that takes its node back says so by this signal; like Ctrl-C, it lets paid calls end.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        fault = disk_fault(Path("<stdout>"), error)
+        report_error(fault)
+        sys.exit(fault.exit_code)
     except SrxError as error:
         report_error(error)
         sys.exit(error.exit_code)

@@ -24,7 +24,9 @@ def annotate(
         Literal["surprisal", "llm", "snippets"],
         typer.Option(help="Who marks: the pair's own surprisal, a chat model, or a file of snippets."),
     ] = "surprisal",
-    fraction: Annotated[str, typer.Option(help="Largest share of a trace's characters to mark.")] = "20%",
+    fraction: Annotated[
+        str, typer.Option(help="Largest share of a trace's characters to mark; llm asks for about so much.")
+    ] = "20%",
     small: Annotated[
         str, typer.Option(help="surprisal: small model; a folder, a Hugging Face name or mini-small.")
     ] = "mini-small",
@@ -91,7 +93,14 @@ def annotate(
         fraction=values.share("--fraction", fraction), snap=snap, min_similarity=min_similarity,
         generations=generations, shard=values.shard(shard), limit=limit,
     )  # fmt: skip
-    _require(annotator, {"llm": {"--model": model, "--base-url": base_url}, "snippets": {"--snippets": snippets}})
+    own = {
+        "llm": {"--model": model, "--base-url": base_url},
+        "snippets": {"--snippets": snippets},
+        "surprisal": {"--small-url": small_url, "--big-url": big_url},
+    }
+    _require(annotator, own)
+    if annotator == "llm" and config.fraction == 0:
+        raise UsageError("--fraction 0 asks a chat model for nothing", "Give a share such as 20%")
     if (small_url is None) != (big_url is None):
         raise UsageError("--small-url and --big-url go together. Give both, or neither to score in this process")
     call = EndpointConfig(base_url or "", config.model, api_key_env, concurrency, timeout, max_retries)
@@ -116,13 +125,19 @@ def annotate(
             on_progress=lambda progress: on_progress(progress.rows, note(progress)),
         ),
         strict=strict,
+        limit=limit,
         summary=lambda: _summary(last, dollars),
     )  # fmt: skip
 
 
-def _require(annotator: str, needed: dict[str, dict[str, str | None]]) -> None:
-    missing = [flag for flag, value in needed.get(annotator, {}).items() if not value]
-    if missing:
+def _require(annotator: str, own: dict[str, dict[str, str | None]]) -> None:
+    """Raises UsageError for a flag that the annotator needs and lacks, or that belongs to another one."""
+    for name, flags in own.items():
+        given = [flag for flag, value in flags.items() if value]
+        if name != annotator and given:
+            raise UsageError(f"{given[0]} belongs to another annotator", f"Add --annotator {name}, or leave it out")
+    missing = [flag for flag, value in own[annotator].items() if not value]
+    if missing and annotator != "surprisal":
         raise UsageError(f"--annotator {annotator} needs {' and '.join(missing)}")
 
 

@@ -35,11 +35,13 @@ def run_record_stage(
     stage: RecordStage,
     *,
     strict: bool,
+    limit: int = 0,
     summary: Callable[[], str] = lambda: "",
     deliver: Callable[[Artifact], None] = lambda artifact: None,
 ) -> None:
     """Run a stage from JSONL to JSONL with progress, deliver its records to `out`, and print its `summary`.
 
+    At most `limit` lines will be read, if it is not 0.
     `deliver` does what else is to be done with the artifact, before anything is said about quarantined records.
 
     Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
@@ -49,7 +51,9 @@ def run_record_stage(
     source = Source.open(in_, store)
     to_stdout = out == STDIN
     with console.progress() as live:
-        task = live.add_task(name, total=source.length(), note="")
+        total = source.length()
+        total = min(total, limit) if total and limit else total or limit or None
+        task = live.add_task(name, total=total, note="")
 
         def on_progress(done: int, note: str = "") -> None:
             live.update(task, completed=done, note=note)
@@ -61,7 +65,8 @@ def run_record_stage(
             on_progress,
         )
         if not artifact.unfinished:
-            live.update(task, completed=artifact.info.records, total=artifact.info.records)
+            rows = total or artifact.info.records
+            live.update(task, completed=rows, total=rows)
     if text := summary():
         console.say(f"{name}: {text}")
     if strict:
@@ -77,7 +82,7 @@ def run_record_stage(
 
 def finish(artifact: Artifact, cached: bool, out: str) -> None:
     """Say where the result is, put rejected records beside it, and raise PartialError if there are any."""
-    what = "already done" if cached else "stopped" if artifact.unfinished else "done"
+    what = "already done" if cached else "done"
     where = "" if out == STDIN else f" -> {out}"
     console.say(f"{what}: {artifact.info.records:,} records{where}  [dim](artifact {artifact.info.key})[/]")
     rejected = list(lines_of(artifact.rejected)) if artifact.rejected.exists() else []

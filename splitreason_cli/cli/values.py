@@ -40,4 +40,6 @@ def price(text: str | None) -> tuple[float, float] | None:
         raise UsageError(
             f"--price: {text!r} is no pair of prices. Write dollars per million tokens: 0.27/1.10"
         ) from None
+    if min(prompt, completion) < 0:
+        raise UsageError(f"--price: {text!r} is negative")
     return prompt, completion

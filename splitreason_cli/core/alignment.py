@@ -19,9 +19,8 @@ VERBATIM_BELOW = 20
 
 _WORD = regex.compile(
     r"\\(?:[A-Za-z]+|.)"  # a LaTeX command
-    r"|\d+(?:[.,]\d+)*"
     r"|[\p{Han}\p{Hiragana}\p{Katakana}]\p{M}*"  # scripts without spaces between words
-    r"|(?:\p{L}\p{M}*)+"
+    r"|(?:\d+(?:[.,]\d+)*|\p{L}\p{M}*)+"  # words, numbers, and terms such as 2x
     r"|(?!\s)\X"
 )
 _TAKEN = "\ue000"

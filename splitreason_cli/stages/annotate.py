@@ -159,10 +159,11 @@ class _Run:
                         journal.append(lines)
                         lines = []
         except BudgetSpentError as stop:
-            return str(stop)
+            spent = self.progress.prompt_tokens + self.progress.completion_tokens
+            return f"{stop.message}, {spent:,} tokens are spent. {stop.hint}"
         finally:
             journal.append(lines)
-        return f"{self._failed:,} traces could not be annotated; a rerun tries them again" if self._failed else ""
+        return f"traces that could not be annotated: {self._failed:,}. A rerun tries them again" if self._failed else ""
 
     def tell(self, **changes: int) -> None:
         """Note and report progress."""

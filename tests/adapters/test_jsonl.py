@@ -1,4 +1,6 @@
 import gzip
+import os
+import threading
 
 import orjson
 import pytest
@@ -100,3 +102,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         jsonl.write_atomically(path, chunks())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real.jsonl")
+    jsonl.write_atomically(tmp_path / "link", iter([b"{}\n"]))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real.jsonl").read_bytes() == b"{}\n"
+    os.mkfifo(tmp_path / "pipe")
+    seen = []
+    reader = threading.Thread(target=lambda: seen.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    jsonl.write_atomically(tmp_path / "pipe", iter([b"1\n", b"2\n"]))
+    reader.join(30)
+    assert seen == [b"1\n2\n"]
+    assert (tmp_path / "pipe").is_fifo()

@@ -55,7 +55,7 @@ def test_traces_that_fail_are_reported_and_the_exit_code_says_so(srx, source):
         done = srx(*flags(url, "--out", "a.jsonl"))
         again = srx(*flags(url, "--out", "a.jsonl"))
     assert done.returncode == again.returncode == 4
-    assert b"1 traces could not be annotated; a rerun tries them again" in done.stderr
+    assert b"traces that could not be annotated: 1. A rerun tries them again" in done.stderr
     assert len(ids((source.parent / "a.jsonl").read_bytes())) == COUNT - 1
     (rejected,) = (source.parent / "a.jsonl.rejected.jsonl").read_bytes().splitlines()
     assert orjson.loads(rejected)["where"] == "traces.jsonl:4"
@@ -150,6 +150,13 @@ def test_rows_can_come_from_parquet_and_from_a_dataset_folder(srx, source):
         (["--annotator", "snippets"], 2, "--annotator snippets needs --snippets"),
         (["--shard", "3/3"], 2, "--shard: '3/3' is no part of a whole"),
         (["--small-url", "http://x"], 2, "--small-url and --big-url go together"),
+        (["--model", "m"], 2, "--model belongs to another annotator. Add --annotator llm"),
+        (["--annotator", "llm", "--model", "m", "--base-url", "localhost:1/v1"], 2, "does not begin with http://"),
+        (
+            ["--annotator", "llm", "--model", "m", "--base-url", "http://x", "--api-key-env", "sk-secret"],
+            2,
+            "takes the name of an environment variable",
+        ),
         (
             ["--annotator", "llm", "--model", "m", "--base-url", "http://x", "--price", "1"],
             2,
@@ -169,6 +176,7 @@ def test_mistakes_are_one_line_with_a_remedy(srx, source, arguments, code, messa
     assert done.returncode == code, done.stderr
     assert message in done.stderr.decode()
     assert b"Traceback" not in done.stderr
+    assert b"sk-secret" not in done.stderr
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real traces lie beside the project")

@@ -102,6 +102,7 @@ def test_the_threshold_decides_what_counts_as_found():
         (r"we get \frac{1}{2} here", r"rac{1}{2}", r"\frac{1}{2}"),
         ("it is 3.14159 or so", "is 3.1", "is 3.14159"),
         ("it is 1,000,000 or so", "000 or", "1,000,000 or"),
+        ("so y = 2x + 112i holds", "y = 2", "y = 2x"),
         ("le re\u0301sultat final", "re", "re\u0301sultat"),
         ("मान लीजिए कि", "म", "मान"),
         ("所以余数是四。", "余数", "余数"),

@@ -140,9 +140,9 @@ def test_a_failed_call_is_repeated_as_it_was(case, fault):
         ("500", "HTTP 500: out of order"),
         ("reset", "the connection failed"),
         ("time-out", "no answer within 0.5 s"),
-        ("empty", "the reply holds no snippets (after 3 attempts)"),
-        ("invented", "1 of the 1 snippets in the reply are not in the trace (after 3 attempts)"),
-        ("translated", "1 of the 1 snippets in the reply are not in the trace (after 3 attempts)"),
+        ("empty", "the reply holds no snippets: "),
+        ("invented", "1 of 1 snippets in the reply are not in the trace (after 3 attempts)"),
+        ("translated", "1 of 1 snippets in the reply are not in the trace (after 3 attempts)"),
     ],
 )
 def test_a_trace_that_always_fails_is_quarantined_with_the_reason_and_retried_by_a_rerun(case, fault, reason):
@@ -154,7 +154,7 @@ def test_a_trace_that_always_fails_is_quarantined_with_the_reason_and_retried_by
     (line,) = rejected(artifact)
     assert line.where.endswith("in.jsonl:2")
     assert line.reason.startswith(reason)
-    assert "1 traces could not be annotated" in artifact.unfinished
+    assert "traces that could not be annotated: 1" in artifact.unfinished
     assert run.at.quarantined == 1
     before, broken[0] = run.endpoint.calls.copy(), False
     artifact, cached = run.run(max_retries=1)
@@ -216,11 +216,14 @@ def test_a_token_budget_stops_cleanly_and_a_higher_one_goes_on(case):
     done = [trace.id for trace in annotated(artifact)]
     assert "stopped by --max-tokens-total" in artifact.unfinished
     assert 2000 < spent <= 4000
+    assert f"{spent:,} tokens are spent" in artifact.unfinished
     assert done == [trace.id for trace in traces(30)][: len(done)]
     assert 0 < len(done) < 30
     calls = sum(run.endpoint.calls.values())
     assert run.run(budget=4000, concurrency=2)[0].unfinished
+    # Without others in flight one more may have fitted in.
     assert sum(run.endpoint.calls.values()) <= calls + 1
+    assert run.at.prompt_tokens + run.at.completion_tokens <= 4000
     artifact, _ = run.run(budget=10**6, concurrency=2)
     assert (len(annotated(artifact)), artifact.unfinished) == (30, "")
     assert set(run.endpoint.calls.values()) == {1}
@@ -277,7 +280,7 @@ def test_a_key_is_sent_and_never_shown(case, monkeypatch, store, capfd):
     assert not any(
         b"secret" in text for text in [str(caught.value).encode(), *files, *map(str.encode, capfd.readouterr())]
     )
-    with pytest.raises(UsageError, match="the environment variable NO_KEY is not set"):
+    with pytest.raises(UsageError, match="the environment variable NO_KEY is empty or not set"):
         run.run(api_key_env="NO_KEY", config=AnnotateConfig(annotator="llm", model="o"))
 
 
