@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import SrxError
-from . import annotate, bench, build_sft, demo, show, stats, store, train
+from . import annotate, bench, build_sft, demo, show, simulate, stats, store, train
 from .console import report_error, say
 
 INTERRUPTED = 130
@@ -42,7 +42,7 @@ def _root(
     """
 
 
-for module in (annotate, build_sft, train, bench, demo, show, stats, store):
+for module in (annotate, build_sft, train, bench, simulate, demo, show, stats, store):
     module.register(app)
 
 
