@@ -39,6 +39,7 @@ from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecode
 from splitreason_cli.core import markup, mini, prompts
 from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.grading import is_correct
+from splitreason_cli.core.latency import Setup
 from splitreason_cli.core.policies import Always
 from splitreason_cli.core.records import (
     AnnotatedTrace,
@@ -53,6 +54,7 @@ from splitreason_cli.core.records import (
 )
 from splitreason_cli.core.selection import Selection
 from splitreason_cli.core.sft import BuildSftConfig, Format
+from splitreason_cli.core.simulation import simulate, synthetic
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import build_sft
@@ -270,6 +272,7 @@ def write_samples(store: Store) -> None:
         "train_step": _first(by_stage["train_sft"].records, TrainStep),
         "generation": _first(result.artifact.records, Generation),
         "bench_result": [replace(result.result, seconds=0.0)],
+        "simulation": simulate([synthetic(tokens=8000, share=0.05, spans=20, prompt_tokens=128)], Setup()),
         "rejected": [bad.rejected("broken JSON at column 24. Write one complete JSON object per line")],
         "artifact": [
             replace(by_stage["build_sft"].info, path="artifacts/build_sft", created="2026-11-22T00:00:00+00:00")

@@ -87,6 +87,16 @@ class Endpoint:
         """`POST /completions`; returns the response's JSON object. Raises CallError, EndpointError."""
         return await self._post("/completions", body)
 
+    async def models(self) -> list[str]:
+        """`GET /models`; returns the names of what is served. Raises CallError, EndpointError."""
+        with self._explained():
+            answer = await self._client.get("/models", cast_to=object)
+            try:
+                names = [str(model["id"]) for model in answer["data"]]
+            except (KeyError, TypeError):
+                raise ValueError(f"no list of models in {str(answer)[:200]!r}") from None
+        return names
+
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         with self._explained():
             answer = await self._client.post(path, cast_to=object, body={"model": self.config.model, **body})

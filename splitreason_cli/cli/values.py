@@ -1,6 +1,7 @@
 """Flag values that typer has no type for."""
 
 from ..core.budget import parse_share
+from ..core.latency import Rates
 from ..errors import UsageError
 
 
@@ -43,3 +44,14 @@ def price(text: str | None) -> tuple[float, float] | None:
     if min(prompt, completion) < 0:
         raise UsageError(f"--price: {text!r} is negative")
     return prompt, completion
+
+
+def rates(flag: str, text: str) -> Rates:
+    """Read prefilled and decoded tokens a second, such as 30000/150. Raises UsageError naming the flag."""
+    try:
+        prefill, decode = (float(part) for part in text.split("/"))
+        return Rates(prefill, decode)
+    except ValueError:
+        raise UsageError(
+            f"{flag}: {text!r} is no pair of rates. Write prefilled and decoded tokens a second: 30000/150"
+        ) from None

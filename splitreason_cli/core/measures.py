@@ -16,6 +16,7 @@ from .records import (
     Rejected,
     SftConversation,
     SftExample,
+    Simulation,
     Snippets,
     Trace,
     TrainStep,
@@ -25,7 +26,7 @@ from .records import (
 STEP = "step"
 """The measure of a `train_step` over which its others are drawn."""
 
-GROUP_BY = {"generation": "system", "bench_result": "system", "artifact": "stage"}
+GROUP_BY = {"generation": "system", "bench_result": "system", "simulation": "mode", "artifact": "stage"}
 """What the records of a kind are told apart by; the other kinds make one group."""
 
 
@@ -34,7 +35,7 @@ class Measures:
     """The contribution of one record.
 
     Attributes:
-        group: the system or stage of the record, empty for the kinds that are not in `GROUP_BY`.
+        group: the system, mode or stage of the record, empty for the kinds that are not in `GROUP_BY`.
         values: numbers by measure; the name says the unit, a share is 0..1. A measure of spans has one number a span.
         tallies: how often each label of each tally applies.
         spans: sorted, disjoint ranges [start, end) of 0..`length`.
@@ -75,6 +76,8 @@ def measure(record: Record) -> Measures:
         case BenchResult():
             rates = {"pass@1": [record.pass_at_1], "offload share": [record.offload_share]}
             return Measures(group=label(record.system, record.offload_budget), values=rates)
+        case Simulation():
+            return _simulation(record)
         case TrainStep():
             return Measures(
                 values={STEP: [record.step], "loss": [record.loss], "learning rate": [record.learning_rate]}
@@ -163,6 +166,17 @@ def _generation(generation: Generation) -> Measures:
     )
 
 
-def _ratio(part: int, whole: int) -> list[float]:
+def _simulation(simulation: Simulation) -> Measures:
+    return Measures(
+        group=f"{simulation.system}, {simulation.mode}" if simulation.system else simulation.mode,
+        values={
+            "seconds per completion": _ratio(simulation.seconds, simulation.generations),
+            "relative to small": [simulation.relative_to_small],
+            "speed-up over big": [simulation.speedup_over_big],
+        },
+    )
+
+
+def _ratio(part: float, whole: int) -> list[float]:
     """A share, or nothing where there is nothing to share: 0 would pretend that it was measured."""
     return [part / whole] if whole else []

@@ -219,6 +219,44 @@ class BenchResult(Record):
     seconds: float
 
 
+SimulationMode = Literal["small", "big", "serial_cold", "serial", "pipelined"]
+TokensFrom = Literal["ids", "characters", "flags"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation(Record):
+    """How long the completions of one system would take in one mode, one after the other (see core/latency.py).
+
+    `system` is empty where no system is known. Tokens and spans are sums over `generations` completions as the pair
+    wrote them, whatever the mode. `tokens_from` says what was counted: token `ids`, `characters` at a ratio, or nothing
+    but the command's `flags`. `seconds` is the sum of the five parts after it. `relative_to_small` and
+    `speedup_over_big` compare with one model that writes as many tokens. `measured_seconds` is how long the completions
+    really took, null where one is not known; it does not depend on the mode. `small_rates` and `big_rates` are
+    prefilled and decoded tokens a second.
+    """
+
+    kind: ClassVar[str] = "simulation"
+    system: str
+    mode: SimulationMode
+    generations: int
+    prompt_tokens: int
+    tokens: int
+    big_tokens: int
+    spans: int
+    tokens_from: TokensFrom
+    seconds: float
+    small_decode_seconds: float
+    big_decode_seconds: float
+    prefill_seconds: float
+    hand_over_seconds: float
+    control_seconds: float
+    relative_to_small: float
+    speedup_over_big: float
+    measured_seconds: float | None
+    small_rates: tuple[float, float]
+    big_rates: tuple[float, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainStep(Record):
     """What a trainer logged at one optimizer step. `loss` is in nats per trained token."""
@@ -258,8 +296,8 @@ class ArtifactInfo(Record):
 KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
-        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, TrainStep,
-        Rejected, ArtifactInfo,
+        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, Simulation,
+        TrainStep, Rejected, ArtifactInfo,
     )
 }  # fmt: skip
 

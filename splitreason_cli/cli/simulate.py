@@ -1,0 +1,196 @@
+"""srx simulate"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..adapters.jsonl import encode
+from ..adapters.source import Source
+from ..core.latency import PAPER_BIG, PAPER_SMALL, Setup
+from ..core.profiling import ProfilePlan
+from ..core.records import Simulation
+from ..core.simulation import Written, synthetic
+from ..core.simulation import simulate as simulate_written
+from ..errors import InputError, UsageError
+from . import console, values
+
+if TYPE_CHECKING:
+    from ..stages.simulate import Profile
+
+MODE_NAMES = {
+    "small": "small alone", "big": "big alone", "serial_cold": "serial, cold cache", "serial": "serial",
+    "pipelined": "pipelined",
+}  # fmt: skip
+TOKENS_FROM = {"ids": "", "characters": ", tokens estimated from characters", "flags": ", evenly placed"}
+
+
+GIVEN = "given"
+PAPER_ORIGINS = "the paper's 1.5B on A6000s", "the paper's 32B on A6000s"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("simulate", epilog="Example: srx simulate --share 5% --tokens 8000 --spans 20")(simulate)
+
+
+def simulate(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            help="JSONL of generation records, or of tagged texts with --characters-per-token; - is standard input. "
+            "Without it a synthetic completion is simulated.",
+            show_default=False,
+        ),
+    ] = None,
+    share: Annotated[str | None, typer.Option(help="Synthetic: offload share (default 5%).")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Synthetic: tokens of both models (default 8000).")] = None,
+    spans: Annotated[int | None, typer.Option(min=0, help="Synthetic: number of spans (default 20).")] = None,
+    prompt_tokens: Annotated[int, typer.Option(min=0, help="Tokens of each prompt; records do not count it.")] = 128,
+    characters_per_token: Annotated[
+        float | None, typer.Option(min=0.1, help="Estimate tokens of texts that count none, such as 3.")
+    ] = None,
+    small_rates: Annotated[
+        str | None,
+        typer.Option(help="Prefilled/decoded tokens a second (default 30000/150, the paper's for 1.5B on A6000s)."),
+    ] = None,
+    big_rates: Annotated[
+        str | None,
+        typer.Option(help="Prefilled/decoded tokens a second (default 2500/15, the paper's for 32B on A6000s)."),
+    ] = None,
+    stride: Annotated[int, typer.Option(min=1, help="Pipelined: tokens of a streaming prefill.")] = 128,
+    probe_stride: Annotated[int, typer.Option(min=1, help="Pipelined: tokens of a controlling prefill.")] = 16,
+    bucket: Annotated[int, typer.Option(min=1, help="Serial: big tokens probed together for the closing tag.")] = 8,
+    probe_tokens: Annotated[int, typer.Option(min=0, help="Serial: small tokens decoded by each probe.")] = 6,
+    hand_over_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Fixed latency of a change of author (default 0; measured by --profile)."),
+    ] = None,
+    overrun_tokens: Annotated[
+        float, typer.Option(min=0, help="Big tokens written in vain past the end of each span.")
+    ] = 0.0,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure the rates of two vLLM servers: SMALL_URL,BIG_URL, such as http://127.0.0.1:8000/v1."
+        ),
+    ] = None,
+    profile_tokens: Annotated[int, typer.Option(min=257, help="Profile: tokens of the longer prompt.")] = 2048,
+    repetitions: Annotated[int, typer.Option(min=1, help="Profile: medians of so many repetitions.")] = 5,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the servers' key; without it none is sent.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Profile: seconds for one request.")] = 600.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one simulation record a mode instead.")] = False,
+) -> None:
+    """Estimate how long a split completion takes, in turns and pipelined, from prefill and decode rates.
+
+    It is a model, not a measurement: one request, constant rates, each model on a machine of its own.
+    """
+    from ..stages.simulate import read_completions, with_profiles
+
+    if file is None:
+        completions = [_synthetic(share or "5%", tokens or 8000, 20 if spans is None else spans, prompt_tokens)]
+    elif (share, tokens, spans) == (None, None, None):
+        completions = list(read_completions(Source.stream(file), prompt_tokens, characters_per_token))
+    else:
+        raise UsageError("--share, --tokens and --spans describe a synthetic completion. Leave them out with FILE")
+    setup = Setup(
+        PAPER_SMALL if small_rates is None else values.rates("--small-rates", small_rates),
+        PAPER_BIG if big_rates is None else values.rates("--big-rates", big_rates),
+        stride, probe_stride, bucket, probe_tokens, hand_over_seconds or 0.0, overrun_tokens,
+    )  # fmt: skip
+    origins = GIVEN if small_rates else PAPER_ORIGINS[0], GIVEN if big_rates else PAPER_ORIGINS[1]
+    if profile is not None:
+        if small_rates or big_rates:
+            raise UsageError("--profile measures the rates. Leave --small-rates and --big-rates out")
+        plan = ProfilePlan(long_tokens=profile_tokens, repetitions=repetitions)
+        small, big = _measured(profile, plan, api_key_env, timeout)
+        (console.stderr if json else console.stdout()).print(profile_table((small, big)))
+        setup, origins = with_profiles(setup, small, big, hand_over_seconds), (small.model, big.model)
+    _print(_simulated(completions, setup, file), origins, json=json)
+
+
+def _synthetic(share: str, tokens: int, spans: int, prompt_tokens: int) -> Written:
+    try:
+        return synthetic(tokens, values.share("--share", share), spans, prompt_tokens)
+    except ValueError as error:
+        raise UsageError(f"--spans: {error}") from None
+
+
+def _simulated(completions: list[Written], setup: Setup, file: str | None) -> list[Simulation]:
+    try:
+        return simulate_written(completions, setup)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}", "Give completions that hold tokens") from None
+
+
+def _print(rows: list[Simulation], origins: tuple[str, str], *, json: bool) -> None:
+    if json:
+        for row in rows:
+            console.emit(encode(row))
+        return
+    out = console.stdout()
+    for system in dict.fromkeys(row.system for row in rows):
+        out.print(simulation_table([row for row in rows if row.system == system], origins))
+
+
+def _measured(urls: str, plan: ProfilePlan, api_key_env: str | None, timeout: float) -> "tuple[Profile, Profile]":
+    from ..stages.simulate import profile_pair
+
+    pair = values.names(urls)
+    if len(pair) != 2:
+        raise UsageError(f"--profile: {urls!r} is no pair of addresses. Write SMALL_URL,BIG_URL")
+    profiles = []
+    with console.progress() as live:
+        task = live.add_task("profile", total=2, note="")
+        for measured in profile_pair(pair, plan, api_key_env, timeout):
+            profiles.append(measured)
+            live.update(task, advance=1)
+    small, big = profiles
+    return small, big
+
+
+def profile_table(profiles: "tuple[Profile, Profile]") -> Table:
+    """The measured rates, each with the spread of the times behind it."""
+    table = Table(title="measured, tokens a second", box=box.SIMPLE, padding=(0, 1))
+    table.add_column("model", overflow="fold")
+    for column in ("prefill", "spread", "decode", "spread", "seconds a request"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for profile in profiles:
+        measured = profile.measured
+        table.add_row(
+            Text(profile.model), f"{measured.rates.prefill_tokens_per_second:,.0f}", f"{measured.prefill_spread:.1%}",
+            f"{measured.rates.decode_tokens_per_second:,.1f}", f"{measured.decode_spread:.1%}",
+            f"{measured.request_seconds:.4f}",
+        )  # fmt: skip
+    return table
+
+
+def simulation_table(rows: list[Simulation], origins: tuple[str, str]) -> RenderableType:
+    """The modes of one system beside what was measured. `origins` tell where each model's rates are from."""
+    first = rows[0]
+    title = f"{first.system}: " if first.system else ""
+    title += f"{first.generations:,} completions, " if first.generations > 1 else ""
+    title += f"{first.tokens:,} tokens, {first.big_tokens / first.tokens:.2%} of them in {first.spans:,} spans"
+    title += TOKENS_FROM[first.tokens_from]
+    caption = "prefilled/decoded tokens a second: " + ", ".join(
+        f"{rates[0]:,.0f}/{rates[1]:,.4g} ({origin})"
+        for rates, origin in zip((first.small_rates, first.big_rates), origins, strict=True)
+    )
+    table = Table(box=box.SIMPLE, padding=(0, 1))
+    table.add_column("mode", no_wrap=True)
+    measured = first.measured_seconds
+    for column in ("seconds", "x small alone", "speed-up over big", *(["predicted / measured"] if measured else [])):
+        table.add_column(column, justify="right")
+    alone = {row.mode: row.seconds for row in rows}
+    for row in rows:
+        times = f"{row.seconds:,.2f}", f"{row.relative_to_small:.2f}", f"{row.speedup_over_big:.2f}"
+        table.add_row(MODE_NAMES[row.mode], *times, *([f"{row.seconds / measured:.2f}"] if measured else []))
+    if measured:
+        small, big = alone["small"], alone["big"]
+        table.add_row("measured", f"{measured:,.2f}", f"{measured / small:.2f}", f"{big / measured:.2f}", "1.00")
+    # A table's own title would be cut to the table's width.
+    return Group(Text(title, style="bold"), Text(caption), table)
