@@ -6,13 +6,12 @@ that does not answer) raise EndpointError, the others CallError. Neither ever ho
 
 import asyncio
 import contextlib
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EndpointError, UsageError
+from .keys import read_key
 
 FATAL = {401: "the key", 402: "the account's balance", 403: "the key's rights", 404: "--model and --base-url"}
 """HTTP statuses that every further call would meet too, and what to check."""
@@ -68,7 +67,7 @@ class Endpoint:
             raise UsageError(f"the endpoint's address {self.config.base_url!r} does not begin with http:// or https://")
         if "@" in self.config.base_url:
             raise UsageError("the endpoint's address holds a password", "Name its variable with --api-key-env instead")
-        self._key = _key_from(self.config.api_key_env)
+        self._key = read_key(self.config.api_key_env, "--api-key-env")
         self._client = AsyncOpenAI(
             # vLLM's documentation uses this word where a server asks for no key.
             api_key=self._key or "EMPTY",
@@ -148,20 +147,6 @@ class Endpoint:
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
-
-
-def _key_from(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", variable):
-        # It may be the key itself, which must not be repeated.
-        hint = "Write --api-key-env MY_API_KEY and export the key under that name"
-        raise UsageError("--api-key-env takes the name of an environment variable, in capitals", hint)
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        hint = "Export it, then run again"
-        raise UsageError(f"--api-key-env: the environment variable {variable} is empty or not set", hint)
-    return key
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.budget import FIRST_SPAN_TOKENS, OffloadBudget, parse_share
+from splitreason_cli.core.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget, parse_share
 
 
 @given(
@@ -70,3 +70,59 @@ def test_shares_are_read(text, share):
 def test_what_is_no_share_is_refused(text):
     with pytest.raises(ValueError, match="is no share"):
         parse_share(text)
+
+
+def test_a_plan_grants_an_early_span_that_a_causal_budget_refuses():
+    assert not OffloadBudget(0.05, small_tokens=50).reserve(64)
+    plan = PlannedBudget(OffloadBudget(0.05), 2048)
+    plan.record(small=50)
+    assert plan.reserve(64)
+    assert not plan.reserve(64)
+
+
+@given(
+    share=st.floats(0, 1),
+    requests=st.lists(
+        st.tuples(st.integers(0, 200), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20)), max_size=8)),
+        max_size=6,
+    ),
+)
+def test_the_plan_is_never_overdrawn_and_a_debt_is_paid_before_more_is_granted(share, requests):
+    ledger = OffloadBudget(share)
+    for expected, steps in requests:
+        plan = PlannedBudget(ledger, expected)
+        for small, wanted in steps:
+            plan.record(small=small)
+            in_debt = (
+                ledger.big_tokens > share * (ledger.small_tokens + ledger.big_tokens + ledger.planned_tokens) + 1e-6
+            )
+            granted = plan.reserve(wanted)
+            assert not (granted and in_debt and share < 1)
+            if granted:
+                plan.release(wanted)
+                plan.record(big=wanted)
+                total = ledger.small_tokens + ledger.big_tokens + ledger.planned_tokens
+                assert ledger.big_tokens <= share * total + 1e-6
+        plan.close()
+    assert ledger.planned_tokens == ledger.reserved == 0
+
+
+def test_requests_that_reach_their_plan_keep_the_cap_to_the_token():
+    ledger = OffloadBudget(0.1)
+    for _ in range(5):
+        plan = PlannedBudget(ledger, 100)
+        while plan.reserve(1):
+            plan.release(1)
+            plan.record(big=1)
+        plan.record(small=90)
+        plan.close()
+        assert ledger.offload_share <= 0.1 + 1 / (ledger.small_tokens + ledger.big_tokens)
+
+
+def test_lengths_are_forecast_from_what_was_seen():
+    lengths = MeanLength(first=4096)
+    assert lengths.forecast(1000) == 1000
+    lengths.observe(200)
+    assert lengths.forecast(1000) == 200
+    lengths.observe(300)
+    assert lengths.forecast(1000) == 210

@@ -1,0 +1,32 @@
+"""When to stop asking a model that fails."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Breaker:
+    """Opens after `failures` failures in a row; after `rest_seconds` one request may try, and decides how it goes on.
+
+    Times are seconds of any clock that does not run backwards.
+    """
+
+    failures: int = 3
+    rest_seconds: float = 15.0
+    _in_a_row: int = 0
+    _closed_from: float = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether the model may be asked. A request that is let through after a rest keeps the others out meanwhile."""
+        if self._in_a_row < self.failures:
+            return True
+        if now < self._closed_from:
+            return False
+        self._closed_from = now + self.rest_seconds
+        return True
+
+    def failed(self, now: float) -> None:
+        self._in_a_row += 1
+        self._closed_from = now + self.rest_seconds
+
+    def succeeded(self) -> None:
+        self._in_a_row = 0
