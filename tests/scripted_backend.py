@@ -35,6 +35,9 @@ class ScriptedBackend:
     async def check(self) -> None:
         pass
 
+    async def warm_up(self) -> None:
+        pass
+
     async def aclose(self) -> None:
         pass
 

@@ -82,5 +82,8 @@ class Backend(Protocol):
     async def check(self) -> None:
         """Raises BackendError unless a server answers."""
 
+    async def warm_up(self) -> None:
+        """Let the servers do now what the first request would wait for. Raises BackendError."""
+
     async def aclose(self) -> None:
         """Close all connections, and stop what was started."""

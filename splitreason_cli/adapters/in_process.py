@@ -38,6 +38,9 @@ class InProcessBackend:
     async def check(self) -> None:
         pass
 
+    async def warm_up(self) -> None:
+        pass
+
     async def aclose(self) -> None:
         pass
 

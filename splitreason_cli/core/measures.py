@@ -10,6 +10,7 @@ from .records import (
     ArtifactInfo,
     BenchResult,
     Generation,
+    LatencyResult,
     Message,
     Problem,
     Record,
@@ -26,7 +27,13 @@ from .records import (
 STEP = "step"
 """The measure of a `train_step` over which its others are drawn."""
 
-GROUP_BY = {"generation": "system", "bench_result": "system", "simulation": "mode", "artifact": "stage"}
+GROUP_BY = {
+    "generation": "system",
+    "bench_result": "system",
+    "latency": "mode",
+    "simulation": "mode",
+    "artifact": "stage",
+}
 """What the records of a kind are told apart by; the other kinds make one group."""
 
 
@@ -76,6 +83,8 @@ def measure(record: Record) -> Measures:
         case BenchResult():
             rates = {"pass@1": [record.pass_at_1], "offload share": [record.offload_share]}
             return Measures(group=label(record.system, record.offload_budget), values=rates)
+        case LatencyResult():
+            return Measures(group=record.mode, values={"seconds": [record.seconds]})
         case Simulation():
             return _simulation(record)
         case TrainStep():

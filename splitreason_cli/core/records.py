@@ -258,6 +258,30 @@ class Simulation(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatencyResult(Record):
+    """One mode of a latency benchmark: medians over `rounds` runs.
+
+    `seconds` is the wall time of a completion of `tokens` tokens, with its smallest and largest value in
+    `seconds_range`. `hand_over_seconds` is the time from a hand-over to the big model's first token, null without any.
+    `control_tokens` are small tokens decoded to look for the closing tag in a completion, `overrun_tokens` big tokens
+    thrown away in a span. `prefix_tokens` precede the one token of the modes `cold` and `warm`.
+    """
+
+    kind: ClassVar[str] = "latency"
+    mode: str
+    tokens: int
+    big_tokens: int
+    spans: int
+    prefix_tokens: int
+    rounds: int
+    seconds: float
+    seconds_range: tuple[float, float]
+    hand_over_seconds: float | None
+    control_tokens: float
+    overrun_tokens: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainStep(Record):
     """What a trainer logged at one optimizer step. `loss` is in nats per trained token."""
 
@@ -296,8 +320,8 @@ class ArtifactInfo(Record):
 KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
-        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, Simulation,
-        TrainStep, Rejected, ArtifactInfo,
+        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, LatencyResult,
+        Simulation, TrainStep, Rejected, ArtifactInfo,
     )
 }  # fmt: skip
 

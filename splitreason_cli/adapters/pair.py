@@ -1,0 +1,141 @@
+"""The two models of a server, wherever they run: at URLs, as vLLM servers started here, or in this process."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import EndpointError, ModelError
+from .backends import Backend
+from .embedded import EMBEDDED_MODELS
+from .keys import read_key
+from .models import LoadedModel, default_device, load_model, load_tokenizer_only, share_vocabulary
+
+Runtime = Literal["auto", "vllm", "in-process"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two models.
+
+    Args:
+        model: an embedded model, a folder, a Hugging Face name, or URLs of servers that serve it, separated by commas.
+        tokenizer: where its tokenizer lies, if not where the model does or where its server says.
+        api_key_env: name of the environment variable with the key of the URLs.
+        gpu: devices of a vLLM server that is started here, such as `0` or `0,1`.
+        vllm_args: further arguments of that server.
+    """
+
+    model: str
+    tokenizer: str | None = None
+    api_key_env: str | None = None
+    gpu: str | None = None
+    vllm_args: tuple[str, ...] = ()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        parts = tuple(part.strip() for part in self.model.split(","))
+        return parts if all(part.startswith(("http://", "https://")) for part in parts) else ()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A side that can be asked: its backend, its tokenizer, and how many tokens it reads (None if unknown)."""
+
+    backend: Backend
+    tokenizer: LoadedModel
+    context_tokens: int | None
+
+
+def start_pair(
+    small: Side,
+    big: Side,
+    stack: ExitStack,
+    *,
+    runtime: Runtime = "auto",
+    log_folder: Path = Path("srx-serve-logs"),
+    on_status: Callable[[str], None] = lambda status: None,
+) -> tuple[Running, Running]:
+    """Both sides, vLLM servers loading at the same time. What was started ends with `stack`.
+
+    Args:
+        runtime: where models that are no URLs run; `auto` takes vLLM, but this process for the embedded ones.
+        log_folder: where the vLLM servers write.
+
+    Raises:
+        ModelError: a model or tokenizer cannot be loaded, or the vocabularies differ.
+        EndpointError: a given URL does not answer. MachineError: a vLLM server does not start.
+    """
+    local = [side for side in (small, big) if not side.urls]
+    as_vllm = [side for side in local if _runtime(runtime, side) == "vllm"]
+    logs = {id(small): log_folder / "small.log", id(big): log_folder / "big.log"}
+    servers = _start_vllm(as_vllm, logs, stack, on_status) if as_vllm else {}
+    thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="models"))
+    running = []
+    for side in (small, big):
+        if side.urls:
+            running.append(_connect(side, side.urls, read_key(side.api_key_env, "--small-key-env or --big-key-env")))
+        elif id(side) in servers:
+            running.append(_connect(side, (servers[id(side)].url,), servers[id(side)].api_key))
+        else:
+            on_status(f"loading {side.model}")
+            running.append(_load(side, thread))
+    if not share_vocabulary(running[0].tokenizer, running[1].tokenizer):
+        raise ModelError("the two models have different vocabularies", "Take both from one family")
+    return running[0], running[1]
+
+
+def _runtime(runtime: Runtime, side: Side) -> str:
+    if runtime != "auto":
+        return runtime
+    return "in-process" if side.model in EMBEDDED_MODELS else "vllm"
+
+
+def _load(side: Side, thread: ThreadPoolExecutor) -> Running:
+    from .in_process import InProcessBackend
+
+    loaded = load_model(side.model, default_device())
+    return Running(InProcessBackend(loaded, thread), loaded, loaded.model.config.max_position_embeddings)
+
+
+def _connect(side: Side, urls: tuple[str, ...], key: str | None) -> Running:
+    from .completions import CompletionsBackend
+
+    card = _model_card(urls[0], key)
+    backend = CompletionsBackend(urls, card["id"], key)
+    tokenizer = side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"])
+    return Running(backend, load_tokenizer_only(tokenizer), card.get("max_model_len"))
+
+
+def _model_card(url: str, key: str | None) -> dict[str, Any]:
+    """What a server says of its first model at `/v1/models`. Raises EndpointError."""
+    import httpx
+
+    from .completions import base_url
+
+    address = f"{base_url(url)}/v1/models"
+    try:
+        answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30)
+        answer.raise_for_status()
+        card: dict[str, Any] = answer.json()["data"][0]
+        return card
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        hint = "Check the URL, the key, and that the server is up"
+        raise EndpointError(f"{address}: names no model ({type(error).__name__})", hint) from None
+
+
+def _start_vllm(
+    sides: list[Side], logs: dict[int, Path], stack: ExitStack, on_status: Callable[[str], None]
+) -> dict[int, Any]:
+    from .vllm import VllmServer, share_cores, wait_until_ready
+
+    started: dict[int, Any] = {}
+    for side, cores in zip(sides, share_cores(len(sides)), strict=True):
+        log = logs[id(side)]
+        on_status(f"starting vLLM for {side.model}, log in {log}")
+        server = VllmServer.start(side.model, log_path=log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args)
+        started[id(side)] = stack.enter_context(server)
+    wait_until_ready(list(started.values()), lambda server, line: on_status(f"{server.model}: {line[-100:]}"))
+    return started

@@ -1,0 +1,49 @@
+"""A scripted generation: so many tokens, with spans of the big model at given places, whatever the models would say.
+
+For measuring time: every mode writes the same number of tokens by the same authors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .policies import CloseSignal
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`tokens` in all, of which `share` in `spans` spans of equal length, evenly spread."""
+
+    tokens: int = 2048
+    share: float = 0.05
+    spans: int = 4
+
+    @property
+    def span_tokens(self) -> int:
+        return round(self.tokens * self.share / self.spans)
+
+    @property
+    def big_tokens(self) -> int:
+        return self.spans * self.span_tokens
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Tokens before each span, spans included."""
+        small = (self.tokens - self.spans * self.span_tokens) // (self.spans + 1)
+        return tuple((number + 1) * small + number * self.span_tokens for number in range(self.spans))
+
+
+@dataclass
+class Scripted:
+    """The policy of a workload. The small model is asked where it would close as always; the answer is not heeded."""
+
+    name: ClassVar[str] = "scripted"
+    tagged: ClassVar[bool] = False
+    probes: ClassVar[bool] = True
+    workload: Workload
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        return len(completion) in self.workload.places
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        return len(span) >= self.workload.span_tokens

@@ -1,0 +1,195 @@
+"""bench latency: how long the pipelined pair takes, beside each model alone and the serial way of the public code.
+
+Every mode writes the same number of tokens: a scripted policy hands over at the same places for as long. Rounds of all
+modes alternate, so that a slow minute of the machine hits all of them.
+
+small        the small model alone
+big          the big model alone
+pipelined    the driver of `srx serve`
+serial       the public code's way: the big model reads everything at every hand-over; after each bucket of 8 big tokens
+             the small one decodes 6 tokens after each of them to look for the closing tag
+cold, warm   the time to the big model's first token after a long prefix that it has never read, or read along
+"""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..adapters.backends import Backend, SamplingParams, Session
+from ..adapters.pair import Running, Runtime, Side, start_pair
+from ..adapters.pipeline import PipelineConfig, PipelinedDecoder
+from ..core.controller import Limits, SplitController, TokenIds
+from ..core.records import LatencyResult
+from ..core.workload import Scripted, Workload
+
+MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
+BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6
+"""Of the public code: big tokens between two looks, and small tokens decoded after each of them."""
+
+GREEDY = SamplingParams()
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """`rounds` of every mode; `prefix_tokens` before the hand-overs `cold` and `warm`."""
+
+    small: Side
+    big: Side
+    workload: Workload = field(default_factory=Workload)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    rounds: int = 5
+    prefix_tokens: int = 3000
+    runtime: Runtime = "vllm"
+    log_folder: Path = Path("srx-bench-logs")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one mode."""
+
+    seconds: float
+    hand_over_seconds: tuple[float, ...] = ()
+    control_tokens: int = 0
+    overrun_tokens: int = 0
+
+
+def bench_latency(
+    config: LatencyConfig,
+    on_status: Callable[[str], None] = lambda status: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[LatencyResult]:
+    """Measure all modes on a pair of servers; for errors see `start_pair`."""
+    with ExitStack() as stack:
+        small, big = start_pair(
+            config.small, config.big, stack, runtime=config.runtime, log_folder=config.log_folder, on_status=on_status
+        )
+        return asyncio.run(_Runs(config, small, big).measure(on_progress))
+
+
+class _Runs:
+    def __init__(self, config: LatencyConfig, small: Running, big: Running) -> None:
+        self.config, self.small, self.big = config, small.backend, big.backend
+        ids = small.tokenizer.token_ids
+        # Without end-of-text no mode ends early.
+        self.tokens = TokenIds(open=ids.open, close=ids.close, end_of_text=frozenset())
+        ordinary = set(range(len(small.tokenizer.tokenizer))) - ids.tags - ids.end_of_text
+        self.ordinary = sorted(ordinary - set(small.tokenizer.tokenizer.all_special_ids))
+        self.rng = random.Random(0)
+
+    async def measure(self, on_progress: Callable[[int, int], None]) -> list[LatencyResult]:
+        """Rounds of all modes, after one that does not count."""
+        modes: dict[str, Callable[[], Awaitable[Sample]]] = {
+            "small": lambda: self._alone(self.small), "big": lambda: self._alone(self.big),
+            "pipelined": self._pipelined, "serial": self._serial,
+            "cold": lambda: self._hand_over(warm=False), "warm": lambda: self._hand_over(warm=True),
+        }  # fmt: skip
+        samples: dict[str, list[Sample]] = {mode: [] for mode in modes}
+        total = (self.config.rounds + 1) * len(modes)
+        try:
+            for backend in (self.small, self.big):
+                await backend.warm_up()
+            for round_ in range(self.config.rounds + 1):
+                for number, (mode, run) in enumerate(modes.items()):
+                    sample = await run()
+                    if round_:
+                        samples[mode].append(sample)
+                    on_progress(round_ * len(modes) + number + 1, total)
+        finally:
+            await self.small.aclose()
+            await self.big.aclose()
+        return [summarize(mode, found, self.config) for mode, found in samples.items()]
+
+    def _prompt(self, tokens: int = 32) -> list[int]:
+        """Random ids, which no cache has seen."""
+        return self.rng.choices(self.ordinary, k=tokens)
+
+    async def _alone(self, backend: Backend) -> Sample:
+        prompt, started = self._prompt(), time.perf_counter()
+        await _decode(backend.session(), prompt, self.config.workload.tokens)
+        return Sample(time.perf_counter() - started)
+
+    async def _pipelined(self) -> Sample:
+        prompt = self._prompt()
+        controller = SplitController(
+            small_prompt=prompt, big_prompt=prompt, tokens=self.tokens,
+            policy=Scripted(self.config.workload), limits=Limits(self.config.workload.tokens),
+        )  # fmt: skip
+        decoder = PipelinedDecoder(controller, self.small.session(), self.big.session(), GREEDY, self.config.pipeline)
+        started = time.perf_counter()
+        async with aclosing(decoder.run()) as steps:
+            async for _ in steps:
+                pass
+        seconds = time.perf_counter() - started
+        assert controller.big_tokens == self.config.workload.big_tokens
+        return Sample(
+            seconds, tuple(decoder.stats.hand_over_seconds), decoder.stats.control_tokens, controller.discarded_tokens
+        )
+
+    async def _serial(self) -> Sample:
+        workload, context = self.config.workload, self._prompt()
+        small, big = self.small.session(), self.big.session()
+        written, control = 0, 0
+        hand_overs = []
+        started = time.perf_counter()
+        for place in workload.places:
+            context += await _decode(small, context, place - written)
+            # Another first token makes the big model read everything anew, as one without streaming prefill has to.
+            cold = self.rng.choices(self.ordinary, k=1)
+            left, begun = workload.span_tokens, time.perf_counter()
+            while left:
+                bucket = await _decode(big, [*cold, *context], min(BUCKET_TOKENS, left))
+                if left == workload.span_tokens:
+                    hand_overs.append(time.perf_counter() - begun)
+                ends = range(len(context) + 1, len(context) + len(bucket) + 1)
+                context += bucket
+                left -= len(bucket)
+                await asyncio.gather(*(_decode(small, context[:end], LOOKAHEAD_TOKENS) for end in ends))
+                control += len(bucket) * LOOKAHEAD_TOKENS
+            written = place + workload.span_tokens
+        await _decode(small, context, workload.tokens - written)
+        return Sample(time.perf_counter() - started, tuple(hand_overs), control)
+
+    async def _hand_over(self, *, warm: bool) -> Sample:
+        prefix, session = self._prompt(self.config.prefix_tokens), self.big.session()
+        stride = self.config.pipeline.prefill_stride_tokens
+        for end in range(stride, len(prefix), stride) if warm else ():
+            await session.prefill(prefix[:end])
+        started = time.perf_counter()
+        await _decode(session, prefix, 1)
+        return Sample(time.perf_counter() - started)
+
+
+async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:
+    ids: list[int] = []
+    async with aclosing(session.stream(list(context), tokens, GREEDY, stop=frozenset())) as stream:
+        async for chunk in stream:
+            ids += chunk.ids
+    return ids
+
+
+def summarize(mode: str, samples: Sequence[Sample], config: LatencyConfig) -> LatencyResult:
+    """Medians and the range of a mode's samples."""
+    workload = config.workload
+    seconds = [sample.seconds for sample in samples]
+    hand_overs = [seconds for sample in samples for seconds in sample.hand_over_seconds]
+    is_split, is_hand_over = mode in ("pipelined", "serial"), mode in ("cold", "warm")
+    tokens = 1 if is_hand_over else workload.tokens
+    big_tokens = workload.big_tokens if is_split else 0 if mode == "small" else tokens
+    return LatencyResult(
+        mode=mode,
+        tokens=tokens,
+        big_tokens=big_tokens,
+        spans=workload.spans if is_split else 0,
+        prefix_tokens=config.prefix_tokens if is_hand_over else 0,
+        rounds=len(samples),
+        seconds=statistics.median(seconds),
+        seconds_range=(min(seconds), max(seconds)),
+        hand_over_seconds=statistics.median(hand_overs) if hand_overs else None,
+        control_tokens=statistics.median(sample.control_tokens for sample in samples),
+        overrun_tokens=statistics.median(sample.overrun_tokens / max(1, workload.spans) for sample in samples),
+    )

@@ -1,0 +1,74 @@
+"""serve: a small and a big model behind one OpenAI-compatible endpoint."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..adapters.http_api import ServerConfig, create_app
+from ..adapters.models import LoadedModel
+from ..adapters.pair import Running, Runtime, Side, start_pair
+from ..adapters.pipeline import PipelineConfig
+from ..adapters.plugins import load_policies
+from ..adapters.split_engine import EngineConfig, SplitEngine
+from ..core.records import Author
+from ..errors import MachineError
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What is served, and where. `runtime` and `log_folder` are those of `start_pair`."""
+
+    small: Side
+    big: Side
+    engine: EngineConfig
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    runtime: Runtime = "auto"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    log_folder: Path = Path("srx-serve-logs")
+
+
+def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status: None) -> None:
+    """Serve until interrupted.
+
+    Args:
+        on_status: told what happens until the endpoint is ready, and where it is.
+
+    Raises:
+        MachineError: the port is taken. For further errors see `start_pair`.
+    """
+    with ExitStack() as stack:
+        small, big = start_pair(
+            config.small, config.big, stack, runtime=config.runtime, log_folder=config.log_folder, on_status=on_status
+        )
+        asyncio.run(_serve(config, small, big, on_status))
+
+
+def make_engine(config: ServeConfig, small: Running, big: Running) -> SplitEngine:
+    """The engine of two running sides, which reads no more than both of them do."""
+    known = [running.context_tokens for running in (small, big) if running.context_tokens]
+    tokenizers: dict[Author, LoadedModel] = {"small": small.tokenizer, "big": big.tokenizer}
+    engine = replace(config.engine, context_tokens=min(known, default=None))
+    return SplitEngine(small.backend, big.backend, tokenizers, engine, config.pipeline, policies=load_policies())
+
+
+async def _serve(config: ServeConfig, small: Running, big: Running, on_status: Callable[[str], None]) -> None:
+    import uvicorn
+
+    engine = make_engine(config, small, big)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.aclose)
+        for running in (small, big):
+            await running.backend.warm_up()
+        options = uvicorn.Config(
+            create_app(engine, config.server), host=config.host, port=config.port, log_level="warning",
+            access_log=False, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        on_status(f"http://{config.host}:{config.port}/v1 serves {config.engine.model}")
+        try:
+            await uvicorn.Server(options).serve()
+        except SystemExit:
+            raise MachineError(f"port {config.port} cannot be opened", "Give another one with --port") from None
