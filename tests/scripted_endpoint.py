@@ -118,10 +118,10 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 @contextlib.contextmanager
 def serving(endpoint: Any) -> Iterator[str]:
-    """Serve an endpoint's `chat` and `complete` on a free port of this machine; yields the base URL."""
-    paths = {"chat": "/v1/chat/completions", "complete": "/v1/completions"}
+    """Serve an endpoint's `chat`, `complete` and `models` on a free port of this machine; yields the base URL."""
+    paths = {"chat": "/v1/chat/completions", "complete": "/v1/completions", "models": "/v1/models"}
     routes = [
-        Route(path, getattr(endpoint, name), methods=["POST"])
+        Route(path, getattr(endpoint, name), methods=["GET" if name == "models" else "POST"])
         for name, path in paths.items()
         if hasattr(endpoint, name)
     ]
