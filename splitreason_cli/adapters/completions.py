@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..errors import UsageError
 from .backends import BackendError, Chunk, NextToken, SamplingParams
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
-from .wire import StreamReader, parse_choices, parse_models, parse_next_tokens
+from .wire import ChunkReader, StreamReader, parse_choices, parse_models, parse_next_tokens
 
 DOWN_SECONDS = 10.0
 """How long new sessions avoid a server whose connection broke."""
@@ -152,7 +152,7 @@ class CompletionsSession:
         now, timeouts = asyncio.get_running_loop().time, self._backend.timeouts
         limit = timeouts.first_token_seconds
         until = now() + limit
-        reader = StreamReader(max_tokens, stop, forbid, logprobs)
+        reader = self._reader(max_tokens, stop, forbid, logprobs)
         body = self._body(ids, max_tokens, sampling, stop, forbid, logprobs)
         events: EventStream | None = None
         with _located(self):
@@ -203,6 +203,9 @@ class CompletionsSession:
             self._is_open = False
             self._server.sessions -= 1
 
+    def _reader(self, max_tokens: int, stop: frozenset[int], forbid: frozenset[int], logprobs: bool) -> ChunkReader:
+        return StreamReader(max_tokens, stop, forbid, logprobs)
+
     def _body(
         self,
         ids: Sequence[int],
@@ -237,7 +240,7 @@ class CompletionsSession:
             body["logprobs"] = 0
         return body
 
-    async def _next_chunk(self, events: EventStream, reader: StreamReader) -> Chunk:
+    async def _next_chunk(self, events: EventStream, reader: ChunkReader) -> Chunk:
         try:
             data = await events.read()
             if not data:

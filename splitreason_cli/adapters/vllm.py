@@ -198,7 +198,7 @@ def wait_until_ready(
                 del waiting[port]
                 continue
             line = (server.log_tail(1) or [""])[0]
-            if progress is not None and line != said.get(port):
+            if progress is not None and line and line != said.get(port):
                 said[port] = line
                 progress(server, line)
             if time.monotonic() > give_up:
@@ -251,7 +251,8 @@ def _free_port(port: int | None) -> int:
         return int(probe.getsockname()[1])
 
 
-_ERROR = re.compile(r"\b(\w*(?:Error|Exception)\b: .+)")
+# The second form is a line below the first one, in errors of pydantic.
+_ERROR = re.compile(r"\b(\w*(?:Error|Exception): .+|Value error, .+)")
 
 
 def _reason(log: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ Only the fields that are used are parsed; what does not fit raises BackendError 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
@@ -76,6 +76,13 @@ def refusal(data: bytes) -> str:
     while isinstance(body, dict):
         body = body.get("error") or body.get("message") or body.get("detail") or str(body)
     return " ".join(str(body).split())[:300]
+
+
+class ChunkReader(Protocol):
+    """What becomes of the events of one stream."""
+
+    def read(self, events: Iterable[bytes]) -> Chunk:
+        """All tokens of some events as one chunk, which may be empty. Raises BackendError."""
 
 
 @dataclass

@@ -156,6 +156,18 @@ def test_a_crash_at_start_is_told_at_once_with_its_cause(fake, monkeypatch):
         assert not any(map(lives, pids(fake)))
 
 
+def test_the_cause_of_a_crash_is_the_last_error_that_does_not_point_to_another():
+    assert (
+        vllm._reason(["OSError: a", "x ValueError: b", "RuntimeError: failed. See root cause above."])
+        == "ValueError: b"
+    )
+    assert vllm._reason(["E ValidationError: 1 error for C", "E   Value error, too long [type=x]", "E   For more"]) == (
+        "Value error, too long [type=x]"
+    )
+    assert vllm._reason(["loading", "Killed"]) == "Killed"
+    assert vllm._reason([]) == "nothing in its log"
+
+
 def test_a_missing_vllm_names_the_command_that_installs_it(fake, monkeypatch):
     shutil.rmtree(fake / "modules")
     # An interpreter that sees no installed package at all.
