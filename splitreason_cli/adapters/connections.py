@@ -1,6 +1,6 @@
 """HTTP to model servers: one pool of connections, whole answers, streams of events that end when they are closed.
 
-aiohttp rather than httpx: half the processor time for each event.
+aiohttp rather than httpx: 146 µs of processor time for each event against 208 (one token an event, two shared cores).
 """
 
 import asyncio
