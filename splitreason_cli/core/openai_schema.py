@@ -16,6 +16,7 @@ from .records import Message
 from .serving import GenerationRequest, RequestError
 
 MAX_STOPS = 4
+MAX_STOP_CHARACTERS = 1000
 
 _ROLES = ("system", "user", "assistant")
 
@@ -267,6 +268,8 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     if len(stops) > MAX_STOPS:
         raise _invalid("stop", f"{len(stops)} texts are more than the limit of {MAX_STOPS}")
+    if any(len(stop) > MAX_STOP_CHARACTERS for stop in stops):
+        raise _invalid("stop", f"a text is longer than the limit of {MAX_STOP_CHARACTERS} characters")
     if "" in stops:
         raise _invalid("stop", "an empty text would end every completion at once")
     return stops

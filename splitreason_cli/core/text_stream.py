@@ -11,13 +11,17 @@ from .serving import Channel, Delta, TokenLogprob
 
 THINKING = (markup.THINK_OPEN, markup.THINK_CLOSE)
 
+_MAX_BLANKS = 64
+"""White space that is held back for a mark that may follow it. A model that loops on newlines must not fill memory."""
+
 
 @dataclass(frozen=True)
 class _Piece:
-    """Text of one token, or inserted text, on its way through the filters."""
+    """Text of one token, or inserted text, on its way through the filters. `passed` is what of the token went ahead."""
 
     text: str
     author: Author
+    passed: str = ""
     inserted: str = ""
     logprob: TokenLogprob | None = None
     channel: Channel = "content"
@@ -36,7 +40,7 @@ class TextStream:
     with `starts_in_reasoning` it may be missing, because templates often write it into the prompt.
 
     Every token that starts before the stop text is in the `logprobs` of exactly one delta, if they are given; one that
-    holds a whole stop text is reported up to it.
+    reaches into it is reported up to it.
 
     Args:
         decoders: of each author. Is it the same function for both, a character may be begun by one and ended by the
@@ -81,7 +85,7 @@ class TextStream:
         return self._deltas(self._stop.push(_Piece("", author, inserted=text)))
 
     def flush(self) -> list[Delta]:
-        """The end of the completion: all that is still held back."""
+        """The end of the completion, after a stop text too: all that is still held back."""
         held = _Piece(self._detokenizers[self._author].flush(), self._author)
         pieces = [*self._stop.push(held), *self._stop.flush()]
         return _joined([*self._split(pieces), *(self._channels.flush() if self._channels else ())])
@@ -122,9 +126,9 @@ class _StopFilter:
         hits = [(text.find(stop) + len(stop), text.find(stop)) for stop in self._stop if stop in text]
         if hits:
             self.found = True
-            before, after = _cut(self._held, min(hits)[1], trim=True)
+            before, after = _cut(self._held, min(hits)[1])
             self._held = []
-            return before + _insertions(after)
+            return before + _report_of_cut_token(after) + _insertions(after)
         passed, self._held = _cut(self._held, len(text) - _overlap(text, self._stop))
         return passed
 
@@ -153,8 +157,8 @@ class _Thinking:
         text = _plain(self._held)
         mark = text.find(self._closing)
         if mark < 0:
-            undecided = _overlap(text, (self._closing,))
-            return self._pass(len(text[: len(text) - undecided].rstrip("\n")))
+            before = text[: len(text) - _overlap(text, (self._closing,))]
+            return self._pass(max(len(before.rstrip("\n")), len(before) - _MAX_BLANKS))
         reasoning = len(text[:mark].rstrip("\n"))
         passed = self._pass(reasoning) + self._drop(mark + len(self._closing) - reasoning)
         self._channel, self._skips_newlines = "content", True
@@ -165,14 +169,15 @@ class _Thinking:
 
     def _passes_start(self) -> bool:
         """Whether it is decided if the text starts with an opening mark, which is then taken away."""
-        text = _plain(self._held).lstrip()
-        if self._opening.startswith(text) and text != self._opening:
+        whole = _plain(self._held)
+        text = whole.lstrip()
+        blanks = len(whole) - len(text)
+        if blanks <= _MAX_BLANKS and self._opening.startswith(text) and text != self._opening:
             return False
         self._at_start = False
         if text.startswith(self._opening):
             self._channel, self._skips_newlines = "reasoning", True
-            mark = _plain(self._held).find(self._opening)
-            before, self._held = _cut(self._held, mark + len(self._opening))
+            before, self._held = _cut(self._held, blanks + len(self._opening))
             self._held = [*_emptied(before), *self._held]
         return True
 
@@ -215,25 +220,28 @@ def _overlap(text: str, patterns: Sequence[str]) -> int:
     return 0
 
 
-def _cut(pieces: Sequence[_Piece], characters: int, *, trim: bool = False) -> tuple[list[_Piece], list[_Piece]]:
-    """Split after so many characters of text; `trim` cuts the reported token there as well.
+def _report_of_cut_token(rest: Sequence[_Piece]) -> list[_Piece]:
+    """The probability of a token that has passed in part, if the rest of it will not."""
+    if not rest or not rest[0].passed or not rest[0].logprob:
+        return []
+    return [replace(rest[0], text="", logprob=replace(rest[0].logprob, text=rest[0].passed))]
 
-    A piece that starts at the cut, and so one without text, belongs to the second part unless nothing else is there.
+
+def _cut(pieces: Sequence[_Piece], characters: int) -> tuple[list[_Piece], list[_Piece]]:
+    """Split after so many characters of text. The probability of a token that is cut stays with its rest.
+
+    Pieces without text at the cut belong to the second part if it has any text.
     """
-    before: list[_Piece] = []
     for position, piece in enumerate(pieces):
         if len(piece.text) > characters or (characters == 0 and _plain(pieces[position:])):
-            if characters == 0:
-                return before, list(pieces[position:])
-            logprob = piece.logprob
-            if trim and logprob:
-                logprob = replace(logprob, text=piece.text[:characters])
-            first = replace(piece, text=piece.text[:characters], logprob=logprob)
-            rest = replace(piece, text=piece.text[characters:], inserted="", logprob=None)
-            return [*before, first], [rest, *pieces[position + 1 :]]
-        before.append(piece)
+            before, after = list(pieces[:position]), list(pieces[position:])
+            if characters:
+                head, tail = piece.text[:characters], piece.text[characters:]
+                before.append(replace(piece, text=head, logprob=None))
+                after[0] = replace(piece, text=tail, passed=piece.passed + head)
+            return before, after
         characters -= len(piece.text)
-    return before, []
+    return list(pieces), []
 
 
 def _joined(pieces: Iterable[_Piece]) -> list[Delta]:

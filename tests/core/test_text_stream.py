@@ -219,8 +219,9 @@ def test_every_token_is_reported_once_with_its_text(text, cuts, stops):
     assert [token.logprob for token in told] == [-float(i) for i in range(len(told))]
     if not text_stream.stopped:
         assert len(told) == len(ids)
-    held = joined(deltas).removeprefix("".join(token.text for token in told))
-    assert set(held) <= {"\ufffd"}
+    # What no token completed is told at the end, on behalf of none.
+    untold = joined(deltas).removeprefix("".join(token.text for token in told))
+    assert set(untold) <= {"\ufffd"}
 
 
 def test_thinking_s_tokens_are_reported_though_the_mark_is_not_shown():
@@ -253,6 +254,14 @@ def test_what_may_become_a_mark_is_held_back_and_no_more():
     text_stream = stream(vocabulary)
     assert joined(text_stream.feed("small", [a])) == "x"
     assert joined(text_stream.feed("small", [b])) == "\n\n</this"
+
+
+@pytest.mark.parametrize("before", [b"", b"x"])
+def test_an_endless_run_of_newlines_is_not_held_back_for_ever(before):
+    vocabulary = Bytes()
+    ids = vocabulary.ids([before, *[b"\n", b" "] * 1000, *[b"\n"] * 1000])
+    deltas = stream(vocabulary).feed("small", ids)
+    assert 2800 < len(joined(deltas, "reasoning")) < 3001
 
 
 def test_a_shared_tokenizer_lets_a_character_pass_from_one_author_to_the_other():
@@ -293,11 +302,12 @@ def test_what_is_fed_after_a_stop_is_ignored():
     assert joined(text_stream.feed("small", [a, b]) + text_stream.feed("big", [b]) + text_stream.flush()) == "1"
 
 
-def test_a_token_that_holds_a_stop_is_reported_up_to_it():
+@pytest.mark.parametrize("pieces", [[b"one.\n\n", b"x"], [b"one.\n", b"\n", b"x"], [b"one.", b"\n\n"]])
+def test_the_token_in_which_a_stop_begins_is_reported_up_to_it(pieces):
     vocabulary = Bytes()
-    ids = vocabulary.ids([b"one.\n\n", b"x"])
-    (delta,) = stream(vocabulary, stop=("\n\n",), thinking=None).feed("small", ids, [-1, -2])
-    assert delta.logprobs == (TokenLogprob("one.", -1),)
+    ids = vocabulary.ids(pieces)
+    deltas = stream(vocabulary, stop=("\n\n",), thinking=None).feed("small", ids, [-1, -2, -3][: len(ids)])
+    assert [token for delta in deltas for token in delta.logprobs] == [TokenLogprob("one.", -1)]
 
 
 @given(text=TEXT, cuts=CUTS, span=st.tuples(st.integers(0, 60), st.integers(0, 60)), stops=st.booleans())
