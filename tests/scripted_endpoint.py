@@ -125,15 +125,21 @@ def serving(endpoint: Any) -> Iterator[str]:
         for name, path in paths.items()
         if hasattr(endpoint, name)
     ]
-    app = Starlette(routes=routes)
-    config = uvicorn.Config(_with_transport(app), host="127.0.0.1", port=0, log_level="critical", lifespan="off")
+    with running(_with_transport(Starlette(routes=routes))) as url:
+        yield f"{url}/v1"
+
+
+@contextlib.contextmanager
+def running(app: Any) -> Iterator[str]:
+    """Serve an ASGI application on a free port of this machine, in a thread; yields its URL."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.force_exit = server.should_exit = True
         thread.join()

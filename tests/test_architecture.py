@@ -22,6 +22,9 @@ HEAVY = (
     "numpy",
     "pyarrow",
     "huggingface_hub",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
 )
 
 

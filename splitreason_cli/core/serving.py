@@ -6,7 +6,23 @@ from typing import Literal
 from .records import Author, Message
 
 Channel = Literal["reasoning", "content"]
-"""Before the end of thinking, or after it."""
+"""Before the end of thinking, or after it. What continues a plain prompt is all content."""
+
+
+class RequestError(ValueError):
+    """A request that the served pair cannot fulfil, such as an unknown policy or a prompt that does not fit.
+
+    Args:
+        message: what is wrong and what was expected; the client reads it.
+        param: the field of the request that is to blame.
+        code: a word for programs, such as `context_length_exceeded`.
+    """
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of text that is final, and who wrote it."""
+    """A piece of text that is final, and who wrote it. `text` may be empty where only `logprobs` are left to report."""
 
     text: str
     author: Author
