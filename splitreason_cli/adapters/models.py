@@ -1,5 +1,6 @@
 """Load a small or big model: an embedded one, a local folder, or a Hugging Face name. Safetensors only."""
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,12 @@ TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model with its tokenizer, in evaluation mode."""
+    """A causal language model in evaluation mode with its tokenizer. `model` is None where a server has the weights."""
 
     name: str
     model: Any
     tokenizer: Any
+    generation_config: Any = None
 
     def prompt_ids(self, problem: str, *, hint: bool) -> list[int]:
         """The chat prompt up to where the model's own text begins; `hint` adds the sentence about the tags."""
@@ -32,7 +34,8 @@ class LoadedModel:
     @functools.cached_property
     def token_ids(self) -> TokenIds:
         """The tags and the end-of-text tokens of this model."""
-        ends = self.model.generation_config.eos_token_id
+        config = self.generation_config if self.model is None else self.model.generation_config
+        ends = config.eos_token_id if config else None
         if ends is None:
             ends = self.tokenizer.eos_token_id
         vocabulary = self.tokenizer.get_vocab()
@@ -124,6 +127,19 @@ def load_tokenizer(reference: str) -> Any:
         raise ModelError(f"{reference}: the tokenizer cannot be loaded ({first_line})", hint) from None
     _require_chat_template(reference, tokenizer)
     return tokenizer
+
+
+def load_tokenizer_only(reference: str) -> LoadedModel:
+    """What this process needs of a model that a server runs: its tokenizer and its end-of-text tokens.
+
+    Raises ModelError.
+    """
+    from transformers import GenerationConfig
+
+    tokenizer, config = load_tokenizer(reference), None
+    with contextlib.suppress(OSError, ValueError):
+        config = GenerationConfig.from_pretrained(resolve_tokenizer(reference))
+    return LoadedModel(reference, None, tokenizer, config)
 
 
 def load_pair(small: str, big: str, device: str = "cpu") -> tuple[LoadedModel, LoadedModel]:

@@ -1,5 +1,7 @@
 """The two models of a server, wherever they run: at URLs, as vLLM servers started here, or in this process."""
 
+import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,7 +13,8 @@ from ..errors import EndpointError, ModelError
 from .backends import Backend
 from .embedded import EMBEDDED_MODELS
 from .keys import read_key
-from .models import LoadedModel, default_device, load_model, load_tokenizer_only, share_vocabulary
+from .models import LoadedModel, default_device, load_model, load_tokenizer_only
+from .vocabulary import share_vocabulary
 
 Runtime = Literal["auto", "vllm", "in-process"]
 
@@ -82,7 +85,7 @@ def start_pair(
         else:
             on_status(f"loading {side.model}")
             running.append(_load(side, thread))
-    if not share_vocabulary(running[0].tokenizer, running[1].tokenizer):
+    if not share_vocabulary(running[0].tokenizer.tokenizer, running[1].tokenizer.tokenizer):
         raise ModelError("the two models have different vocabularies", "Take both from one family")
     return running[0], running[1]
 
@@ -135,7 +138,10 @@ def _start_vllm(
     for side, cores in zip(sides, share_cores(len(sides)), strict=True):
         log = logs[id(side)]
         on_status(f"starting vLLM for {side.model}, log in {log}")
-        server = VllmServer.start(side.model, log_path=log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args)
+        python = os.environ.get("SRX_VLLM_PYTHON", sys.executable)
+        server = VllmServer.start(
+            side.model, log_path=log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args, python=python
+        )
         started[id(side)] = stack.enter_context(server)
     wait_until_ready(list(started.values()), lambda server, line: on_status(f"{server.model}: {line[-100:]}"))
     return started

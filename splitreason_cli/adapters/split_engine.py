@@ -71,7 +71,7 @@ class SplitEngine:
         breaker: Breaker | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.models = (config.model,)
+        self.models: tuple[str, ...] = (config.model,)
         self.small, self.big, self.tokenizers = small, big, tokenizers
         self.config, self.pipeline, self.policies = config, pipeline or PipelineConfig(), policies
         self.breaker, self.clock = breaker or Breaker(), clock
@@ -108,11 +108,11 @@ class SplitEngine:
             controller.receive(Failed("big"))
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(budget.close)
-            sessions = [backend.session() for backend in (self.small, self.big)]
-            for session in sessions:
+            small, big = self.small.session(), self.big.session()
+            for session in (small, big):
                 stack.push_async_callback(session.aclose)
             decoder = PipelinedDecoder(
-                controller, *sessions, SamplingParams(request.temperature, request.top_p, request.seed), self.pipeline,
+                controller, small, big, SamplingParams(request.temperature, request.top_p, request.seed), self.pipeline,
                 logprobs=request.logprobs, is_boundary=self._is_boundary,
                 on_big_failure=lambda reason: self.breaker.failed(self.clock()),
             )  # fmt: skip
@@ -171,10 +171,9 @@ class SplitEngine:
         if self.config.context_tokens is not None:
             # The closing and opening tags of every span take room too.
             room = self.config.context_tokens - longest - 16
-            if room < 1 or (request.max_tokens is not None and request.max_tokens > room):
-                fits = f"do not fit into {self.config.context_tokens:,}"
-                message = f"the prompt's {longest:,} tokens and {max_tokens:,} more {fits}"
-                raise RequestError(message, "max_tokens", "context_length_exceeded")
+            if room < 1:
+                message = f"the prompt has {longest:,} tokens, the models read {self.config.context_tokens:,}"
+                raise RequestError(message, "messages", "context_length_exceeded")
             max_tokens = min(max_tokens, room)
         policy = self._policy(request)
         ledger = self.ledger if request.offload_budget is None else OffloadBudget(request.offload_budget)

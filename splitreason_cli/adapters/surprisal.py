@@ -16,7 +16,7 @@ from ..core.records import AnnotatedTrace, HardSpan, Trace
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import map_ordered
 from .endpoint import CallError, Endpoint, EndpointConfig
-from .models import LoadedModel, default_device, load_pair, load_tokenizer
+from .models import LoadedModel, default_device, load_pair, load_tokenizer_only
 from .replies import Replies
 
 GROUP = 32
@@ -82,7 +82,7 @@ class ServedSurprisal:
         self, config: SurprisalConfig, endpoints: tuple[EndpointConfig, EndpointConfig], replies: Replies
     ) -> None:
         self._config, self._replies, self._endpoints = config, replies, endpoints
-        self._small = LoadedModel(config.small, None, load_tokenizer(config.small))
+        self._small = load_tokenizer_only(config.small)
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         clients = [Endpoint(config) for config in self._endpoints]

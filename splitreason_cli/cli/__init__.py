@@ -13,7 +13,7 @@ import typer
 from .. import __version__
 from ..adapters.jsonl import FULL, disk_fault
 from ..errors import SrxError
-from . import annotate, bench, build_sft, demo, show, simulate, stats, store, train
+from . import annotate, bench, build_sft, chat, demo, serve, show, simulate, stats, store, train
 from .console import report_error, say
 
 INTERRUPTED = 130
@@ -45,7 +45,7 @@ def _root(
     """
 
 
-for module in (annotate, build_sft, train, bench, simulate, demo, show, stats, store):
+for module in (annotate, build_sft, train, serve, chat, bench, simulate, demo, show, stats, store):
     module.register(app)
 
 

@@ -76,13 +76,14 @@ def serve(
     console.quiet_libraries()
     from ..adapters.http_api import ServerConfig
     from ..adapters.keys import read_key
+    from ..adapters.pair import Side
     from ..adapters.pipeline import PipelineConfig
     from ..adapters.split_engine import EngineConfig
     from ..stages import serve as stage
 
     config = stage.ServeConfig(
-        small=stage.Side(small, small_tokenizer, small_key_env, small_gpu, tuple(shlex.split(small_args))),
-        big=stage.Side(big, big_tokenizer, big_key_env, big_gpu, tuple(shlex.split(big_args))),
+        small=Side(small, small_tokenizer, small_key_env, small_gpu, tuple(shlex.split(small_args))),
+        big=Side(big, big_tokenizer, big_key_env, big_gpu, tuple(shlex.split(big_args))),
         engine=EngineConfig(
             model=served_model_name or (small if "://" not in small else "srx"), policy=policy, hint=hint,
             max_tokens=max_tokens, max_span_tokens=max_span_tokens, plan=budget_plan, reasoning=reasoning,
