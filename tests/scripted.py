@@ -11,9 +11,9 @@ from splitreason_cli.core.controller import (
     Probed,
     Produced,
     SplitController,
-    TokenIds,
 )
 from splitreason_cli.core.policies import CloseSignal
+from splitreason_cli.core.vocabulary import TokenIds
 
 OPEN, CLOSE, END = 100, 101, 102
 TOKENS = TokenIds(OPEN, CLOSE, frozenset([END]))
@@ -23,17 +23,20 @@ Model = Callable[[Sequence[int]], list[int]]
 """Given a context, all tokens in order of preference."""
 
 
-def scripted(seed: object, tags: float = 0.2, end: float = 0.05) -> Model:
+def scripted(
+    seed: object, tags: float = 0.2, end: float = 0.05, letters: Sequence[int] = LETTERS, control: TokenIds = TOKENS
+) -> Model:
     """A model whose preferences depend on the context alone."""
+    opening, closing, ending = control.open, control.close, min(control.end_of_text)
 
     def prefer(context: Sequence[int]) -> list[int]:
         rng = random.Random(f"{seed}/{list(context)}")
-        order = rng.sample(LETTERS, len(LETTERS))
+        order = rng.sample(letters, len(letters))
         if rng.random() < tags:
-            order.insert(0, OPEN if CLOSE in context or OPEN not in context else rng.choice([OPEN, CLOSE]))
+            order.insert(0, opening if closing in context or opening not in context else rng.choice([opening, closing]))
         if rng.random() < end:
-            order.insert(0, END)
-        return [*order, OPEN, CLOSE]
+            order.insert(0, ending)
+        return [*order, opening, closing]
 
     return prefer
 
@@ -76,21 +79,21 @@ def drive(
 
 def produce(controller: SplitController, floor: Decode, model: Model, count: int) -> tuple[int, ...]:
     """Up to `count` tokens, as a server would stream them: `forbid` holds throughout, a tag or the end stops it."""
+    tokens = controller.tokens if isinstance(controller.tokens, TokenIds) else controller.tokens[floor.author]
     context, ids = list(controller.context[floor.author]), []
     while len(ids) < min(count, floor.max_tokens):
         token = choose(model, context, floor.forbid)
         ids.append(token)
         context.append(token)
-        if token in (OPEN, CLOSE, END):
+        if token in tokens.tags | tokens.end_of_text:
             break
     return tuple(ids)
 
 
 def answer(controller: SplitController, probe: Probe, seed: object) -> Probed:
     """Close signals for every offset of the span."""
-    context = controller.context["small"]
-    start = len(context) - probe.upto
     signals = tuple(
-        CloseSignal(offset, -1.0, closes(seed, context[: start + offset])) for offset in range(1, probe.upto + 1)
+        CloseSignal(offset, -1.0, closes(seed, controller.small_context_at(offset)))
+        for offset in range(1, probe.upto + 1)
     )
     return Probed(probe.upto, signals)

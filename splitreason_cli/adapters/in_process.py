@@ -52,7 +52,6 @@ class InProcessSession:
         self._cached = CachedModel(loaded, rows=1)
         self._max_tokens = loaded.model.config.max_position_embeddings
         self._thread = thread
-        self._ids: list[int] = []
         self._lock = asyncio.Lock()
 
     async def stream(
@@ -106,15 +105,4 @@ class InProcessSession:
         context = list(context)
         if len(context) > self._max_tokens:
             raise BackendError(f"the context has {len(context):,} tokens, the model reads {self._max_tokens:,}")
-        common = _common_prefix(self._ids, context)
-        # The last token is always read again if nothing follows it, because its logits may be gone.
-        self._cached.read[0] = min(common, len(context) - 1)
-        self._ids = context
         return self._cached.next_logits([0], [context])[0]
-
-
-def _common_prefix(one: list[int], other: list[int]) -> int:
-    length = min(len(one), len(other))
-    if one[:length] == other[:length]:
-        return length
-    return next(place for place in range(length) if one[place] != other[place])

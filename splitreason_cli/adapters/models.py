@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core import markup
-from ..core.controller import TokenIds
 from ..core.prompts import user_message
+from ..core.vocabulary import TokenIds
 from ..errors import ModelError
 from .embedded import EMBEDDED_MODELS
 from .store import folder_digest
+from .vocabulary import HubVocabulary, share_vocabulary
 
 TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]
 """What a tokenizer and a model's configuration are read from."""
@@ -44,6 +45,11 @@ class LoadedModel:
             close=vocabulary.get(markup.CLOSE),
             end_of_text=frozenset([ends] if isinstance(ends, int) else ends or []),
         )
+
+    @functools.cached_property
+    def vocabulary(self) -> HubVocabulary:
+        """What this model's tokens stand for. Raises ModelError if they cannot spell every text."""
+        return HubVocabulary(self.name, self.tokenizer)
 
 
 def resolve_model(reference: str) -> Path:
@@ -142,14 +148,12 @@ def load_tokenizer_only(reference: str) -> LoadedModel:
     return LoadedModel(reference, None, tokenizer, config)
 
 
-def load_pair(small: str, big: str, device: str = "cpu") -> tuple[LoadedModel, LoadedModel]:
-    """Load two models that share one vocabulary. Raises ModelError if they do not."""
+def load_pair(
+    small: str, big: str, device: str = "cpu", *, one_vocabulary: bool = True
+) -> tuple[LoadedModel, LoadedModel]:
+    """Load two models. Raises ModelError if they must share one vocabulary and do not."""
     pair = load_model(small, device), load_model(big, device)
-    vocabularies = [loaded.tokenizer.get_vocab() for loaded in pair]
-    shared = vocabularies[0].keys() & vocabularies[1].keys()
-    tags = {markup.OPEN, markup.CLOSE}
-    differs = any(vocabularies[0][token] != vocabularies[1][token] for token in shared)
-    if differs or (vocabularies[0].keys() ^ vocabularies[1].keys()) - tags:
+    if one_vocabulary and not share_vocabulary(pair[0].tokenizer, pair[1].tokenizer):
         hint = "Take both from one family, such as two Qwen models"
         raise ModelError(f"{small} and {big} have different vocabularies", hint)
     return pair

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import EndpointError, ModelError
+from ..errors import EndpointError
 from .backends import Backend
 from .embedded import EMBEDDED_MODELS
 from .keys import read_key
 from .models import LoadedModel, default_device, load_model, load_tokenizer_only
-from .vocabulary import share_vocabulary
 
 Runtime = Literal["auto", "vllm", "in-process"]
 
@@ -68,7 +67,7 @@ def start_pair(
         log_folder: where the vLLM servers write.
 
     Raises:
-        ModelError: a model or tokenizer cannot be loaded, or the vocabularies differ.
+        ModelError: a model or tokenizer cannot be loaded.
         EndpointError: a given URL does not answer. MachineError: a vLLM server does not start.
     """
     local = [side for side in (small, big) if not side.urls]
@@ -85,8 +84,6 @@ def start_pair(
         else:
             on_status(f"loading {side.model}")
             running.append(_load(side, thread))
-    if not share_vocabulary(running[0].tokenizer.tokenizer, running[1].tokenizer.tokenizer):
-        raise ModelError("the two models have different vocabularies", "Take both from one family")
     return running[0], running[1]
 
 
@@ -118,7 +115,7 @@ def _model_card(url: str, key: str | None) -> dict[str, Any]:
 
     from .completions import base_url
 
-    address = f"{base_url(url)}/v1/models"
+    address = f"{base_url(url)}/models"
     try:
         answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30)
         answer.raise_for_status()

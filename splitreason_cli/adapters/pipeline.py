@@ -139,7 +139,7 @@ class PipelinedDecoder:
 
     async def _small_turn(self, floor: Decode) -> AsyncGenerator[None, None]:
         """Let the small model write until it hands over, ends, or its stream must be opened anew."""
-        tokens = self.controller.tokens
+        tokens = self.controller.tokens_of("small")
         stream = self.small.stream(
             list(self.controller.context["small"]), floor.max_tokens, self.sampling,
             stop=tokens.end_of_text | (tokens.tags - floor.forbid), forbid=floor.forbid, logprobs=self.logprobs,
@@ -242,7 +242,7 @@ class _BigTurn:
                 return
             self.stream = self.decoder.big.stream(
                 list(self.controller.context["big"]), left, self.decoder.sampling,
-                stop=self.controller.tokens.end_of_text, forbid=floor.forbid, logprobs=self.decoder.logprobs,
+                stop=self.controller.tokens_of("big").end_of_text, forbid=floor.forbid, logprobs=self.decoder.logprobs,
             )  # fmt: skip
         self.reading = asyncio.create_task(_next(self.stream))
 
@@ -261,7 +261,7 @@ class _BigTurn:
         self.last_token = self.decoder.clock()
         if not self.span:
             self.decoder.stats.hand_over_seconds.append(self.last_token - self.started)
-        end = self.controller.tokens.end_of_text
+        end = self.controller.tokens_of("big").end_of_text
         self.ended = self.ended or any(token in end for token in chunk.ids)
         self.span += [token for token in chunk.ids if token not in end]
         self.logprobs += chunk.logprobs or ()
@@ -282,7 +282,7 @@ class _BigTurn:
 
     def _ask_if_due(self) -> None:
         """Ask where the small model would close: at boundaries, at every stride, and at the end of what there is."""
-        if self.probing or not self.controller.policy.tagged:
+        if self.probing or not self.controller.asks:
             return
         places = [offset for offset in range(self.asked + 1, len(self.span) + 1) if self._is_place(offset)]
         waiting = self.reading is None
@@ -309,12 +309,11 @@ class _BigTurn:
         return signals
 
     async def _signals(self, places: list[int]) -> list[CloseSignal]:
-        close = self.controller.tokens.close
+        close = self.controller.tokens_of("small").close
         if close is None or not places:
             return [CloseSignal(offset, -math.inf, False) for offset in places]
-        small = self.controller.context["small"]
-        start = len(small) - len(self.span)
-        answers = await self.decoder.small.next_token([small[: start + offset] for offset in places], close)
+        contexts = [self.controller.small_context_at(offset) for offset in places]
+        answers = await self.decoder.small.next_token(contexts, close)
         self.decoder.stats.control_tokens += len(places)
         return [CloseSignal(offset, one.logprob, one.is_argmax) for offset, one in zip(places, answers, strict=True)]
 

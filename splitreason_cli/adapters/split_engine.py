@@ -21,6 +21,7 @@ from .engine import EngineUnavailable
 from .models import LoadedModel
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .transformers import text_of
+from .vocabulary import share_vocabulary
 
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "]", "\n")
 
@@ -52,7 +53,7 @@ class EngineConfig:
 
 
 class SplitEngine:
-    """Serves requests with two backends that share one vocabulary.
+    """Serves requests with two backends.
 
     Args:
         tokenizers: of each author; their weights are not needed.
@@ -80,8 +81,11 @@ class SplitEngine:
         self._decoders: dict[Author, Callable[[Sequence[int]], str]] = {
             author: functools.partial(text_of, loaded) for author, loaded in tokenizers.items()
         }
-        if tokenizers["small"].tokenizer.get_vocab() == tokenizers["big"].tokenizer.get_vocab():
+        self._vocabularies = None
+        if share_vocabulary(tokenizers["small"].tokenizer, tokenizers["big"].tokenizer):
             self._decoders["big"] = self._decoders["small"]
+        else:
+            self._vocabularies = {author: loaded.vocabulary for author, loaded in tokenizers.items()}
         self._token_text = functools.cache(lambda token: self._decoders["big"]([token]))
         self._policy(GenerationRequest(prompt=""))
 
@@ -180,8 +184,10 @@ class SplitEngine:
         expected = self.lengths.forecast(max_tokens) if self.config.plan == "expected" else 0
         budget = PlannedBudget(ledger, expected)
         controller = SplitController(
-            small_prompt=prompts["small"], big_prompt=prompts["big"], tokens=self.tokenizers["small"].token_ids,
+            small_prompt=prompts["small"], big_prompt=prompts["big"],
+            tokens={author: loaded.token_ids for author, loaded in self.tokenizers.items()},
             policy=policy, limits=Limits(max_tokens, self.config.max_span_tokens), budget=budget,
+            vocabularies=self._vocabularies,
         )  # fmt: skip
         return budget, controller
 

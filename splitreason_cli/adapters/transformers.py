@@ -15,8 +15,10 @@ from ..core.budget import OffloadBudget
 from ..core.controller import Action, Decode, Finish, Limits, Probe, Probed, Produced, SplitController
 from ..core.policies import CloseSignal, Policy
 from ..core.records import Author
+from ..core.vocabulary import TokenIds, Vocabulary, bytes_of
 from ..errors import ModelError
 from .models import LoadedModel
+from .vocabulary import share_vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,23 +56,23 @@ class CachedModel:
             raise ModelError(f"{loaded.name}: only full attention is supported in process", "Serve it with vLLM")
         self.model = loaded.model
         self.cache = KeyValueRows(rows, config.num_hidden_layers)
-        self.read = [0] * rows
+        self.read: list[list[int]] = [[] for _ in range(rows)]
         self.forwarded_tokens = 0
         self._logits: dict[int, Tensor] = {}
 
     def next_logits(self, rows: Sequence[int], contexts: Sequence[Sequence[int]]) -> "Tensor":
-        """Read what each context has beyond the last call, and return the logits after its end.
+        """Read what each context has beyond what it shares with the last call's, and return the logits after its end.
 
         Args:
             rows: the conversations, each at most once.
-            contexts: their token ids; each extends what that row has read.
+            contexts: their token ids.
 
         Returns:
             float32 tensor [len(rows), vocabulary].
         """
         import torch
 
-        behind = [(row, ids[self.read[row] :]) for row, ids in zip(rows, contexts, strict=True)]
+        behind = [(row, self._unread(row, ids)) for row, ids in zip(rows, contexts, strict=True)]
         # Rows that read one token and rows that read a whole prompt go separately: together all would be padded.
         short = [(row, ids) for row, ids in behind if len(ids) == 1]
         long = [(row, ids) for row, ids in behind if len(ids) > 1]
@@ -79,6 +81,15 @@ class CachedModel:
                 self._forward(group)
         return torch.stack([self._logits[row] for row in rows])
 
+    def _unread(self, row: int, ids: Sequence[int]) -> Sequence[int]:
+        """The end of a context that its row has not read, after the row forgot what is no longer in it."""
+        read = self.read[row]
+        if ids[: len(read)] != read:
+            same = next((n for n, pair in enumerate(zip(ids, read, strict=False)) if pair[0] != pair[1]), len(ids))
+            # The logits of an earlier token are gone, so the last one is read again if nothing follows it.
+            del read[min(same, len(ids) - 1) :]
+        return ids[len(read) :]
+
     def _forward(self, group: list[tuple[int, Sequence[int]]]) -> None:
         import torch
 
@@ -86,7 +97,7 @@ class CachedModel:
         width = max(len(ids) for _, ids in group)
         # Padding stands on the left, so that the last column is every row's newest token.
         tokens = torch.tensor([[0] * (width - len(ids)) + list(ids) for _, ids in group], device=device)
-        first = torch.tensor([self.read[row] - (width - len(ids)) for row, ids in group], device=device)
+        first = torch.tensor([len(self.read[row]) - (width - len(ids)) for row, ids in group], device=device)
         pad = torch.tensor([width - len(ids) for _, ids in group], device=device)
         columns = torch.arange(width, device=device)
         positions = (first[:, None] + columns).clamp(min=0)
@@ -110,7 +121,7 @@ class CachedModel:
             )
         for (row, ids), row_logits in zip(group, logits, strict=True):
             self._logits[row] = row_logits
-            self.read[row] += len(ids)
+            self.read[row] += ids
             self.forwarded_tokens += len(ids)
 
 
@@ -120,6 +131,12 @@ class _Row:
     rng: random.Random
     floor: Decode | None = None
     probe: Probe | None = None
+
+    @property
+    def small_context(self) -> list[int]:
+        if self.probe:
+            return self.controller.small_context_at(self.probe.upto)
+        return self.controller.context["small"]
 
     def take(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -132,7 +149,10 @@ class _Row:
 
 
 class SplitDecoder:
-    """Decodes batches with two models that share one vocabulary."""
+    """Decodes batches with two models.
+
+    Raises ModelError if their vocabularies differ and one of them cannot spell every text.
+    """
 
     def __init__(
         self, small: LoadedModel, big: LoadedModel, limits: Limits, sampling: Sampling = Sampling(), *, hint: bool
@@ -140,6 +160,18 @@ class SplitDecoder:
         self.small, self.big = small, big
         self.limits, self.sampling, self.hint = limits, sampling, hint
         self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
+        self._tokens: TokenIds | dict[Author, TokenIds] = small.token_ids
+        self._vocabularies: dict[Author, Vocabulary] | None = None
+        if not share_vocabulary(small.tokenizer, big.tokenizer):
+            self._tokens = {"small": small.token_ids, "big": big.token_ids}
+            self._vocabularies = {"small": small.vocabulary, "big": big.vocabulary}
+
+    def text(self, controller: SplitController) -> str:
+        """The text of a completion, special tokens as they are spelled."""
+        if self._vocabularies is None:
+            return text_of(self.small, controller.completion)
+        pieces = [bytes_of(self._vocabularies[author], ids) for author, ids in controller.segments]
+        return b"".join(pieces).decode("utf-8", "replace")
 
     def decode(
         self,
@@ -172,10 +204,11 @@ class SplitDecoder:
         controller = SplitController(
             small_prompt=self.small.prompt_ids(request.problem, hint=self.hint),
             big_prompt=self.big.prompt_ids(request.problem, hint=False),
-            tokens=self.small.token_ids,
+            tokens=self._tokens,
             policy=request.policy,
             limits=self.limits,
             budget=budget,
+            vocabularies=self._vocabularies,
         )
         row = _Row(controller, random.Random(request.seed))
         row.take(controller.start())
@@ -186,7 +219,7 @@ class SplitDecoder:
         busy = [i for i, row in enumerate(rows) if row.probe or (row.floor and row.floor.author == "small")]
         if not busy:
             return
-        logits = model.next_logits(busy, [rows[i].controller.context["small"] for i in busy])
+        logits = model.next_logits(busy, [rows[i].small_context for i in busy])
         deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
         tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
         for n, token in zip(deciding, tokens, strict=True):

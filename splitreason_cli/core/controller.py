@@ -2,7 +2,8 @@
 
 A driver owns the two models and does what the actions say; the controller owns every decision. It keeps, for each
 model, the token ids that model must have read (`context`). Contexts only grow, except that tokens the big model wrote
-past the point where the small one took back are cut off again.
+past the point where the small one took back are cut off again. Models with different vocabularies each have their own
+ids of the same text; offsets in a span always count the big model's tokens.
 
     state   event                         next    actions
     small   Produced(small, text)         small   Emit, Decode(small)
@@ -22,13 +23,15 @@ past the point where the small one took back are cut off again.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .budget import Budget, OffloadBudget
+from .contexts import Contexts
 from .policies import CloseSignal, Never, Policy
 from .records import Author
+from .vocabulary import TokenIds, Vocabulary
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
@@ -97,19 +100,6 @@ Action = Decode | Probe | Emit | Finish
 
 
 @dataclass(frozen=True)
-class TokenIds:
-    """The control tokens of the shared vocabulary. `open` and `close` are None where a tokenizer has no such token."""
-
-    open: int | None
-    close: int | None
-    end_of_text: frozenset[int]
-
-    @property
-    def tags(self) -> frozenset[int]:
-        return frozenset(tag for tag in (self.open, self.close) if tag is not None)
-
-
-@dataclass(frozen=True)
 class Limits:
     """`max_tokens` bounds the completion without tags, `max_span_tokens` one span (None: only by the completion)."""
 
@@ -123,14 +113,18 @@ class ProtocolError(RuntimeError):
 
 @dataclass
 class SplitController:
-    """The decisions of one request. Both models share one vocabulary.
+    """The decisions of one request.
 
     Args:
         small_prompt, big_prompt: token ids; only the small model's may speak of the tags.
+        tokens: the control tokens, those of each model if they differ.
         budget: shared by all requests of a run.
+        vocabularies: of two models with different tokens; None if they share one.
 
     Attributes:
-        context: the token ids each model must have read before it goes on.
+        context: the token ids each model must have read before it goes on. That of the model without the floor may be
+            some text behind if vocabularies differ; what it holds stays.
+        completion: the token ids of all segments in order.
         segments: (author, token ids) of the final text, a new one at every hand-over.
         hand_overs, refused: requests granted and refused.
         cut_spans: spans that a limit, the budget or a failure ended.
@@ -140,10 +134,11 @@ class SplitController:
 
     small_prompt: Sequence[int]
     big_prompt: Sequence[int]
-    tokens: TokenIds
+    tokens: TokenIds | Mapping[Author, TokenIds]
     policy: Policy
     limits: Limits
     budget: Budget = field(default_factory=OffloadBudget)
+    vocabularies: Mapping[Author, Vocabulary] | None = None
 
     context: dict[Author, list[int]] = field(init=False)
     segments: list[tuple[Author, list[int]]] = field(init=False, default_factory=list)
@@ -155,6 +150,9 @@ class SplitController:
     ended_in_span: bool = field(init=False, default=False)
     finish_reason: FinishReason | None = field(init=False, default=None)
 
+    _contexts: Contexts = field(init=False)
+    _small: TokenIds = field(init=False)
+    _big: TokenIds = field(init=False)
     _floor: Author = field(init=False, default="small")
     _span: list[int] = field(init=False, default_factory=list)
     _confirmed: int = field(init=False, default=0)
@@ -165,7 +163,10 @@ class SplitController:
     _pending: list[Action] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.context = {"small": list(self.small_prompt), "big": list(self.big_prompt)}
+        self._contexts = Contexts(self.small_prompt, self.big_prompt, self.vocabularies)
+        self.context = self._contexts.ids
+        both = self.tokens
+        self._small, self._big = (both, both) if isinstance(both, TokenIds) else (both["small"], both["big"])
 
     @property
     def big_tokens(self) -> int:
@@ -175,6 +176,15 @@ class SplitController:
     def may_hand_over(self) -> bool:
         """Whether the big model may yet be needed."""
         return self._big_is_usable and not isinstance(self.policy, Never)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the small model is asked where it would close, as by all tagged policies."""
+        return self.policy.tagged or getattr(self.policy, "probes", False)
+
+    def tokens_of(self, author: Author) -> TokenIds:
+        """The control tokens of one model's vocabulary."""
+        return self._small if author == "small" else self._big
 
     def start(self) -> tuple[Action, ...]:
         """The first actions. Call once."""
@@ -205,21 +215,30 @@ class SplitController:
                 self._finish("cancelled")
         return self._take_actions()
 
+    def small_context_at(self, offset: int) -> list[int]:
+        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span.
+
+        It is what `context` will hold, less the closing tag, if it does. Contexts at two offsets share all but the end.
+        """
+        if self._floor != "big" or not 0 <= offset <= len(self._span):
+            raise ProtocolError(f"no token {offset} in a span of {len(self._span)}")
+        return self._contexts.small_at(offset)
+
     # The small model has the floor
 
     def _small_produced(self, ids: Sequence[int]) -> None:
         for token in ids:
-            if token in self.tokens.end_of_text:
+            if token in self._small.end_of_text:
                 return self._finish("stop")
-            if token == self.tokens.open and self.policy.tagged:
+            if token == self._small.open and self.policy.tagged:
                 if self._hand_over():
                     return None
                 # The small model now writes this span itself. Asking again in its middle would be too late to help.
                 self._barred_until = len(self.completion) + math.ceil(self.budget.mean_span_tokens)
                 return self._decode_small()
-            if token in self.tokens.tags:
+            if token in self._small.tags:
                 raise ProtocolError(f"the small model produced the forbidden token {token}")
-            self._append("small", token)
+            self._append(token)
             self.budget.record(small=1)
             if self._at_limit():
                 return self._finish("length")
@@ -233,17 +252,20 @@ class SplitController:
 
     def _policy_hands_over(self) -> bool:
         return (
-            not self.policy.tagged and self._big_is_usable and self.policy.opens(self.completion) and self._hand_over()
+            not self.policy.tagged
+            and self._big_is_usable
+            and self.policy.opens(self._contexts.plain)
+            and self._hand_over()
         )
 
     def _decode_small(self) -> None:
-        forbid = set(self.tokens.tags)
+        forbid = set(self._small.tags)
         left = self.limits.max_tokens - len(self.completion)
         barred = self._barred_until - len(self.completion)
         if barred > 0:
             left = min(left, barred)
         elif self.policy.tagged and self._big_is_usable:
-            forbid.discard(self.tokens.open or -1)
+            forbid.discard(self._small.open or -1)
         self._pending.append(Decode("small", left, frozenset(forbid)))
 
     # Handing over and back
@@ -258,8 +280,7 @@ class SplitController:
         self._span, self._confirmed, self._span_has_end = [], 0, False
         self.hand_overs += 1
         self.segments.append(("big", []))
-        if self.policy.tagged and self.tokens.open is not None:
-            self.context["small"].append(self.tokens.open)
+        self._contexts.open_span(self._small.open if self.policy.tagged else None)
         self._decode_big()
         return True
 
@@ -273,23 +294,17 @@ class SplitController:
             left = min(left, self.limits.max_span_tokens - self._confirmed)
         if self.budget.room() is not None:
             left = min(left, self._lease)
-        self._pending.append(Decode("big", left, self.tokens.tags))
+        self._pending.append(Decode("big", left, self._big.tags))
         return None
 
     def _hand_back(self, *, cut: bool) -> None:
         """End the span after its last confirmed token; what lies beyond leaves both contexts again."""
-        self._drop_unconfirmed()
         self._end_span(cut=cut)
-        if self.policy.tagged and self.tokens.close is not None:
-            self.context["small"].append(self.tokens.close)
-
-    def _drop_unconfirmed(self) -> None:
-        surplus = len(self._span) - self._confirmed
-        if surplus:
-            del self.context["small"][-surplus:], self.context["big"][-surplus:], self._span[-surplus:]
-            self.discarded_tokens += surplus
+        self._contexts.close_span(self._confirmed, self._small.close if self.policy.tagged else None)
 
     def _end_span(self, *, cut: bool) -> None:
+        self.discarded_tokens += len(self._span) - self._confirmed
+        del self._span[self._confirmed :]
         self.budget.release(self._lease)
         self._lease = 0
         if cut:
@@ -304,15 +319,14 @@ class SplitController:
 
     def _big_produced(self, ids: Sequence[int]) -> None:
         for token in ids:
-            if token in self.tokens.end_of_text:
+            if token in self._big.end_of_text:
                 self._span_has_end = True
                 break
-            if token in self.tokens.tags:
+            if token in self._big.tags:
                 raise ProtocolError(f"the big model produced the forbidden token {token}")
             self._span.append(token)
-            self.context["small"].append(token)
-            self.context["big"].append(token)
-        if self.policy.tagged and len(self._span) > self._confirmed:
+            self._contexts.big_wrote(token)
+        if self.asks and len(self._span) > self._confirmed:
             self._pending.append(Probe(len(self._span)))
         else:
             self._confirm(len(self._span), {})
@@ -364,14 +378,13 @@ class SplitController:
 
     # The end, and what both sides share
 
-    def _append(self, author: Author, token: int) -> None:
-        if not self.segments or self.segments[-1][0] != author:
-            self.segments.append((author, []))
+    def _append(self, token: int) -> None:
+        if not self.segments or self.segments[-1][0] != "small":
+            self.segments.append(("small", []))
         self.segments[-1][1].append(token)
         self.completion.append(token)
-        self.context["small"].append(token)
-        self.context["big"].append(token)
-        self._emit(author, token)
+        self._contexts.small_wrote(token)
+        self._emit("small", token)
 
     def _emit(self, author: Author, token: int) -> None:
         if self._pending and isinstance(self._pending[-1], Emit) and self._pending[-1].author == author:
@@ -385,8 +398,10 @@ class SplitController:
     def _finish(self, reason: FinishReason) -> None:
         if self._floor == "big":
             self.ended_in_span = True
-            self._drop_unconfirmed()
+            self._contexts.close_span(self._confirmed, None)
             self._end_span(cut=reason != "stop")
+        else:
+            self._contexts.end_small_turn()
         self.finish_reason = reason
         self._pending.append(Finish(reason))
 

@@ -33,11 +33,11 @@ class Policy(Protocol):
     tagged: ClassVar[bool]
 
     def opens(self, completion: Sequence[int]) -> bool:
-        """Whether to hand over after these completion token ids. Untagged policies only."""
+        """Whether to hand over after this completion, all of it in the small model's ids. Untagged policies only."""
         ...
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
-        """Whether to take back after these token ids of the span. `signal` is given to tagged policies only."""
+        """Whether to take back after these big tokens of the span. `signal` is given to tagged policies only."""
         ...
 
 
@@ -158,7 +158,8 @@ class Keyword:
 class Pattern:
     """Hands over where the text so far satisfies `hands_over`, and takes back once the span's text matches `span`.
 
-    With knowledge of the task this is the oracle that a learned policy is compared with.
+    With knowledge of the task this is the oracle that a learned policy is compared with. `decode` gives the text of the
+    small model's ids, `decode_span` that of the big one's; None if they share a vocabulary.
     """
 
     name: ClassVar[str] = "pattern"
@@ -167,12 +168,13 @@ class Pattern:
     hands_over: Callable[[str], bool]
     span: re.Pattern[str]
     tail_tokens: int = 32
+    decode_span: Callable[[Sequence[int]], str] | None = None
 
     def opens(self, completion: Sequence[int]) -> bool:
         return self.hands_over(self.decode(completion[-self.tail_tokens :]))
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
-        return self.span.fullmatch(self.decode(span)) is not None
+        return self.span.fullmatch((self.decode_span or self.decode)(span)) is not None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Protocol
 LONGEST_WAIT = 64
 """How many characters may be held back in the hope of a place between two words."""
 
-_BETWEEN_WORDS = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=\S)")
+_BETWEEN_WORDS = re.compile(r"(?<=\S)(?= )|(?<=\S\n)(?=\S)")
 
 
 @dataclass(frozen=True)

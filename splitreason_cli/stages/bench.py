@@ -235,7 +235,8 @@ class _Runner:
     def _generation(
         self, system: System, sample: int, problem: Problem, controller: SplitController, seconds: float
     ) -> Generation:
-        small = self._load().small
+        decoder = self._load()
+        models = {"small": decoder.small, "big": decoder.big}
         return Generation(
             id=problem.id,
             system=system.name,
@@ -243,11 +244,11 @@ class _Runner:
             problem=problem.problem,
             answer=problem.answer,
             segments=tuple(
-                Segment(author=author, token_ids=tuple(ids), text=text_of(small, ids))
+                Segment(author=author, token_ids=tuple(ids), text=text_of(models[author], ids))
                 for author, ids in controller.segments
             ),
             finish_reason=controller.finish_reason or "error",
-            correct=is_correct(text_of(small, controller.completion), problem.answer),
+            correct=is_correct(decoder.text(controller), problem.answer),
             tokens=len(controller.completion),
             big_tokens=controller.big_tokens,
             spans=controller.hand_overs,
@@ -260,7 +261,7 @@ class _Runner:
 
     def _load(self) -> SplitDecoder:
         if self._decoder is None:
-            small, big = load_pair(self.config.small, self.config.big, default_device())
+            small, big = load_pair(self.config.small, self.config.big, default_device(), one_vocabulary=False)
             limits = Limits(self.config.max_tokens, self.config.max_span_tokens)
             sampling = Sampling(self.config.temperature, self.config.top_p)
             self._decoder = SplitDecoder(small, big, limits, sampling, hint=self.config.hint)
@@ -277,8 +278,13 @@ class _Runner:
             case "random":
                 return Random(system.random_share, system.random_span_tokens, random.Random(seed + 1))
             case "oracle":
-                small = self._load().small
-                return Pattern(lambda ids: text_of(small, ids), mini.needs_big, re.compile(r"\d{3}"))
+                small, big = self._load().small, self._load().big
+                return Pattern(
+                    lambda ids: text_of(small, ids),
+                    mini.needs_big,
+                    re.compile(r"\d{3}"),
+                    decode_span=lambda ids: text_of(big, ids),
+                )
         return Learned()
 
 

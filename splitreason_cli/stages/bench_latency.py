@@ -23,8 +23,9 @@ from pathlib import Path
 from ..adapters.backends import Backend, SamplingParams, Session
 from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig, PipelinedDecoder
-from ..core.controller import Limits, SplitController, TokenIds
+from ..core.controller import Limits, SplitController
 from ..core.records import LatencyResult
+from ..core.vocabulary import TokenIds
 from ..core.workload import Scripted, Workload
 
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")

@@ -154,6 +154,24 @@ def test_rows_that_advance_unevenly_keep_their_own_caches():
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_context_that_was_cut_back_is_read_from_where_it_differs():
+    model = tiny_model(0)
+    cached = CachedModel(LoadedModel("tiny", model, None), rows=1)
+    rng = random.Random(0)
+    context = [1, 2, 3, 4, 5, 6]
+    for _ in range(40):
+        expected = last_logits(model, context)
+        torch.testing.assert_close(cached.next_logits([0], [context])[0], expected, atol=1e-4, rtol=1e-4)
+        context = context[: rng.randint(3, len(context))] + [rng.randrange(40) for _ in range(rng.randint(0, 3))]
+
+
+def test_only_what_differs_is_read_again():
+    cached = CachedModel(LoadedModel("tiny", tiny_model(0), None), rows=1)
+    cached.next_logits([0], [[1, 2, 3, 4]])
+    cached.next_logits([0], [[1, 2, 5, 6]])
+    assert cached.forwarded_tokens == 4 + 2
+
+
 def test_asking_again_without_new_tokens_forwards_nothing():
     cached = CachedModel(LoadedModel("tiny", tiny_model(0), None), rows=1)
     first = cached.next_logits([0], [[1, 2, 3]])
