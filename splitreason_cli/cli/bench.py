@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    task: Annotated[str, typer.Argument(help="Benchmark: mini.")],
+    task: Annotated[str, typer.Argument(help="Benchmark: mini, or latency on two vLLM servers.")],
     systems: Annotated[
         str, typer.Option(help="Comma-separated: small, big, split, random, oracle.")
     ] = "small,big,random,split",
@@ -52,9 +52,21 @@ def bench(
         str | None, typer.Option("--out", help="JSONL of bench_result records; - is standard output.")
     ] = None,
     generations: Annotated[str | None, typer.Option(help="JSONL of generation records, who wrote what.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="latency: runs of every mode.")] = 5,
+    tokens: Annotated[int, typer.Option(min=100, help="latency: tokens of every run.")] = 2048,
+    vllm_args: Annotated[str, typer.Option(help="latency: arguments of the vLLM servers started, in quotes.")] = "",
 ) -> None:
-    """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals."""
+    """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals.
+
+    Task latency measures instead how long the pipelined pair takes on two vLLM servers, which --small and --big name by
+    URL or which are started for it.
+    """
     console.quiet_libraries()
+    if task == "latency":
+        from .bench_latency import run
+
+        run(small, big, rounds, tokens, vllm_args, out)
+        return
     from ..stages.bench import BenchConfig, System, read_generations
     from .values import budgets, names, share
 
