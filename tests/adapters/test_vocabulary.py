@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -17,18 +17,21 @@ PIECES = st.sampled_from(
 TEXTS = st.text() | st.lists(PIECES).map("".join) | st.sampled_from(CORPUS)
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(sorted(KINDS)), text=TEXTS)
 def test_the_tokens_of_a_text_spell_it_exactly(kind, text):
     vocabulary = VOCABULARIES[kind]
     assert bytes_of(vocabulary, ids_of(vocabulary, text.encode())).decode() == text
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(sorted(KINDS)), data=st.binary())
 def test_any_bytes_have_tokens(kind, data):
     vocabulary = VOCABULARIES[kind]
     assert bytes_of(vocabulary, ids_of(vocabulary, data)) == data
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(sorted(KINDS)), text=TEXTS)
 def test_no_text_is_encoded_as_a_control_token(kind, text):
     tokenizer = KINDS[kind]()

@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitreason_cli.adapters.vocabulary import HubVocabulary
@@ -118,6 +118,7 @@ RUNS = {
 }
 
 
+@settings(deadline=None)
 @given(**RUNS, size=st.integers(1, 9))
 def test_both_contexts_hold_the_text_that_was_emitted(pair, seed, text, policy, share, span, size):
     control = controller(pair, POLICIES[policy](), 40, span, share, Watched)
@@ -128,6 +129,7 @@ def test_both_contexts_hold_the_text_that_was_emitted(pair, seed, text, policy, 
     assert control.budget.small_tokens + control.budget.big_tokens == len(emitted)
 
 
+@settings(deadline=None)
 @given(**RUNS, chunks=st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_how_tokens_are_grouped_changes_nothing(pair, seed, text, policy, share, span, chunks):
     runs = []
@@ -139,6 +141,7 @@ def test_how_tokens_are_grouped_changes_nothing(pair, seed, text, policy, share,
     assert runs[0] == runs[1]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), text=TEXTS, size=st.integers(1, 9), name=st.sampled_from(sorted(KINDS)))
 def test_what_a_model_wrote_stays_as_it_wrote_it(seed, text, size, name):
     """Each context is its prompt, its own segments id by id, and between them readings of the other's."""
@@ -183,6 +186,7 @@ WORDS = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(writer=st.sampled_from(sorted(KINDS)), reader=st.sampled_from(sorted(KINDS)), text=WORDS)
 def test_a_turn_is_read_in_the_tokens_the_reader_would_have_written(writer, reader, text):
     """With two equal vocabularies these are the very ids that were written."""
@@ -195,6 +199,7 @@ def test_a_turn_is_read_in_the_tokens_the_reader_would_have_written(writer, read
     assert context == [7, *VOCABULARIES[reader].encode(text)]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), policy=st.sampled_from(sorted(POLICIES)), size=st.integers(1, 9))
 def test_equal_vocabularies_translate_to_what_sharing_one_gives(seed, policy, size):
     """One-byte tokens leave a tokenizer no choice, so both paths must agree to the id."""
