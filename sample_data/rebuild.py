@@ -257,7 +257,6 @@ def write_split_model(store: Store) -> None:
 def write_samples(store: Store) -> None:
     """Cut a few records of every kind from what the store holds."""
     folder = OUT / "records"
-    shutil.rmtree(folder, ignore_errors=True)
     by_stage = {artifact.info.stage: artifact for artifact in store.artifacts()}
     result = next(iter(bench(BenchConfig(), ["split"], [None], store)))
     annotated = _first(by_stage["annotate"].records, AnnotatedTrace)
