@@ -25,7 +25,7 @@ from ..core.controller import (
     Produced,
     SplitController,
 )  # fmt: skip
-from ..core.policies import CloseSignal
+from ..core.policies import CloseSignal, asks_small
 from .backends import BackendError, Chunk, SamplingParams, Session
 
 
@@ -282,7 +282,7 @@ class _BigTurn:
 
     def _ask_if_due(self) -> None:
         """Ask where the small model would close: at boundaries, at every stride, and at the end of what there is."""
-        if self.probing or not self.controller.asks:
+        if self.probing or not asks_small(self.controller.policy):
             return
         places = [offset for offset in range(self.asked + 1, len(self.span) + 1) if self._is_place(offset)]
         waiting = self.reading is None

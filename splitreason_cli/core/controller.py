@@ -19,7 +19,6 @@ ids of the same text; offsets in a span always count the big model's tokens.
     any     max_tokens reached            done    Emit, Finish("length")
     any     Failed(small)                 done    Finish("error")
     any     Cancelled                     done    Finish("cancelled")
-    done    anything                      done    none
 """
 
 import math
@@ -29,7 +28,7 @@ from typing import Literal
 
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
-from .policies import CloseSignal, Never, Policy
+from .policies import CloseSignal, Never, Policy, asks_small
 from .records import Author
 from .vocabulary import TokenIds, Vocabulary
 
@@ -122,12 +121,11 @@ class SplitController:
         vocabularies: of two models with different tokens; None if they share one.
 
     Attributes:
-        context: the token ids each model must have read before it goes on. That of the model without the floor may be
-            some text behind if vocabularies differ; what it holds stays.
+        context: the token ids each model must have read before it goes on. If vocabularies differ, that of the model
+            without the floor may be some text behind.
         completion: the token ids of all segments in order.
         segments: (author, token ids) of the final text, a new one at every hand-over.
-        hand_overs, refused: requests granted and refused.
-        cut_spans: spans that a limit, the budget or a failure ended.
+        hand_overs, refused, cut_spans: requests granted, refused, and spans that a limit, budget or failure ended.
         discarded_tokens: big tokens that were cut because the small model took back before them.
         ended_in_span: whether the text ended while the big model was writing.
     """
@@ -177,11 +175,6 @@ class SplitController:
         """Whether the big model may yet be needed."""
         return self._big_is_usable and not isinstance(self.policy, Never)
 
-    @property
-    def asks(self) -> bool:
-        """Whether the small model is asked where it would close, as by all tagged policies."""
-        return self.policy.tagged or getattr(self.policy, "probes", False)
-
     def tokens_of(self, author: Author) -> TokenIds:
         """The control tokens of one model's vocabulary."""
         return self._small if author == "small" else self._big
@@ -216,10 +209,7 @@ class SplitController:
         return self._take_actions()
 
     def small_context_at(self, offset: int) -> list[int]:
-        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span.
-
-        It is what `context` will hold, less the closing tag, if it does. Contexts at two offsets share all but the end.
-        """
+        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span."""
         if self._floor != "big" or not 0 <= offset <= len(self._span):
             raise ProtocolError(f"no token {offset} in a span of {len(self._span)}")
         return self._contexts.small_at(offset)
@@ -265,7 +255,7 @@ class SplitController:
         if barred > 0:
             left = min(left, barred)
         elif self.policy.tagged and self._big_is_usable:
-            forbid.discard(self._small.open or -1)
+            forbid -= {self._small.open}
         self._pending.append(Decode("small", left, frozenset(forbid)))
 
     # Handing over and back
@@ -326,7 +316,7 @@ class SplitController:
                 raise ProtocolError(f"the big model produced the forbidden token {token}")
             self._span.append(token)
             self._contexts.big_wrote(token)
-        if self.asks and len(self._span) > self._confirmed:
+        if asks_small(self.policy) and len(self._span) > self._confirmed:
             self._pending.append(Probe(len(self._span)))
         else:
             self._confirm(len(self._span), {})

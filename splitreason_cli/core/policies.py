@@ -41,6 +41,11 @@ class Policy(Protocol):
         ...
 
 
+def asks_small(policy: Policy) -> bool:
+    """Whether the small model is asked where it would close: by tagged policies, and by those that set `probes`."""
+    return policy.tagged or bool(getattr(policy, "probes", False))
+
+
 @dataclass
 class Learned:
     """The small model opens by writing the tag and closes where its next token would be the closing one.
