@@ -9,10 +9,7 @@ On a CPU the servers take a minute or two to start.
 
 import asyncio
 import contextlib
-import importlib.util
-import os
 import re
-import sys
 import time
 import urllib.request
 
@@ -24,40 +21,12 @@ from splitreason_cli.adapters.completions import CompletionsBackend
 from splitreason_cli.adapters.embedded import MINI_PROBLEMS
 from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_model
-from splitreason_cli.adapters.vllm import VllmServer, share_cores, wait_until_ready
 from splitreason_cli.core.records import Problem
+from tests.integration.conftest import NAMES, NEEDS_VLLM
 
-PYTHON = os.environ.get("SRX_VLLM_PYTHON") or (sys.executable if importlib.util.find_spec("vllm") else None)
 GREEDY = SamplingParams()
-NAMES = ("mini-split", "mini-big")
 
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(PYTHON is None, reason="no vLLM: set SRX_VLLM_PYTHON to an interpreter that has it"),
-]
-
-
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory):
-    """By model name."""
-    folder = tmp_path_factory.mktemp("vllm")
-    with contextlib.ExitStack() as stack:
-        started = {
-            name: stack.enter_context(
-                VllmServer.start(
-                    name,
-                    log_path=folder / f"{name}.log",
-                    cpu_cores=cores,
-                    extra_args=["--enforce-eager", "--dtype", "float32", "--max-num-seqs", "16"],
-                    env={"HF_HUB_OFFLINE": "1"},
-                    python=PYTHON,
-                )
-            )
-            for name, cores in zip(NAMES, share_cores(2), strict=True)
-        }
-        wait_until_ready(list(started.values()), timeout_seconds=600)
-        yield started
+pytestmark = NEEDS_VLLM
 
 
 @pytest.fixture(scope="session")
