@@ -49,17 +49,11 @@ for module in (annotate, build_sft, train, serve, chat, bench, simulate, demo, s
     module.register(app)
 
 
-def _interrupt(*_: object) -> None:
-    """A cluster that takes its node back says so by SIGTERM; like Ctrl-C, it lets paid calls end."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # So it is for jobs in the background of a script, where raising that signal would do nothing.
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)
-
-
 def main() -> None:
     """Run `srx`, turning errors a user can act on into one line and an exit code (see `srx.errors`)."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # A cluster that takes its node back says so by this signal; like Ctrl-C, it lets paid calls end.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
     except OSError as error:
