@@ -78,6 +78,7 @@ class _Calls(Generic[T, R]):
             try:
                 return await self._call(item)
             except Exception as error:
+                # It is raised again where the results are read, once what is in flight has ended.
                 self.failure = self.failure or error
                 self._stopped.set()
                 raise

@@ -143,6 +143,7 @@ def load_tokenizer_only(reference: str) -> LoadedModel:
     from transformers import GenerationConfig
 
     tokenizer, config = load_tokenizer(reference), None
+    # Many models have no generation_config.json; their tokenizer then says what ends a text.
     with contextlib.suppress(OSError, ValueError):
         config = GenerationConfig.from_pretrained(resolve_tokenizer(reference))
     return LoadedModel(reference, None, tokenizer, config)

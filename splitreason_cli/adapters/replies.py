@@ -32,8 +32,6 @@ class Replies:
         self._synced = time.monotonic()
         self.spent: list[int] = [0, 0]
         """Prompt and completion tokens that this run has paid for so far, over all its restarts."""
-        self.calls = 0
-        """Calls that these tokens were spent on."""
         for number in range(len(self._files)):
             self._index(number)
 
@@ -76,7 +74,6 @@ class Replies:
     def _charge(self, value: dict[str, Any]) -> None:
         tokens = value.get("tokens", (0, 0))
         self.spent = [before + more for before, more in zip(self.spent, tokens, strict=True)]
-        self.calls += any(tokens)
 
 
 def _values(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from ..core.prompts import user_message
 from ..core.records import Author
 from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage
 from ..core.text_stream import TextStream
-from .backends import Backend, SamplingParams
+from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
 from .models import LoadedModel
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
@@ -93,7 +93,7 @@ class SplitEngine:
         """Raises EngineUnavailable unless the small model answers."""
         try:
             await self.small.check()
-        except Exception as error:
+        except BackendError as error:
             raise EngineUnavailable(str(error)) from error
 
     async def aclose(self) -> None:

@@ -5,6 +5,7 @@ What OpenAI's API has no word for stands in fields of our own: `author` tells wh
 took. `reasoning_content` holds the thinking, as other servers of reasoning models call it.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Reply:
+class Reply(ABC):
     """One response's header, and how its parts are written. `created` is in seconds since 1970."""
 
     id: str
@@ -62,14 +63,14 @@ class Reply:
             **self._header(self.chunk_object), "choices": [choice], **({"usage": None} if self.include_usage else {})
         }  # fmt: skip
 
-    def _content(self, deltas: Sequence[Delta]) -> Json:
-        raise NotImplementedError
+    @abstractmethod
+    def _content(self, deltas: Sequence[Delta]) -> Json: ...
 
-    def _piece(self, index: int, delta: Delta) -> Json:
-        raise NotImplementedError
+    @abstractmethod
+    def _piece(self, index: int, delta: Delta) -> Json: ...
 
-    def _nothing(self) -> Json:
-        raise NotImplementedError
+    @abstractmethod
+    def _nothing(self) -> Json: ...
 
 
 class ChatReply(Reply):
