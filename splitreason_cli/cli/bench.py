@@ -9,11 +9,10 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import STDIN
 from ..adapters.store import Store
 from ..core.records import BenchResult, label
 from . import console
-from .options import Hint
+from .options import Hint, deliver_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,14 +78,7 @@ def bench(
         chance = System("random", None, share("--random-share", random_share), random_span_tokens)
     runs = run_bench(config, names(systems), budgets(offload_budget), Store.default(), chance)
     results = [run.result for run in runs]
-    # Where the records go to standard output, the table is for people.
-    (console.stderr if out == STDIN else console.stdout()).print(results_table(results))
-    lines = [encode(result) for result in results]
-    if out == STDIN:
-        for line in lines:
-            console.emit(line)
-    elif out:
-        write_atomically(Path(out), iter(lines))
+    deliver_results(results, results_table(results), out)
     if generations:
         write_atomically(Path(generations), (encode(g) for run in runs for g in read_generations(run.artifact)))
 

@@ -1,14 +1,11 @@
 """srx bench latency"""
 
-from pathlib import Path
-
 from rich import box
 from rich.table import Table
 
-from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import STDIN
 from ..core.records import LatencyResult
 from . import console
+from .options import deliver_results
 
 
 def run(small: str, big: str, rounds: int, tokens: int, vllm_args: str, out: str | None) -> None:
@@ -30,13 +27,7 @@ def run(small: str, big: str, rounds: int, tokens: int, vllm_args: str, out: str
             on_status=lambda status: live.update(task, note=status),
             on_progress=lambda done, total: live.update(task, completed=done, total=total, note=""),
         )
-    (console.stderr if out == STDIN else console.stdout()).print(latency_table(results))
-    lines = [encode(result) for result in results]
-    if out == STDIN:
-        for line in lines:
-            console.emit(line)
-    elif out:
-        write_atomically(Path(out), iter(lines))
+    deliver_results(results, latency_table(results), out)
 
 
 def latency_table(results: list[LatencyResult]) -> Table:

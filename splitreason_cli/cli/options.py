@@ -1,15 +1,17 @@
 """Flags that several commands share, and what every record stage does with its output."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.progress import Progress
 
-from ..adapters.jsonl import read_lines, write_atomically
+from ..adapters.jsonl import encode, read_lines, write_atomically
 from ..adapters.source import STDIN, Source, raise_first_rejected, raise_if_rejected
 from ..adapters.store import Artifact, Store
+from ..core.records import Record
 from ..errors import PartialError
 from . import console
 
@@ -78,6 +80,18 @@ def run_record_stage(
         write_atomically(Path(out), lines_of(artifact.records))
     deliver(artifact)
     finish(artifact, cached, out)
+
+
+def deliver_results(results: Sequence[Record], table: RenderableType, out: str | None) -> None:
+    """Print a table of results, and write the records to `out`, if it is given."""
+    # Where the records go to standard output, the table is for people.
+    (console.stderr if out == STDIN else console.stdout()).print(table)
+    lines = [encode(result) for result in results]
+    if out == STDIN:
+        for line in lines:
+            console.emit(line)
+    elif out:
+        write_atomically(Path(out), iter(lines))
 
 
 def finish(artifact: Artifact, cached: bool, out: str) -> None:
