@@ -3,15 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 
-from splitreason_cli.core.controller import (
-    Decode,
-    Emit,
-    Finish,
-    Probe,
-    Probed,
-    Produced,
-    SplitController,
-)
+from splitreason_cli.core.controller import SplitController
+from splitreason_cli.core.events import Decode, Emit, Finish, Probe, Probed, Produced
 from splitreason_cli.core.policies import CloseSignal
 from splitreason_cli.core.vocabulary import TokenIds
 
@@ -45,6 +38,11 @@ def closes(seed: object, context: Sequence[int], chance: float = 0.4) -> bool:
     return random.Random(f"{seed}/close/{list(context)}").random() < chance
 
 
+def entropy_at(context: Sequence[int]) -> float:
+    """How uncertain a scripted model is, 0..1."""
+    return random.Random(f"entropy/{list(context)}").random()
+
+
 def choose(model: Model, context: Sequence[int], forbid: frozenset[int]) -> int:
     return next(token for token in model(context) if token not in forbid)
 
@@ -71,7 +69,10 @@ def drive(
             actions = list(controller.receive(answer(controller, probe, seed)))
         elif floor:
             model = small if floor.author == "small" else big
-            actions = list(controller.receive(Produced(floor.author, produce(controller, floor, model, chunk()))))
+            context = list(controller.context[floor.author])
+            ids = produce(controller, floor, model, chunk())
+            entropies = tuple(entropy_at([*context, *ids[:n]]) for n in range(len(ids)))
+            actions = list(controller.receive(Produced(floor.author, ids, entropies)))
         else:
             raise AssertionError(f"the controller asks for nothing: {actions}")
     raise AssertionError("the controller does not end")

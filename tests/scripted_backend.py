@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from splitreason_cli.adapters.backends import BackendError, Chunk, NextToken, SamplingParams
-from tests.scripted import CLOSE, END, OPEN, Model, choose, closes
+from tests.scripted import CLOSE, END, OPEN, Model, choose, closes, entropy_at
 
 Fault = Callable[[str, int], str]
 """From the name of a call ("stream", "prefill", "next_token") and its number to "", "refuse", "reset" or "hang"."""
@@ -13,6 +13,8 @@ Fault = Callable[[str, int], str]
 
 class ScriptedBackend:
     """One scripted model. Its one session counts what was asked of it; `open_streams` must end at 0."""
+
+    has_logprobs = True
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class ScriptedBackend:
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
+        entropies: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
         context, self.open_streams = list(ids), self.open_streams + 1
         self.contexts.append(list(ids))
@@ -58,9 +61,11 @@ class ScriptedBackend:
             reason = None
             while reason is None:
                 chunk: list[int] = []
+                uncertain: list[float] = []
                 for _ in range(self._chunk()):
                     token = choose(self._model, context, forbid)
                     chunk.append(token)
+                    uncertain.append(entropy_at(context))
                     context.append(token)
                     left = max_tokens - (len(context) - len(ids))
                     reason = "stop" if token in stop else "length" if left == 0 else None
@@ -68,7 +73,12 @@ class ScriptedBackend:
                         break
                 await asyncio.sleep(0)
                 self.streamed += len(chunk)
-                yield Chunk(tuple(chunk), tuple(-0.5 for _ in chunk) if logprobs else None, reason)  # type: ignore[arg-type]
+                yield Chunk(
+                    tuple(chunk),
+                    tuple(-0.5 for _ in chunk) if logprobs else None,
+                    reason,  # type: ignore[arg-type]
+                    tuple(uncertain) if entropies else (),
+                )
                 if fault == "reset":
                     raise BackendError("the connection broke")
         finally:

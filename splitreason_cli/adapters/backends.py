@@ -6,7 +6,7 @@ with one server, so that the key-value cache of the request's prefix is found ag
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 
 class BackendError(Exception):
@@ -24,8 +24,9 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some decoded tokens, with their natural-log probabilities where they were asked for.
+    """Some decoded tokens, with their natural-log probabilities and entropies where they were asked for.
 
+    `entropies` are in nats, of the distributions at temperature 1 that the tokens came from.
     `finish_reason` is set in the last chunk of a stream: "stop" after a stop token, which is part of the chunk,
     "length" at the limit.
     """
@@ -33,6 +34,7 @@ class Chunk:
     ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
     finish_reason: Literal["stop", "length"] | None = None
+    entropies: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Session(Protocol):
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
+        entropies: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
         """Decode after `ids`. No token of `forbid` is chosen, one of `stop` ends the stream and is delivered.
 
@@ -72,9 +75,10 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """A model that can serve requests. `model` is its name."""
+    """A model that can serve requests. `model` is its name; without `has_logprobs` it tells no log-probabilities."""
 
     model: str
+    has_logprobs: ClassVar[bool]
 
     def session(self) -> Session:
         """A new session, on the server that has the fewest of them."""

@@ -8,15 +8,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import UsageError
 from .backends import BackendError, Chunk, NextToken, SamplingParams
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
-from .wire import ChunkReader, StreamReader, parse_choices, parse_models, parse_next_tokens
+from .wire import ChunkReader, StreamReader, StreamRequest, parse_choices, parse_models, parse_next_tokens
 
 DOWN_SECONDS = 10.0
 """How long new sessions avoid a server whose connection broke."""
+
+TOP_LOGPROBS = 20
+"""The most that vLLM gives by default."""
 
 FORBIDDEN_BIAS = -100
 """The lowest `logit_bias` there is."""
@@ -49,6 +52,8 @@ class CompletionsBackend:
 
     Raises UsageError for an address that is none or holds a password.
     """
+
+    has_logprobs: ClassVar[bool] = True
 
     urls: Sequence[str]
     model: str
@@ -147,13 +152,18 @@ class CompletionsSession:
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
+        entropies: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
-        """See `Session.stream`. Log-probabilities are those before temperature and `forbid`."""
+        """See `Session.stream`. Log-probabilities are those before temperature and `forbid`.
+
+        Entropies are lower bounds: of the 20 likeliest tokens, with all others as one.
+        """
         now, timeouts = asyncio.get_running_loop().time, self._backend.timeouts
         limit = timeouts.first_token_seconds
         until = now() + limit
-        reader = self._reader(max_tokens, stop, forbid, logprobs)
-        body = self._body(ids, max_tokens, sampling, stop, forbid, logprobs)
+        request = StreamRequest(max_tokens, sampling, stop, forbid, logprobs, entropies)
+        reader = self._reader(request)
+        body = self._body(ids, request)
         events: EventStream | None = None
         with _located(self):
             try:
@@ -203,26 +213,19 @@ class CompletionsSession:
             self._is_open = False
             self._server.sessions -= 1
 
-    def _reader(self, max_tokens: int, stop: frozenset[int], forbid: frozenset[int], logprobs: bool) -> ChunkReader:
-        return StreamReader(max_tokens, stop, forbid, logprobs)
+    def _reader(self, request: StreamRequest) -> ChunkReader:
+        return StreamReader(request)
 
-    def _body(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        stop: frozenset[int],
-        forbid: frozenset[int],
-        logprobs: bool,
-    ) -> dict[str, Any]:
+    def _body(self, ids: Sequence[int], request: StreamRequest) -> dict[str, Any]:
+        sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._backend.model,
             "prompt": list(ids),
-            "max_tokens": max_tokens,
+            "max_tokens": request.max_tokens,
             "stream": True,
             "return_token_ids": True,
             "skip_special_tokens": False,
-            "stop_token_ids": sorted(stop),
+            "stop_token_ids": sorted(request.stop),
             "include_stop_str_in_output": True,
             "ignore_eos": True,
             "temperature": sampling.temperature,
@@ -234,9 +237,12 @@ class CompletionsSession:
         }
         if sampling.seed is not None:
             body["seed"] = sampling.seed
-        if forbid:
-            body["logit_bias"] = {str(token): FORBIDDEN_BIAS for token in forbid}
-        if logprobs:
+        if request.forbid:
+            body["logit_bias"] = {str(token): FORBIDDEN_BIAS for token in request.forbid}
+        if request.entropies:
+            # Tokens of the same spelling would else be one entry.
+            body |= {"logprobs": TOP_LOGPROBS, "return_tokens_as_token_ids": True}
+        elif request.logprobs:
             body["logprobs"] = 0
         return body
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from .backends import BackendError, Chunk, NextToken, SamplingParams
 from .models import LoadedModel
@@ -27,6 +27,8 @@ class InProcessBackend:
     Args:
         thread: where the forward passes run; the caller shuts it down.
     """
+
+    has_logprobs: ClassVar[bool] = True
 
     def __init__(self, loaded: LoadedModel, thread: ThreadPoolExecutor) -> None:
         self.model = loaded.name
@@ -63,14 +65,15 @@ class InProcessSession:
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
+        entropies: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
         context = list(ids)
         rng = random.Random(None if sampling.seed is None else f"{sampling.seed}/{len(context)}")
         for left in range(max_tokens, 0, -1):
-            token, logprob = await self._run(lambda: self._choose(context, sampling, forbid, rng))
+            token, logprob, entropy = await self._run(lambda: self._choose(context, sampling, forbid, rng))
             context.append(token)
             reason = "stop" if token in stop else "length" if left == 1 else None
-            yield Chunk((token,), (logprob,) if logprobs else None, reason)  # type: ignore[arg-type]
+            yield Chunk((token,), (logprob,) if logprobs else None, reason, (entropy,) if entropies else ())  # type: ignore[arg-type]
             if reason:
                 return
 
@@ -93,12 +96,14 @@ class InProcessSession:
 
     def _choose(
         self, context: list[int], sampling: SamplingParams, forbid: frozenset[int], rng: random.Random
-    ) -> tuple[int, float]:
-        """A token and its natural-log probability among those that are allowed."""
+    ) -> tuple[int, float, float]:
+        """A token, its natural-log probability among those that are allowed, and the entropy in nats among all."""
         logits = self._logits(context).clone()
+        probabilities = logits.softmax(-1)
+        entropy = -float(probabilities.xlogy(probabilities).sum())
         logits[list(forbid)] = -math.inf
         (token,) = sample(logits[None], Sampling(sampling.temperature, sampling.top_p), [rng])
-        return token, float(logits.log_softmax(-1)[token])
+        return token, float(logits.log_softmax(-1)[token]), entropy
 
     def _logits(self, context: Sequence[int]) -> "Tensor":
         """Float32 logits [vocabulary] after `context`."""

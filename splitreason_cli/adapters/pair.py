@@ -28,6 +28,8 @@ class Side:
         api_key_env: name of the environment variable with the key of the URLs.
         gpu: devices of a vLLM server that is started here, such as `0` or `0,1`.
         vllm_args: further arguments of that server.
+        served_name: under which the URLs serve the model; None for the first that they list.
+        text_only: the URLs take and return text instead of token ids, see `text_backend`.
     """
 
     model: str
@@ -35,6 +37,8 @@ class Side:
     api_key_env: str | None = None
     gpu: str | None = None
     vllm_args: tuple[str, ...] = ()
+    served_name: str | None = None
+    text_only: bool = False
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -102,15 +106,20 @@ def _load(side: Side, thread: ThreadPoolExecutor) -> Running:
 
 def _connect(side: Side, urls: tuple[str, ...], key: str | None) -> Running:
     from .completions import CompletionsBackend
+    from .text_backend import TextBackend
 
-    card = _model_card(urls[0], key)
-    backend = CompletionsBackend(urls, card["id"], key)
-    tokenizer = side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"])
-    return Running(backend, load_tokenizer_only(tokenizer), card.get("max_model_len"))
+    card = _model_card(urls[0], key, side.served_name)
+    loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"]))
+    backend: Backend = (
+        TextBackend(urls, card["id"], key, tokenizer=loaded.tokenizer)
+        if side.text_only
+        else CompletionsBackend(urls, card["id"], key)
+    )
+    return Running(backend, loaded, card.get("max_model_len"))
 
 
-def _model_card(url: str, key: str | None) -> dict[str, Any]:
-    """What a server says of its first model at `/v1/models`. Raises EndpointError."""
+def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
+    """What a server says at `/v1/models` of the model of that name, or of its first one. Raises EndpointError."""
     import httpx
 
     from .completions import base_url
@@ -119,11 +128,14 @@ def _model_card(url: str, key: str | None) -> dict[str, Any]:
     try:
         answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30)
         answer.raise_for_status()
-        card: dict[str, Any] = answer.json()["data"][0]
-        return card
+        cards: list[dict[str, Any]] = answer.json()["data"]
+        card = cards[0] if name is None else next((card for card in cards if card["id"] == name), None)
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         hint = "Check the URL, the key, and that the server is up"
         raise EndpointError(f"{address}: names no model ({type(error).__name__})", hint) from None
+    if card is None:
+        raise EndpointError(f"{address}: serves no {name}", f"It serves {', '.join(card['id'] for card in cards[:5])}")
+    return card
 
 
 def _start_vllm(

@@ -13,19 +13,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.controller import (
-    Action,
-    Decode,
-    Emit,
-    Event,
-    Failed,
-    Finish,
-    FinishReason,
-    Probed,
-    Produced,
-    SplitController,
-)  # fmt: skip
-from ..core.policies import CloseSignal, asks_small
+from ..core.controller import SplitController
+from ..core.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
+from ..core.policies import CloseSignal, EntropyPolicy, asks_small
 from .backends import BackendError, Chunk, SamplingParams, Session
 
 
@@ -75,8 +65,8 @@ class PipelinedDecoder:
     """Runs one controller to its end.
 
     Args:
-        is_boundary: whether a span may well end between two big tokens, such as at a line's end; the second is None if
-            it is not known yet. The small model is asked there, and at every stride.
+        is_boundary: whether a span may well end after its first so many tokens, such as at a line's end. The small
+            model is asked there, and at every stride.
         on_big_failure: told why the big model failed.
     """
 
@@ -89,7 +79,7 @@ class PipelinedDecoder:
         config: PipelineConfig = PipelineConfig(),
         *,
         logprobs: bool = False,
-        is_boundary: Callable[[int, int | None], bool] = lambda before, after: False,
+        is_boundary: Callable[[Sequence[int], int], bool] = lambda span, offset: False,
         on_big_failure: Callable[[str], None] = lambda reason: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -143,13 +133,14 @@ class PipelinedDecoder:
         stream = self.small.stream(
             list(self.controller.context["small"]), floor.max_tokens, self.sampling,
             stop=tokens.end_of_text | (tokens.tags - floor.forbid), forbid=floor.forbid, logprobs=self.logprobs,
+            entropies=isinstance(self.controller.policy, EntropyPolicy),
         )  # fmt: skip
         produced = 0
         try:
             async with contextlib.aclosing(stream):
                 async for chunk in stream:
                     produced += len(chunk.ids)
-                    self.take(self.controller.receive(Produced("small", chunk.ids)), chunk.logprobs)
+                    self.take(self.controller.receive(Produced("small", chunk.ids, chunk.entropies)), chunk.logprobs)
                     self._warm_big()
                     yield
                     if self.floor is None or self.floor.author != "small" or self.floor.forbid != floor.forbid:
@@ -292,12 +283,11 @@ class _BigTurn:
             self.probing = asyncio.create_task(self._ask(places))
 
     def _is_place(self, offset: int) -> bool:
-        after = self.span[offset] if offset < len(self.span) else None
         is_stride = offset - self.asked >= self.config.probe_stride_tokens
         return (
             (is_stride and offset == len(self.span))
             or self.config.probe_stride_tokens == 1
-            or (self.decoder.is_boundary(self.span[offset - 1], after))
+            or self.decoder.is_boundary(self.span, offset)
         )
 
     async def _ask(self, places: list[int]) -> list[CloseSignal]:

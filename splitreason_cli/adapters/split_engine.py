@@ -10,7 +10,8 @@ from typing import Literal
 from ..core import markup
 from ..core.breaker import Breaker
 from ..core.budget import MeanLength, OffloadBudget, PlannedBudget
-from ..core.controller import Failed, Limits, SplitController
+from ..core.controller import Limits, SplitController
+from ..core.events import Failed
 from ..core.policies import POLICIES, Factory, Policy, PolicyContext, parse_policy
 from ..core.prompts import user_message
 from ..core.records import Author
@@ -105,6 +106,8 @@ class SplitEngine:
 
         Raises RequestError, and EngineUnavailable if the small model fails, also in the middle.
         """
+        if request.logprobs and not (self.small.has_logprobs and self.big.has_logprobs):
+            raise RequestError("one of the two models tells no log-probabilities", "logprobs")
         budget, controller = self._controller(request)
         text = self._text_stream(request, controller)
         resting = controller.may_hand_over and not self.breaker.allows(self.clock())
@@ -218,8 +221,8 @@ class SplitEngine:
             self._decoders, stop=request.stop, thinking=thinking if splits else None, context=controller.context
         )
 
-    def _is_boundary(self, before: int, after: int | None) -> bool:
-        """Whether a line or a sentence ends between two big tokens."""
-        if after is not None and self._token_text(after).startswith("\n"):
+    def _is_boundary(self, span: Sequence[int], offset: int) -> bool:
+        """Whether a line or a sentence ends with the first `offset` tokens of a span."""
+        if offset < len(span) and self._token_text(span[offset]).startswith("\n"):
             return True
-        return self._token_text(before).rstrip(" ").endswith(_SENTENCE_ENDS)
+        return self._token_text(span[offset - 1]).rstrip(" ").endswith(_SENTENCE_ENDS)

@@ -10,16 +10,18 @@ What is lost against token ids, which is why vLLM is the first choice:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from .backends import BackendError, Chunk, NextToken, SamplingParams
+from .backends import BackendError, Chunk, NextToken
 from .completions import CompletionsBackend, CompletionsSession, Server
-from .wire import DONE, ChunkReader, parse_choices
+from .wire import DONE, ChunkReader, StreamRequest, parse_choices
 
 
 @dataclass
 class TextBackend(CompletionsBackend):
     """See `CompletionsBackend`. `tokenizer` is the pair's, from transformers."""
+
+    has_logprobs: ClassVar[bool] = False
 
     tokenizer: Any = field(kw_only=True, repr=False)
 
@@ -43,26 +45,19 @@ class TextSession(CompletionsSession):
         """Raises BackendError: text does not tell."""
         raise BackendError(f"{self.url}: a server without token ids does not tell how likely a token is")
 
-    def _reader(self, max_tokens: int, stop: frozenset[int], forbid: frozenset[int], logprobs: bool) -> ChunkReader:
-        if logprobs:
+    def _reader(self, request: StreamRequest) -> ChunkReader:
+        if request.logprobs or request.entropies:
             raise BackendError(f"{self.url}: a server without token ids has no log-probabilities of them")
-        return TextReader(self._tokenizer, max_tokens, stop, forbid)
+        return TextReader(self._tokenizer, request.max_tokens, request.stop, request.forbid)
 
-    def _body(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        stop: frozenset[int],
-        forbid: frozenset[int],
-        logprobs: bool,
-    ) -> dict[str, Any]:
+    def _body(self, ids: Sequence[int], request: StreamRequest) -> dict[str, Any]:
+        sampling = request.sampling
         # The server puts its own beginning of text before the prompt.
         start = 1 if ids and ids[0] == self._tokenizer.bos_token_id else 0
         body: dict[str, Any] = {
             "model": self._backend.model,
             "prompt": self._tokenizer.decode(ids[start:], skip_special_tokens=False),
-            "max_tokens": max_tokens,
+            "max_tokens": request.max_tokens,
             "stream": True,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,

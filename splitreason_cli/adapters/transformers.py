@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.budget import OffloadBudget
-from ..core.controller import Action, Decode, Finish, Limits, Probe, Probed, Produced, SplitController
+from ..core.controller import Limits, SplitController
+from ..core.events import Action, Decode, Finish, Probe, Probed, Produced
 from ..core.policies import CloseSignal, Policy
 from ..core.records import Author
 from ..core.vocabulary import TokenIds, Vocabulary, bytes_of

@@ -41,6 +41,11 @@ CPU_ARGS = ["--block-size", "32"]
 CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 """Key-value cache in GiB; by default it takes most of the memory, of which a second server then finds none."""
 
+ONE_CORE_ARGS = ["--distributed-executor-backend", "uni"]
+ONE_CORE_ENV = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
+"""On one core the engine and its worker share a process. As two they wait for each other in busy loops, for a second
+after each step, and starve whatever else runs on the machine (pauses of up to 9 s were measured on two cores)."""
+
 ENV = {"VLLM_NO_USAGE_STATS": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -81,7 +86,7 @@ class VllmServer:
             log_path: appended to; its folder is made.
             port: None for a free one.
             gpu: device numbers such as `0` or `0,1`; None for all there are.
-            cpu_cores: such as `0-3`, where there is no GPU; None leaves the choice to vLLM. See `share_cores`.
+            cpu_cores: such as `0` or `0-3`, where there is no GPU; None leaves the choice to vLLM. See `share_cores`.
             extra_args: of vLLM's server, after and so before the defaults.
             env: variables on top of this process's own.
             python: an interpreter that has vLLM.
@@ -109,7 +114,10 @@ class VllmServer:
         elif not has_gpu():
             command += CPU_ARGS
             variables = {**CPU_ENV, **variables}
-            if cpu_cores is not None:
+            if cpu_cores is not None and cpu_cores.isdecimal():
+                command += ONE_CORE_ARGS
+                variables = {**ONE_CORE_ENV, **variables}
+            elif cpu_cores is not None:
                 variables["VLLM_CPU_OMP_THREADS_BIND"] = cpu_cores
         command += extra_args
         try:

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
-from .backends import BackendError, Chunk, NextToken
+from ..core.statistics import entropy_of_top
+from .backends import BackendError, Chunk, NextToken, SamplingParams
 
 
 class Logprobs(msgspec.Struct):
@@ -85,20 +86,30 @@ class ChunkReader(Protocol):
         """All tokens of some events as one chunk, which may be empty. Raises BackendError."""
 
 
+@dataclass(frozen=True)
+class StreamRequest:
+    """What was asked of a server, see `Session.stream`."""
+
+    max_tokens: int
+    sampling: SamplingParams
+    stop: frozenset[int]
+    forbid: frozenset[int] = frozenset()
+    logprobs: bool = False
+    entropies: bool = False
+
+
 @dataclass
 class StreamReader:
     """Turns the events of one stream into chunks, and holds the server to what it was asked for."""
 
-    max_tokens: int
-    stop: frozenset[int]
-    forbid: frozenset[int]
-    logprobs: bool
+    request: StreamRequest
     _tokens: int = field(init=False, default=0)
 
     def read(self, events: Iterable[bytes]) -> Chunk:
         """All tokens of some events as one chunk, which may be empty. Raises BackendError."""
         ids: list[int] = []
         logprobs: list[float] = []
+        entropies: list[float] = []
         reason: str | None = None
         for data in events:
             if data == DONE:
@@ -106,13 +117,14 @@ class StreamReader:
             for choice in parse_choices(data):
                 ids += self._ids(choice)
                 logprobs += self._logprobs(choice)
+                entropies += self._entropies(choice)
                 reason = choice.finish_reason or reason
         self._tokens += len(ids)
-        if ids and ids[-1] in self.stop:
+        if ids and ids[-1] in self.request.stop:
             reason = "stop"
         self._check(ids, reason)
         finish_reason = cast(Literal["stop", "length"] | None, reason)
-        return Chunk(tuple(ids), tuple(logprobs) if self.logprobs else None, finish_reason)
+        return Chunk(tuple(ids), tuple(logprobs) if self.request.logprobs else None, finish_reason, tuple(entropies))
 
     def _ids(self, choice: Choice) -> list[int]:
         if choice.token_ids is None and (choice.text or choice.finish_reason):
@@ -120,23 +132,32 @@ class StreamReader:
         return choice.token_ids or []
 
     def _logprobs(self, choice: Choice) -> list[float]:
-        if not self.logprobs or not choice.token_ids:
+        if not self.request.logprobs or not choice.token_ids:
             return []
         found = [] if choice.logprobs is None else [x for x in choice.logprobs.token_logprobs if x is not None]
         if len(found) != len(choice.token_ids):
             raise BackendError(f"{len(choice.token_ids)} tokens came with {len(found)} log-probabilities")
         return found
 
+    def _entropies(self, choice: Choice) -> list[float]:
+        if not self.request.entropies or not choice.token_ids:
+            return []
+        found = [] if choice.logprobs is None else [top for top in choice.logprobs.top_logprobs or [] if top]
+        if len(found) != len(choice.token_ids):
+            raise BackendError(f"{len(choice.token_ids)} tokens came with {len(found)} sets of log-probabilities")
+        return [entropy_of_top(list(top.values())) for top in found]
+
     def _check(self, ids: list[int], reason: str | None) -> None:
+        request = self.request
         if reason not in (None, "stop", "length"):
             raise BackendError(f"the server ended the stream with finish_reason {reason!r}")
-        if self._tokens > self.max_tokens:
-            raise BackendError(f"the server wrote {self._tokens} tokens, max_tokens is {self.max_tokens}")
-        if not self.forbid.isdisjoint(ids):
-            raise BackendError(f"the server wrote the forbidden token {min(self.forbid.intersection(ids))}")
-        if reason == "stop" and (not ids or ids[-1] not in self.stop):
+        if self._tokens > request.max_tokens:
+            raise BackendError(f"the server wrote {self._tokens} tokens, max_tokens is {request.max_tokens}")
+        if not request.forbid.isdisjoint(ids):
+            raise BackendError(f"the server wrote the forbidden token {min(request.forbid.intersection(ids))}")
+        if reason == "stop" and (not ids or ids[-1] not in request.stop):
             raise BackendError("the server stopped without one of the stop tokens")
-        if not self.stop.isdisjoint(ids[:-1]):
+        if not request.stop.isdisjoint(ids[:-1]):
             raise BackendError("the server went on after a stop token")
 
 

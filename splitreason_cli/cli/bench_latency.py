@@ -31,20 +31,26 @@ def run(small: str, big: str, rounds: int, tokens: int, vllm_args: str, out: str
 
 
 def latency_table(results: list[LatencyResult]) -> Table:
-    """The modes as a table for a terminal; times relative to the small model alone."""
-    table = Table(box=box.SIMPLE, padding=(0, 1))
+    """The modes as a table for a terminal."""
+    whole = next((result for result in results if result.spans), results[0])
+    title = f"{whole.tokens:,} tokens, {whole.big_tokens:,} of the big model in {whole.spans} spans"
+    table = Table(title=f"{title}; medians of {whole.rounds} rounds", box=box.SIMPLE, padding=(0, 1))
     table.add_column("mode", no_wrap=True)
-    for column in ("tokens", "big", "seconds", "range", "x small", "hand-over ms", "control/big", "overrun/span"):
-        table.add_column(column, justify="right", no_wrap=True)
-    alone = next((result.seconds for result in results if result.mode == "small"), None)
+    for column in (
+        "seconds", "range", "x small", "predicted", "overhead", "first token, ms", "control/big", "overrun/span"
+    ):  # fmt: skip
+        table.add_column(column, justify="right")
     for result in results:
-        is_whole = alone and result.tokens > 1
         table.add_row(
-            result.mode, f"{result.tokens:,}", f"{result.big_tokens:,}", f"{result.seconds:.3f}",
-            "{:.3f} to {:.3f}".format(*result.seconds_range),
-            f"{result.seconds / alone:.2f}" if alone and is_whole else "",
-            "" if result.hand_over_seconds is None else f"{1000 * result.hand_over_seconds:.0f}",
-            f"{result.control_tokens / result.big_tokens:.2f}" if result.spans else "",
-            f"{result.overrun_tokens:.1f}" if result.spans else "",
+            result.mode, f"{result.seconds:.3g}", "{:.3g}-{:.3g}".format(*result.seconds_range),
+            _number(result.times_small, ".2f"), _number(result.predicted_seconds, ".3g"),
+            _number(result.overhead_seconds, ".2f"),
+            _number(None if result.hand_over_seconds is None else 1000 * result.hand_over_seconds, ".0f"),
+            _number(result.control_tokens / result.big_tokens if result.spans else None, ".2f"),
+            _number(result.overrun_tokens if result.spans else None, ".1f"),
         )  # fmt: skip
     return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -32,7 +32,7 @@ def serve(
     ] = None,
     policy: Annotated[
         str,
-        typer.Option(help="When to hand over: learned, learned(0.3), random(5%), relay(16), keyword(Wait), never ..."),
+        typer.Option(help="When to hand over: learned, learned(0.3), random(5%), relay(16), entropy(1.5), never ..."),
     ] = "learned",
     offload_budget: Annotated[
         str, typer.Option(help="Cap on the big model's share of all tokens, such as 5%; none for no cap.")
@@ -56,6 +56,15 @@ def serve(
         str | None, typer.Option(help="Environment variable with the key of --small's URLs.")
     ] = None,
     big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
+    small_served_name: Annotated[
+        str | None, typer.Option(help="Name of the model at --small's URLs, if they serve several.")
+    ] = None,
+    big_served_name: Annotated[
+        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
+    ] = None,
+    big_text: Annotated[
+        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API. See README.")
+    ] = False,
     small_gpu: Annotated[str | None, typer.Option(help="GPUs of the small model's vLLM, such as 0.")] = None,
     big_gpu: Annotated[str | None, typer.Option(help="GPUs of the big model's vLLM, such as 1,2.")] = None,
     small_args: Annotated[str, typer.Option(help="Further arguments of the small model's vLLM, in quotes.")] = "",
@@ -82,8 +91,10 @@ def serve(
     from ..stages import serve as stage
 
     config = stage.ServeConfig(
-        small=Side(small, small_tokenizer, small_key_env, small_gpu, tuple(shlex.split(small_args))),
-        big=Side(big, big_tokenizer, big_key_env, big_gpu, tuple(shlex.split(big_args))),
+        small=Side(
+            small, small_tokenizer, small_key_env, small_gpu, tuple(shlex.split(small_args)), small_served_name
+        ),
+        big=Side(big, big_tokenizer, big_key_env, big_gpu, tuple(shlex.split(big_args)), big_served_name, big_text),
         engine=EngineConfig(
             model=served_model_name or (small if "://" not in small else "srx"), policy=policy, hint=hint,
             max_tokens=max_tokens, max_span_tokens=max_span_tokens, plan=budget_plan, reasoning=reasoning,

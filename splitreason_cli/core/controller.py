@@ -7,7 +7,7 @@ ids of the same text; offsets in a span always count the big model's tokens.
 
     state   event                         next    actions
     small   Produced(small, text)         small   Emit, Decode(small)
-    small   opening tag, or policy opens  big     Emit, Decode(big)
+    small   opening tag, or policy opens  big     Emit, Decode(big); small tokens from there on are dropped
     small   the same, budget refuses      small   Decode(small, the tag forbidden for a span)
     small   Produced(small, end of text)  done    Emit, Finish("stop")
     big     Produced(big, ...)            big     Probe for tagged policies, else as Probed
@@ -21,81 +21,29 @@ ids of the same text; offsets in a span always count the big model's tokens.
     any     Cancelled                     done    Finish("cancelled")
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
-from .policies import CloseSignal, Never, Policy, asks_small
+from .events import (
+    Action,
+    Cancelled,
+    Decode,
+    Emit,
+    Event,
+    Failed,
+    Finish,
+    FinishReason,
+    Probe,
+    Probed,
+    Produced,
+)  # fmt: skip
+from .policies import CloseSignal, EntropyPolicy, Never, Policy, asks_small
 from .records import Author
 from .vocabulary import TokenIds, Vocabulary
-
-FinishReason = Literal["stop", "length", "cancelled", "error"]
-
-
-@dataclass(frozen=True)
-class Produced:
-    """A model decoded these token ids after its context. End of text is passed on, nothing after it counts."""
-
-    author: Author
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Probed:
-    """The small model has read the span's first `upto` tokens; `signals` holds the offsets it was asked about."""
-
-    upto: int
-    signals: tuple[CloseSignal, ...]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A model can no longer be used for this request."""
-
-    author: Author
-
-
-@dataclass(frozen=True)
-class Cancelled:
-    """Whoever asked has left."""
-
-
-Event = Produced | Probed | Failed | Cancelled
-
-
-@dataclass(frozen=True)
-class Decode:
-    """Let `author` write up to `max_tokens` tokens after its context, none of them in `forbid`."""
-
-    author: Author
-    max_tokens: int
-    forbid: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Let the small model read the span up to `upto` and say where it would close."""
-
-    upto: int
-
-
-@dataclass(frozen=True)
-class Emit:
-    """These tokens are final."""
-
-    author: Author
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Finish:
-    reason: FinishReason
-
-
-Action = Decode | Probe | Emit | Finish
 
 
 @dataclass(frozen=True)
@@ -194,8 +142,8 @@ class SplitController:
         match event:
             case Produced(author=author) if author != self._floor:
                 raise ProtocolError(f"the {author} model produced tokens while the {self._floor} one had the floor")
-            case Produced("small", ids):
-                self._small_produced(ids)
+            case Produced("small", ids, entropies):
+                self._small_produced(ids, entropies)
             case Produced("big", ids):
                 self._big_produced(ids)
             case Probed(upto, signals):
@@ -216,8 +164,10 @@ class SplitController:
 
     # The small model has the floor
 
-    def _small_produced(self, ids: Sequence[int]) -> None:
-        for token in ids:
+    def _small_produced(self, ids: Sequence[int], entropies: Sequence[float]) -> None:
+        for token, entropy in itertools.zip_longest(ids, entropies):
+            if entropy is not None and self._policy_hands_over_at(entropy):
+                return None
             if token in self._small.end_of_text:
                 return self._finish("stop")
             if token == self._small.open and self.policy.tagged:
@@ -247,6 +197,10 @@ class SplitController:
             and self.policy.opens(self._contexts.plain)
             and self._hand_over()
         )
+
+    def _policy_hands_over_at(self, entropy: float) -> bool:
+        policy = self.policy
+        return isinstance(policy, EntropyPolicy) and policy.opens_at(entropy) and self._hand_over()
 
     def _decode_small(self) -> None:
         forbid = set(self._small.tags)

@@ -2,7 +2,7 @@
 
 What OpenAI's API has no word for stands in fields of our own: `author` tells which model wrote a chunk ("small" or
 "big"), `degraded` of a choice why the big model was not to be had (null if it was), and `usage.split` what the split
-took. `reasoning_content` holds the thinking, as other servers of reasoning models call it.
+took. The thinking stands in `reasoning_content`, and in `reasoning`, as vLLM calls it today.
 """
 
 from abc import ABC, abstractmethod
@@ -73,6 +73,10 @@ class Reply(ABC):
     def _nothing(self) -> Json: ...
 
 
+REASONING = ("reasoning_content", "reasoning")
+"""The field of the thinking in clients made for DeepSeek's API and SGLang, and in those made for vLLM."""
+
+
 class ChatReply(Reply):
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
@@ -82,16 +86,16 @@ class ChatReply(Reply):
         return [self._chunk({**first, "logprobs": None})]
 
     def _content(self, deltas: Sequence[Delta]) -> Json:
-        message = {
-            "role": "assistant",
-            "content": _text(deltas, "content"),
-            "reasoning_content": _text(deltas, "reasoning") or None,
-        }
+        message: Json = {"role": "assistant", "content": _text(deltas, "content")}
+        message |= dict.fromkeys(REASONING, _text(deltas, "reasoning") or None)
         return {"message": message, "logprobs": _chat_logprobs(_tokens(deltas))}
 
     def _piece(self, index: int, delta: Delta) -> Json:
-        name = "content" if delta.channel == "content" else "reasoning_content"
-        return {"delta": {name: delta.text} if delta.text else {}, "logprobs": _chat_logprobs(delta.logprobs)}
+        names = ("content",) if delta.channel == "content" else REASONING
+        return {
+            "delta": dict.fromkeys(names, delta.text) if delta.text else {},
+            "logprobs": _chat_logprobs(delta.logprobs),
+        }
 
     def _nothing(self) -> Json:
         return {"delta": {}, "logprobs": None}

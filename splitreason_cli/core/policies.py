@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from .budget import parse_share
 
@@ -38,6 +38,15 @@ class Policy(Protocol):
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         """Whether to take back after these big tokens of the span. `signal` is given to tagged policies only."""
+        ...
+
+
+@runtime_checkable
+class EntropyPolicy(Policy, Protocol):
+    """An untagged policy that decides by how uncertain the small model is."""
+
+    def opens_at(self, entropy: float) -> bool:
+        """Whether to hand over in place of the small model's next token, whose distribution has so many nats."""
         ...
 
 
@@ -136,6 +145,28 @@ class Relay:
 
 
 @dataclass
+class Entropy:
+    """The big model writes `span_tokens` tokens wherever the small one's next token has at least `threshold` nats.
+
+    High entropy marks the forks of a chain of thought (Wang et al. 2025, "Beyond the 80/20 Rule").
+    """
+
+    name: ClassVar[str] = "entropy"
+    tagged: ClassVar[bool] = False
+    threshold: float
+    span_tokens: int
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        return False
+
+    def opens_at(self, entropy: float) -> bool:
+        return entropy >= self.threshold
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        return len(span) >= self.span_tokens
+
+
+@dataclass
 class Keyword:
     """Hands over for `span_tokens` tokens after one of `words`, such as "Wait", has been written by the small model."""
 
@@ -204,6 +235,11 @@ def _relay(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     return Relay(int(span_tokens), int(small_tokens))
 
 
+def _entropy(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
+    threshold, span_tokens = _arguments(arguments, "threshold", "tokens", defaults=("32",))
+    return Entropy(float(threshold), int(span_tokens))
+
+
 def _learned(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     (threshold,) = _arguments(arguments, "threshold", defaults=("argmax",))
     return Learned(None if threshold == "argmax" else float(threshold))
@@ -215,10 +251,11 @@ POLICIES: dict[str, Factory] = {
     "always": lambda context, arguments: Always(),
     "random": _random,
     "relay": _relay,
+    "entropy": _entropy,
     "keyword": lambda context, arguments: Keyword(context.decode, arguments or ("Wait",)),
 }
 """Policies by name. `learned`, `learned(0.3)`, `random(5%)`, `random(5%, 16)`, `relay(16)`, `relay(16, 64)`,
-`keyword(Wait, However)`, `never`, `always`."""
+`entropy(1.5)`, `entropy(1.5, 16)`, `keyword(Wait, However)`, `never`, `always`."""
 
 
 def parse_policy(text: str) -> tuple[str, tuple[str, ...]]:

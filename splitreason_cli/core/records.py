@@ -261,8 +261,11 @@ class Simulation(Record):
 class LatencyResult(Record):
     """One mode of a latency benchmark: medians over `rounds` runs.
 
-    `seconds` is the wall time of a completion of `tokens` tokens, with its smallest and largest value in
-    `seconds_range`. `hand_over_seconds` is the time from a hand-over to the big model's first token, null without any.
+    `seconds` is the wall time of a completion of `tokens` tokens, `seconds_range` its smallest and largest value.
+    `times_small` is that over the small model's alone in the same round. `overhead_seconds` is a split completion's
+    time less what each model alone, in the same round, would have taken for its tokens.
+    `predicted_seconds` is what `core.latency` says of the pipelined mode. All three are null where they mean nothing.
+    `hand_over_seconds` is the time from a hand-over to the big model's first token, null without any.
     `control_tokens` are small tokens decoded to look for the closing tag in a completion, `overrun_tokens` big tokens
     thrown away in a span. `prefix_tokens` precede the one token of the modes `cold` and `warm`.
     """
@@ -276,6 +279,11 @@ class LatencyResult(Record):
     rounds: int
     seconds: float
     seconds_range: tuple[float, float]
+    times_small: float | None = None
+    times_small_range: tuple[float, float] | None = None
+    overhead_seconds: float | None = None
+    overhead_seconds_range: tuple[float, float] | None = None
+    predicted_seconds: float | None = None
     hand_over_seconds: float | None
     control_tokens: float
     overrun_tokens: float

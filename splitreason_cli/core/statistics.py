@@ -1,5 +1,6 @@
 """What a benchmark may claim: means over problems, with intervals."""
 
+import math
 from collections.abc import Sequence
 
 RESAMPLES = 10_000
@@ -29,3 +30,13 @@ def bootstrap_ci95(correct: Sequence[Sequence[bool]], seed: int = 0) -> tuple[fl
             (means,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(seed)
         ).confidence_interval
     return (float(interval.low), float(interval.high))
+
+
+def entropy_of_top(logprobs: Sequence[float]) -> float:
+    """A lower bound in nats of a distribution's entropy, from the natural-log probabilities of its likeliest outcomes.
+
+    What they leave of the probability counts as one outcome; it is the entropy itself if they leave none.
+    """
+    probabilities = [math.exp(logprob) for logprob in logprobs]
+    rest = max(0.0, 1.0 - math.fsum(probabilities))
+    return -math.fsum(p * math.log(p) for p in (*probabilities, rest) if p > 0)

@@ -15,7 +15,7 @@ import asyncio
 import random
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..adapters.backends import Backend, SamplingParams, Session
 from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig, PipelinedDecoder
 from ..core.controller import Limits, SplitController
+from ..core.latency import Rates, Setup, evenly, pipelined_timing
 from ..core.records import LatencyResult
 from ..core.vocabulary import TokenIds
 from ..core.workload import Scripted, Workload
@@ -89,21 +90,21 @@ class _Runs:
             "pipelined": self._pipelined, "serial": self._serial,
             "cold": lambda: self._hand_over(warm=False), "warm": lambda: self._hand_over(warm=True),
         }  # fmt: skip
-        samples: dict[str, list[Sample]] = {mode: [] for mode in modes}
+        rounds: list[dict[str, Sample]] = []
         total = (self.config.rounds + 1) * len(modes)
         try:
             for backend in (self.small, self.big):
                 await backend.warm_up()
-            for round_ in range(self.config.rounds + 1):
-                for number, (mode, run) in enumerate(modes.items()):
-                    sample = await run()
-                    if round_:
-                        samples[mode].append(sample)
-                    on_progress(round_ * len(modes) + number + 1, total)
+            for _ in range(self.config.rounds + 1):
+                rounds.append({})
+                # A machine that has rested may be faster for a while: no mode is always the first one.
+                for mode in self.rng.sample(MODES, len(MODES)):
+                    rounds[-1][mode] = await modes[mode]()
+                    on_progress(sum(map(len, rounds)), total)
         finally:
             await self.small.aclose()
             await self.big.aclose()
-        return [summarize(mode, found, self.config) for mode, found in samples.items()]
+        return [summarize(mode, rounds[1:], self.config) for mode in modes]
 
     def _prompt(self, tokens: int = 32) -> list[int]:
         """Random ids, which no cache has seen."""
@@ -115,18 +116,21 @@ class _Runs:
         return Sample(time.perf_counter() - started)
 
     async def _pipelined(self) -> Sample:
-        prompt = self._prompt()
+        workload, prompt = self.config.workload, self._prompt()
         controller = SplitController(
             small_prompt=prompt, big_prompt=prompt, tokens=self.tokens,
-            policy=Scripted(self.config.workload), limits=Limits(self.config.workload.tokens),
+            policy=Scripted(workload), limits=Limits(workload.tokens),
         )  # fmt: skip
-        decoder = PipelinedDecoder(controller, self.small.session(), self.big.session(), GREEDY, self.config.pipeline)
+        decoder = PipelinedDecoder(
+            controller, self.small.session(), self.big.session(), GREEDY, self.config.pipeline,
+            is_boundary=lambda _, offset: workload.ends_sentence(offset),
+        )  # fmt: skip
         started = time.perf_counter()
         async with aclosing(decoder.run()) as steps:
             async for _ in steps:
                 pass
         seconds = time.perf_counter() - started
-        assert controller.big_tokens == self.config.workload.big_tokens
+        assert controller.big_tokens == workload.big_tokens
         return Sample(
             seconds, tuple(decoder.stats.hand_over_seconds), decoder.stats.control_tokens, controller.discarded_tokens
         )
@@ -173,14 +177,20 @@ async def _decode(session: Session, context: Sequence[int], tokens: int) -> list
     return ids
 
 
-def summarize(mode: str, samples: Sequence[Sample], config: LatencyConfig) -> LatencyResult:
-    """Medians and the range of a mode's samples."""
+def summarize(mode: str, rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> LatencyResult:
+    """Medians and ranges of a mode over rounds of samples by mode.
+
+    Ratios and differences are taken within a round, so that a machine that is slower for a while changes them little.
+    """
     workload = config.workload
-    seconds = [sample.seconds for sample in samples]
+    samples = [one[mode] for one in rounds]
     hand_overs = [seconds for sample in samples for seconds in sample.hand_over_seconds]
     is_split, is_hand_over = mode in ("pipelined", "serial"), mode in ("cold", "warm")
     tokens = 1 if is_hand_over else workload.tokens
     big_tokens = workload.big_tokens if is_split else 0 if mode == "small" else tokens
+    seconds = [sample.seconds for sample in samples]
+    ratios = [] if is_hand_over else [one[mode].seconds / one["small"].seconds for one in rounds]
+    overheads = [one[mode].seconds - _decode_seconds(one, workload) for one in rounds] if is_split else []
     return LatencyResult(
         mode=mode,
         tokens=tokens,
@@ -190,7 +200,35 @@ def summarize(mode: str, samples: Sequence[Sample], config: LatencyConfig) -> La
         rounds=len(samples),
         seconds=statistics.median(seconds),
         seconds_range=(min(seconds), max(seconds)),
+        times_small=statistics.median(ratios) if ratios else None,
+        times_small_range=(min(ratios), max(ratios)) if ratios else None,
+        overhead_seconds=statistics.median(overheads) if overheads else None,
+        overhead_seconds_range=(min(overheads), max(overheads)) if overheads else None,
+        predicted_seconds=predicted_seconds(rounds, config) if mode == "pipelined" else None,
         hand_over_seconds=statistics.median(hand_overs) if hand_overs else None,
         control_tokens=statistics.median(sample.control_tokens for sample in samples),
         overrun_tokens=statistics.median(sample.overrun_tokens / max(1, workload.spans) for sample in samples),
     )
+
+
+def predicted_seconds(rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> float:
+    """What `core.latency` predicts of the pipelined mode.
+
+    The decode rates are those of each model alone; the small model is taken to read as fast as the big one does in the
+    mode `cold`.
+    """
+    workload, pipeline = config.workload, config.pipeline
+
+    def tokens_per_second(mode: str, tokens: int) -> float:
+        return tokens / statistics.median(one[mode].seconds for one in rounds)
+
+    prefill = tokens_per_second("cold", config.prefix_tokens)
+    small, big = (Rates(prefill, tokens_per_second(mode, workload.tokens)) for mode in ("small", "big"))
+    setup = Setup(small, big, pipeline.prefill_stride_tokens, pipeline.probe_stride_tokens)
+    return pipelined_timing(evenly(workload.tokens, workload.share, workload.spans), setup).seconds
+
+
+def _decode_seconds(samples: Mapping[str, Sample], workload: Workload) -> float:
+    """What both models' tokens would take at the rates that each had alone."""
+    big_share = workload.big_tokens / workload.tokens
+    return samples["small"].seconds * (1 - big_share) + samples["big"].seconds * big_share

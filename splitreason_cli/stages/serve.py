@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..adapters.backends import BackendError
 from ..adapters.http_api import ServerConfig, create_app
 from ..adapters.models import LoadedModel
 from ..adapters.pair import Running, Runtime, Side, start_pair
@@ -13,7 +14,7 @@ from ..adapters.pipeline import PipelineConfig
 from ..adapters.plugins import load_policies
 from ..adapters.split_engine import EngineConfig, SplitEngine
 from ..core.records import Author
-from ..errors import MachineError
+from ..errors import EndpointError, MachineError
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,14 @@ def make_engine(config: ServeConfig, small: Running, big: Running) -> SplitEngin
     return SplitEngine(small.backend, big.backend, tokenizers, engine, config.pipeline, policies=load_policies())
 
 
+async def _warm_up(running: Running) -> None:
+    try:
+        await running.backend.warm_up()
+    except BackendError as error:
+        hint = "srx needs vLLM 0.31 or newer; a hosted big model works with --big-text"
+        raise EndpointError(str(error), hint) from None
+
+
 async def _serve(config: ServeConfig, small: Running, big: Running, on_status: Callable[[str], None]) -> None:
     import uvicorn
 
@@ -62,7 +71,7 @@ async def _serve(config: ServeConfig, small: Running, big: Running, on_status: C
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.aclose)
         for running in (small, big):
-            await running.backend.warm_up()
+            await _warm_up(running)
         options = uvicorn.Config(
             create_app(engine, config.server), host=config.host, port=config.port, log_level="warning",
             access_log=False, timeout_graceful_shutdown=5,

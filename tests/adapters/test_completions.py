@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import socket
 import time
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from splitreason_cli.adapters.backends import BackendError, NextToken, SamplingParams
 from splitreason_cli.adapters.completions import CompletionsBackend, base_url
 from splitreason_cli.adapters.connections import EventStream, Timeouts
-from splitreason_cli.adapters.wire import StreamReader
+from splitreason_cli.adapters.wire import StreamReader, StreamRequest
 from splitreason_cli.errors import UsageError
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, HANG, ScriptedVllm, event
@@ -31,11 +32,9 @@ async def backend(*urls, **options):
         await opened.aclose()
 
 
-async def collect(session, *, max_tokens=9, sampling=None, stop=STOP, forbid=FORBIDDEN, logprobs=False):
+async def collect(session, *, max_tokens=9, sampling=None, stop=STOP, forbid=FORBIDDEN, **wanted):
     chunks = []
-    stream = session.stream(
-        [5, 6], max_tokens, sampling or SamplingParams(), stop=stop, forbid=forbid, logprobs=logprobs
-    )
+    stream = session.stream([5, 6], max_tokens, sampling or SamplingParams(), stop=stop, forbid=forbid, **wanted)
     async for chunk in stream:
         chunks.append(chunk)
     return chunks
@@ -101,6 +100,17 @@ def test_log_probabilities_come_with_their_tokens():
     assert [x for chunk in chunks for x in chunk.logprobs] == [-0.5, -1.0]
 
 
+def test_entropies_come_from_the_likeliest_tokens():
+    half, sure = {"token_id:1": math.log(0.5), "token_id:2": math.log(0.5)}, {"token_id:3": 0.0}
+    server = ScriptedVllm(
+        steps=(event((1, 3), "length", logprobs={"token_logprobs": [-0.7, 0], "top_logprobs": [half, sure]}),)
+    )
+    (chunk,) = stream_from(server, entropies=True)
+    assert chunk.entropies == pytest.approx([math.log(2), 0])
+    assert chunk.logprobs is None
+    assert server.bodies[0]["logprobs"] == 20
+
+
 def test_a_request_says_all_that_decides_what_is_decoded():
     server = ScriptedVllm()
     stream_from(server, max_tokens=7, sampling=SamplingParams(0.5, 0.9, 3))
@@ -137,6 +147,7 @@ def test_a_request_says_all_that_decides_what_is_decoded():
         (event((1,), token_ids=None), {}, "no token_ids"),
         (event((1,), token_ids=["one"]), {}, r"Expected `int`.*token_ids"),
         (event((1,)), {"logprobs": True}, "1 tokens came with 0 log-probabilities"),
+        (event((1,)), {"entropies": True}, "1 tokens came with 0 sets of log-probabilities"),
         (event((1,), "abort"), {}, "finish_reason 'abort'"),
         (event((1, 2, 3)), {"max_tokens": 3}, "wrote 4 tokens, max_tokens is 3"),
         (event((1, 80)), {}, "forbidden token 80"),
@@ -468,7 +479,10 @@ def test_tokens_do_not_depend_on_where_the_bytes_are_cut(groups, cuts, newline):
     body = (b": ping\n\n" + body + b"data: [DONE]\n\n").replace(b"\n", newline)
 
     async def run():
-        stream, reader = EventStream(Pieces(body, cuts)), StreamReader(99, STOP, FORBIDDEN, False)
+        stream, reader = (
+            EventStream(Pieces(body, cuts)),
+            StreamReader(StreamRequest(99, SamplingParams(), STOP, FORBIDDEN)),
+        )
         chunks = []
         while events := await stream.read():
             chunks.append(reader.read(events))

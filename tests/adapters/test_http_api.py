@@ -75,7 +75,7 @@ def test_a_chat_tells_reasoning_content_and_what_the_split_took():
         answer = chat(made)
     (choice,) = answer.choices
     assert choice.message.content == "It is 4 🙂"
-    assert choice.message.reasoning_content == "Two and two make four."
+    assert choice.message.reasoning_content == choice.message.reasoning == "Two and two make four."
     assert (choice.finish_reason, choice.degraded) == ("stop", None)
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (7, 10, 17)
     assert answer.usage.split == {

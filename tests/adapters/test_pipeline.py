@@ -12,7 +12,7 @@ from splitreason_cli.adapters.backends import SamplingParams
 from splitreason_cli.adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from splitreason_cli.core.budget import OffloadBudget
 from splitreason_cli.core.controller import Limits, SplitController
-from splitreason_cli.core.policies import Always, Learned, Never, Random, Relay
+from splitreason_cli.core.policies import Always, Entropy, Learned, Never, Random, Relay
 from tests.scripted import OPEN, TOKENS, drive, scripted
 from tests.scripted_backend import ScriptedBackend, in_chunks
 
@@ -21,6 +21,7 @@ POLICIES = {
     "learned": Learned,
     "random": lambda: Random(0.3, 3, random.Random(7)),
     "relay": lambda: Relay(3, 4),
+    "entropy": lambda: Entropy(0.7, 4),
     "never": Never,
     "always": Always,
 }

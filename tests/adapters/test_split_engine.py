@@ -46,6 +46,7 @@ class Broken:
 
     def __init__(self, backend):
         self.backend, self.model, self.down, self.asked = backend, backend.model, True, 0
+        self.has_logprobs = True
 
     def session(self):
         session = self.backend.session()
@@ -137,7 +138,9 @@ def test_stop_texts_end_the_answer_and_free_the_models(pair, thread, problems):
     assert end.reason == "stop"
 
 
-@pytest.mark.parametrize("policy", ["never", "always", "random(20%, 4)", "relay(5, 10)", "learned(0.5)", "keyword(c)"])
+@pytest.mark.parametrize(
+    "policy", ["never", "always", "random(20%, 4)", "relay(5, 10)", "learned(0.5)", "keyword(c)", "entropy(1)"]
+)
 def test_policies_are_chosen_by_name(pair, thread, problems, policy):
     ((deltas, end),) = answers(engine(pair, thread), ask(problems[0], policy=policy, seed=3))
     assert end.usage.completion_tokens > 20
@@ -231,3 +234,12 @@ def test_logprobs_cover_every_token(pair, thread, problems):
     assert all(token.logprob <= 0 for token in reported)
     assert isinstance(deltas[0], Delta)
     assert isinstance(end, Finished)
+
+
+def test_log_probabilities_of_a_pair_that_has_none_are_refused(pair, thread, problems):
+    def silent(author, backend):
+        backend.has_logprobs = author == "small"
+        return backend
+
+    with pytest.raises(RequestError, match="log-probabilities"):
+        answers(engine(pair, thread, wrap=silent), ask(problems[0], logprobs=True))

@@ -98,18 +98,29 @@ def test_the_command_names_the_embedded_models_folder_and_listens_here_only(fake
     seen = json.loads((fake / "seen").read_text())
     assert seen["argv"] == [
         *("--model", str(EMBEDDED_MODELS["mini-big"]), "--served-model-name", "mini-big"),
-        *("--host", "127.0.0.1", "--port", str(server.port), "--block-size", "32", "--enforce-eager"),
+        *("--host", "127.0.0.1", "--port", str(server.port), "--block-size", "32"),
+        *("--distributed-executor-backend", "uni", "--enforce-eager"),
     ]
     expected = {
         "HF_HUB_OFFLINE": "1",
         "MINE": "2",
         "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "1",
+        "OMP_NUM_THREADS": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_API_KEY": server.api_key,
     }
     assert seen["env"].items() >= expected.items()
     assert server.api_key not in repr(server)
+
+
+def test_several_cores_are_left_to_vllms_own_workers(fake, monkeypatch):
+    monkeypatch.setattr(vllm, "has_gpu", lambda: False)
+    with start(fake, cpu_cores="2,3") as server:
+        wait_until_ready([server])
+    seen = json.loads((fake / "seen").read_text())
+    assert seen["env"]["VLLM_CPU_OMP_THREADS_BIND"] == "2,3"
+    assert "--distributed-executor-backend" not in seen["argv"]
 
 
 def test_on_a_gpu_its_number_is_passed_on_and_no_cpu_setting(fake, monkeypatch):

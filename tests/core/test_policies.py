@@ -4,7 +4,11 @@ import re
 
 import pytest
 
-from splitreason_cli.core.policies import Always, CloseSignal, Learned, Never, Pattern, Random
+from splitreason_cli.core.budget import OffloadBudget
+from splitreason_cli.core.controller import Limits, SplitController
+from splitreason_cli.core.events import Decode, Emit, Produced
+from splitreason_cli.core.policies import Always, CloseSignal, Entropy, Learned, Never, Pattern, Random
+from tests.scripted import TOKENS
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,23 @@ def test_a_pattern_hands_over_by_the_text_before_and_back_by_the_text_within():
     assert not policy.opens([ord(c) for c in "what"])
     assert policy.closes([ord(c) for c in "42"], None)
     assert not policy.closes([ord(c) for c in "4"], None)
+
+
+def test_entropy_hands_over_in_place_of_an_uncertain_token():
+    controller = SplitController([1], [2], TOKENS, Entropy(1.0, 2), Limits(9))
+    controller.start()
+    actions = controller.receive(Produced("small", (5, 6, 7), (0.2, 1.0, 3.0)))
+    assert [action for action in actions if isinstance(action, Emit)] == [Emit("small", (5,))]
+    assert controller.context["big"] == [2, 5]
+    actions = controller.receive(Produced("big", (8, 9)))
+    assert Emit("big", (8, 9)) in actions
+    assert isinstance(actions[-1], Decode)
+    assert actions[-1].author == "small"
+    assert controller.completion == [5, 8, 9]
+
+
+def test_where_the_budget_refuses_the_small_model_writes_its_uncertain_token_itself():
+    controller = SplitController([1], [2], TOKENS, Entropy(1.0, 2), Limits(9), OffloadBudget(0.0))
+    controller.start()
+    controller.receive(Produced("small", (5, 6), (0.2, 2.0)))
+    assert (controller.completion, controller.refused) == ([5, 6], 1)

@@ -1,8 +1,9 @@
+import math
 import random
 
 import pytest
 
-from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
+from splitreason_cli.core.statistics import bootstrap_ci95, entropy_of_top, pass_at_1
 
 
 def test_pass_at_1_weighs_problems_equally():
@@ -26,3 +27,14 @@ def test_a_perfect_score_still_has_an_interval():
     low, high = bootstrap_ci95([[True]] * 30)
     assert high == pytest.approx(1)
     assert 0.8 < low < 0.95
+
+
+def test_the_entropy_of_all_outcomes_is_exact_and_that_of_some_a_lower_bound():
+    shares = [0.5, 0.25, 0.125, 0.0625, 0.0625]
+    logprobs = [math.log(share) for share in shares]
+    whole = entropy_of_top(logprobs)
+    assert whole == pytest.approx(1.875 * math.log(2))
+    bounds = [entropy_of_top(logprobs[:n]) for n in range(1, 6)]
+    assert bounds == sorted(bounds)
+    assert entropy_of_top([0.0]) == 0
+    assert entropy_of_top([math.log(0.6), math.log(0.4000001)]) == pytest.approx(0.673, abs=1e-3)

@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 from splitreason_cli.adapters.vocabulary import HubVocabulary
 from splitreason_cli.core.budget import OffloadBudget
 from splitreason_cli.core.contexts import Translated
-from splitreason_cli.core.controller import (
-    Cancelled,
-    Emit,
-    Failed,
-    Finish,
-    Limits,
-    Probed,
-    Produced,
-    ProtocolError,
-    SplitController,
-)  # fmt: skip
+from splitreason_cli.core.controller import Limits, ProtocolError, SplitController
+from splitreason_cli.core.events import Cancelled, Emit, Failed, Finish, Probed, Produced
 from splitreason_cli.core.policies import Always, CloseSignal, Learned, Never, Pattern, Random
 from splitreason_cli.core.vocabulary import LONGEST_WAIT, TokenIds, bytes_of, ids_of
 from tests.scripted import drive, scripted

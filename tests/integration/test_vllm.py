@@ -111,6 +111,23 @@ def test_the_opening_tag_is_delivered_as_a_stop_token_and_never_written_where_it
         assert tokens == greedy(loaded, ids, 200, end, forbid=tags)[0]
 
 
+def test_entropies_are_those_of_transformers_or_a_little_less(servers, models, prompts):
+    loaded = models["mini-split"]
+
+    async def run():
+        async with session_on(servers["mini-split"]) as session:
+            return await decoded(session, prompts[0], 64, stop=frozenset(), entropies=True)
+
+    tokens, chunks = asyncio.run(run())
+    found = [entropy for chunk in chunks for entropy in chunk.entropies]
+    with torch.inference_mode():
+        logits = loaded.model(torch.tensor([[*prompts[0], *tokens]])).logits[0, len(prompts[0]) - 1 : -1]
+    exact = torch.distributions.Categorical(logits=logits.float()).entropy().tolist()
+    assert len(found) == len(exact) == 64
+    assert found == pytest.approx(exact, abs=0.02)
+    assert max(found) > 0.1
+
+
 def test_next_token_agrees_with_transformers(servers, models, prompts):
     loaded = models["mini-split"]
     stop = loaded.token_ids.end_of_text | loaded.token_ids.tags
