@@ -31,7 +31,10 @@ def register(app: typer.Typer) -> None:
     app.command("demo", epilog="Example: srx demo --out srx-demo")(demo)
 
 
-def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("srx-demo")) -> None:
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("srx-demo"),
+    problems: Annotated[int, typer.Option(min=20, max=500, help="Held-out problems to measure on.")] = 500,
+) -> None:
     """See the whole path in minutes: annotate traces, train the small model to hand over, measure it.
 
     Runs on the embedded pair of tiny models, on a CPU. Nothing is canned: every number is computed here.
@@ -39,10 +42,10 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     console.quiet_libraries()
     store = Store.default()
     model = _train(out, store)
-    runs = _bench(model, store)
+    runs = _bench(model, problems, store)
     results = [run.result for run in runs]
     traces = _telling_traces(runs)
-    _write(out, runs, traces)
+    _write(out, problems, runs, traces)
     screen = console.stdout()
     screen.print(results_table(results))
     for trace in traces:
@@ -76,10 +79,12 @@ def _train(out: Path, store: Store) -> Path:
     return trained.path / "model"
 
 
-def _bench(model: Path, store: Store) -> "list[SystemRun]":
+def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
     from ..stages.bench import BenchConfig
 
-    return run_bench(BenchConfig(small=str(model)), ["small", "big", "split", "random"], BUDGETS, store)
+    return run_bench(
+        BenchConfig(small=str(model), problems=problems), ["small", "big", "split", "random"], BUDGETS, store
+    )
 
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
@@ -93,7 +98,7 @@ def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
     return solved[:2]
 
 
-def _write(out: Path, runs: "list[SystemRun]", traces: list[Generation]) -> None:
+def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
     from ..adapters.report import write_html, write_pareto
     from ..stages.bench import read_generations
 
@@ -104,7 +109,8 @@ def _write(out: Path, runs: "list[SystemRun]", traces: list[Generation]) -> None
     budgets = ",".join("none" if budget is None else f"{budget:g}" for budget in BUDGETS)
     commands = [
         f"srx annotate --in {MINI_TRACES.name} | srx build-sft | srx train sft --recipe mini --out model",
-        f"srx bench mini --small model --systems small,big,split,random --offload-budget {budgets} --out results.jsonl",
+        f"srx bench mini --small model --systems small,big,split,random --offload-budget {budgets} --problems {problems} "
+        "--out results.jsonl",
     ]
     title = "srx demo: a small model that learned where to ask a big one"
     write_html(out / "report.html", title, NOTE, results, traces, commands)

