@@ -24,6 +24,7 @@ NOTE = (
     "the products of 8 of the task's 12 multipliers. The page shows that the mechanism works, not what it gains."
 )
 
+SYSTEMS = ["small", "big", "split", "random"]
 BUDGETS: list[float | None] = [None, 0.05, 0.025, 0.01]
 
 
@@ -82,9 +83,7 @@ def _train(out: Path, store: Store) -> Path:
 def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
     from ..stages.bench import BenchConfig
 
-    return run_bench(
-        BenchConfig(small=str(model), problems=problems), ["small", "big", "split", "random"], BUDGETS, store
-    )
+    return run_bench(BenchConfig(small=str(model), problems=problems), SYSTEMS, BUDGETS, store)
 
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
@@ -109,7 +108,7 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
     budgets = ",".join("none" if budget is None else f"{budget:g}" for budget in BUDGETS)
     commands = [
         f"srx annotate --in {MINI_TRACES.name} | srx build-sft | srx train sft --recipe mini --out model",
-        f"srx bench mini --small model --systems small,big,split,random --offload-budget {budgets} --problems {problems} "
+        f"srx bench mini --small model --systems {','.join(SYSTEMS)} --offload-budget {budgets} --problems {problems} "
         "--out results.jsonl",
     ]
     title = "srx demo: a small model that learned where to ask a big one"
