@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ..core.events import Failed
 from ..core.policies import POLICIES, Factory, Policy, PolicyContext, parse_policy
 from ..core.prompts import user_message
 from ..core.records import Author
-from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage
+from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
 from ..core.text_stream import TextStream
 from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
@@ -23,6 +24,8 @@ from .models import LoadedModel
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .transformers import text_of
 from .vocabulary import share_vocabulary
+
+log = logging.getLogger(__name__)
 
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "]", "\n")
 
@@ -108,6 +111,7 @@ class SplitEngine:
         """
         if request.logprobs and not (self.small.has_logprobs and self.big.has_logprobs):
             raise RequestError("one of the two models tells no log-probabilities", "logprobs")
+        started = self.clock()
         budget, controller = self._controller(request)
         text = self._text_stream(request, controller)
         resting = controller.may_hand_over and not self.breaker.allows(self.clock())
@@ -130,7 +134,9 @@ class SplitEngine:
                 raise EngineUnavailable(f"the small model failed: {error}") from error
             for delta in text.flush():
                 yield delta
-            yield self._finished(decoder, text, resting)
+            end = self._finished(decoder, text, resting)
+            log.info(describe(end, self.clock() - started))
+            yield end
 
     async def _deltas(
         self, decoder: PipelinedDecoder, text: TextStream, request: GenerationRequest

@@ -1,5 +1,6 @@
 """srx serve"""
 
+import logging
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
@@ -74,6 +75,9 @@ def serve(
         int, typer.Option(min=1, help="Big tokens after which the small model is asked at the latest; 1 is exact.")
     ] = 16,
     big_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the big model's first token.")] = 30.0,
+    log_level: Annotated[
+        Literal["info", "warning"], typer.Option(help="info: a line for each completion, on standard error.")
+    ] = "info",
     log_folder: Annotated[Path, typer.Option(help="Where vLLM servers that are started write.")] = Path(
         "srx-serve-logs"
     ),
@@ -83,6 +87,8 @@ def serve(
     Without arguments the embedded pair runs in this process. Requests may set offload_budget, policy and show_tags.
     """
     console.quiet_libraries()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("splitreason_cli").setLevel(log_level.upper())
     from ..adapters.http_api import ServerConfig
     from ..adapters.keys import read_key
     from ..adapters.pair import Side

@@ -1,5 +1,6 @@
 """What a client asks of the served pair and what it gets: the vocabulary between the HTTP API and the engine."""
 
+import statistics
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -99,3 +100,19 @@ class Finished:
     reason: Literal["stop", "length"]
     usage: Usage = field(default_factory=Usage)
     degraded: str = ""
+
+
+def describe(end: Finished, seconds: float) -> str:
+    """A completion that took so long, in one line for a log. Says nothing of what was written."""
+    used = end.usage
+    spans = f"{used.spans} span" if used.spans == 1 else f"{used.spans} spans"
+    parts = [
+        f"{used.completion_tokens:,} tokens in {seconds:.2f} s",
+        f"{used.big_tokens:,} of the big model ({used.offload_share:.1%}) in {spans}",
+        f"{used.control_tokens} control, {used.overrun_tokens} overrun, {used.refused} refused",
+    ]
+    if used.hand_over_seconds:
+        parts.append(f"hand-over {1000 * statistics.median(used.hand_over_seconds):.0f} ms")
+    if end.degraded:
+        parts.append(f"degraded: {end.degraded}")
+    return ", ".join(parts)

@@ -1,5 +1,6 @@
 """srx serve without arguments, asked by the official client, by srx chat, and stopped."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -49,6 +50,7 @@ def served(tmp_path_factory):
     stderr = process.communicate(timeout=60)[1].decode()
     assert process.returncode in (0, 130)
     assert "Traceback" not in stderr
+    assert re.search(r"INFO \d+ tokens in [\d.]+ s, \d+ of the big model \([\d.]+%\) in \d+ spans?,", stderr)
 
 
 def ask(url, **changes):
