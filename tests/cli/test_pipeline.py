@@ -26,7 +26,7 @@ def records(path):
 def shell(command, home):
     return subprocess.run(
         ["bash", "-c", command.replace("srx ", f"{sys.executable} -m splitreason_cli ")],
-        cwd=home, env=environment(home), capture_output=True, timeout=250, check=False,
+        cwd=home, env=environment(home), capture_output=True, timeout=550, check=False,
     )  # fmt: skip
 
 
