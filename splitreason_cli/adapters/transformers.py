@@ -39,7 +39,7 @@ class Request:
 
     problem: str
     policy: Policy
-    seed: int = 0
+    seed: int | str = 0
 
 
 class CachedModel:

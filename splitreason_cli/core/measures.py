@@ -10,6 +10,7 @@ from .records import (
     ArtifactInfo,
     BenchResult,
     Generation,
+    GrpoStep,
     LatencyResult,
     Message,
     Problem,
@@ -91,6 +92,10 @@ def measure(record: Record) -> Measures:
             return Measures(
                 values={STEP: [record.step], "loss": [record.loss], "learning rate": [record.learning_rate]}
             )
+        case GrpoStep():
+            names = ("reward", "accuracy", "share", "spans", "span_tokens", "closed", "price")
+            figures = {name.replace("_", " "): [getattr(record, name)] for name in names}
+            return Measures(values={STEP: [record.step], **figures})
         case Rejected():
             # Line, column and character numbers would make every reason one of its own.
             return Measures(tallies={"reason": {re.sub(r"\d+", "N", record.reason): 1}})

@@ -76,6 +76,30 @@ class Learned:
 
 
 @dataclass
+class Sampled:
+    """As `Learned`, but closes with the probability that the closing tag has: what a policy does while it explores.
+
+    Attributes:
+        decisions: after each big token, whether it closed, and the natural-log probability of the closing tag.
+    """
+
+    name: ClassVar[str] = "sampled"
+    tagged: ClassVar[bool] = True
+    rng: random.Random
+    decisions: list[tuple[bool, float]] = field(init=False, default_factory=list)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        return False
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        if signal is None:
+            return False
+        closed = self.rng.random() < math.exp(signal.logprob)
+        self.decisions.append((closed, signal.logprob))
+        return closed
+
+
+@dataclass
 class Never:
     """The small model alone."""
 

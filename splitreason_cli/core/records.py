@@ -300,6 +300,28 @@ class TrainStep(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GrpoStep(Record):
+    """What a run of GRPO logged at one optimizer step, as means over its rollouts.
+
+    `accuracy` is the share of right answers, `share` that of big tokens in all, `span_tokens` the mean length of spans,
+    `closed` the share of spans that the small model itself closed, `price` what offloading everything cost in right
+    answers.
+    """
+
+    kind: ClassVar[str] = "grpo_step"
+    step: int
+    loss: float
+    learning_rate: float
+    reward: float
+    accuracy: float
+    share: float
+    spans: float
+    span_tokens: float
+    closed: float
+    price: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rejected(Record):
     """A quarantined input line: where it stood, why it was refused, and the line itself (cut at 2,000 characters)."""
 
@@ -329,7 +351,7 @@ KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
         Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, LatencyResult,
-        Simulation, TrainStep, Rejected, ArtifactInfo,
+        Simulation, TrainStep, GrpoStep, Rejected, ArtifactInfo,
     )
 }  # fmt: skip
 

@@ -1,7 +1,5 @@
 """train sft: teach the small model where to open and close a hand-over, by TRL's SFTTrainer."""
 
-import json
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,9 +12,10 @@ from ..adapters.models import LoadedModel, default_device, load_model, model_dig
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..adapters.tokenizers import add_tags, example_ids
+from ..adapters.trainers import last_complete_checkpoint, step_callback
 from ..core import markup
 from ..core.records import SftConversation, SftExample, TrainStep
-from ..errors import InputError, SrxError
+from ..errors import InputError
 
 STAGE = "train_sft"
 MODEL = "model"
@@ -85,7 +84,7 @@ def train_sft(
         trainer = _trainer(loaded, examples, config, work / "trainer", on_step)
         if not len(trainer.train_dataset):
             raise InputError(f"no example fits into {config.max_length} tokens", "Raise --max-length")
-        trainer.train(resume_from_checkpoint=_last_complete_checkpoint(work / "trainer"))
+        trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / "trainer"))
         _save(trainer, loaded, work / MODEL)
         steps = _steps(trainer.state.log_history)
         journal = Journal(work / RECORDS)
@@ -187,26 +186,10 @@ def _trainer(
     )
     trainer = SFTTrainer(
         model=loaded.model, args=arguments, train_dataset=dataset, processing_class=loaded.tokenizer,
-        callbacks=[_progress_callback(on_step)],
+        callbacks=[step_callback(on_step)],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _progress_callback(on_step: Callable[[int, int, float], None]) -> Any:
-    """Report each step, and stop a run whose loss is no number any more."""
-    from transformers import TrainerCallback
-
-    class Progress(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                if not math.isfinite(logs["loss"]):
-                    raise SrxError(
-                        f"the loss is {logs['loss']} at step {state.global_step}", "Lower --learning-rate and rerun"
-                    )
-                on_step(state.global_step, state.max_steps, float(logs["loss"]))
-
-    return Progress()
 
 
 def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
@@ -214,19 +197,6 @@ def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
     prompt, completion = example_ids(tokenizer, example)
     completion = [*completion, tokenizer.eos_token_id]
     return {"input_ids": prompt + completion, "completion_mask": [0] * len(prompt) + [1] * len(completion)}
-
-
-def _last_complete_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint whose state file, which is written last, is readable; younger wrecks are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for checkpoint in found:
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_bytes())
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint)
-        else:
-            return str(checkpoint)
-    return None
 
 
 def _save(trainer: Any, loaded: LoadedModel, folder: Path) -> None:

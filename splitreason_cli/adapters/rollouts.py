@@ -1,0 +1,113 @@
+"""Sampled completions of a policy with the big model in the loop, and the policy's decisions in them."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..core.controller import Limits, SplitController
+from ..core.decisions import Role, decided
+from ..core.policies import Sampled
+from ..errors import ModelError
+from .models import LoadedModel
+from .transformers import Request, Sampling, SplitDecoder
+from .vocabulary import share_vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .transformers import _Row
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One completion as the small model read it, tags included, and the end of text if it was written.
+
+    Attributes:
+        logprobs: of each decision in nats, at the sampling temperature; 0 where there was none.
+        decided: 1 where the policy decided, 0 where the token is somebody else's or a limit closed the span.
+        text: without tags.
+        closed_spans: those that the policy itself closed.
+    """
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    decided: tuple[int, ...]
+    text: str
+    tokens: int
+    big_tokens: int
+    spans: int
+    closed_spans: int
+
+    @property
+    def share(self) -> float:
+        """Big tokens / tokens; 0 without any."""
+        return self.big_tokens / self.tokens if self.tokens else 0.0
+
+
+class RolloutDecoder(SplitDecoder):
+    """Samples rollouts in process: both models in lockstep over the batch, every token read once by each.
+
+    Args:
+        temperature: of both models' words and of the decision to close.
+
+    Raises ModelError if the two models have different vocabularies or the small one does not know the tags.
+    """
+
+    def __init__(self, small: LoadedModel, big: LoadedModel, limits: Limits, temperature: float, *, hint: bool) -> None:
+        super().__init__(small, big, limits, Sampling(temperature), hint=hint)
+        if not share_vocabulary(small.tokenizer, big.tokenizer):
+            raise ModelError(f"{small.name} and {big.name} have different vocabularies", "GRPO needs one of both")
+        self._tags = decision_tags(small)
+        self._words: dict[int, list[tuple[int, float]]] = {}
+
+    def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
+        """A rollout of each problem; equal seeds give equal rollouts of one policy."""
+        self._words = {}
+        policies = [Sampled(random.Random(f"{seed}/close")) for seed in seeds]
+        requests = [
+            Request(problem, policy, f"{seed}/words")
+            for problem, policy, seed in zip(problems, policies, seeds, strict=True)
+        ]
+        controllers = self.decode(requests)
+        return [self._rollout(controller, policy) for controller, policy in zip(controllers, policies, strict=True)]
+
+    def _choose(self, logits: "Tensor", rows: "list[_Row]") -> list[int]:
+        tokens = super()._choose(logits, rows)
+        for row, row_logits, token in zip(rows, logits, tokens, strict=True):
+            if row.floor and row.floor.author == "small":
+                allowed = row_logits / self.sampling.temperature
+                allowed[list(row.floor.forbid)] = -math.inf
+                self._words.setdefault(id(row.controller), []).append((token, float(allowed.log_softmax(-1)[token])))
+        return tokens
+
+    def _close_signals(self, logits: "Tensor") -> list[tuple[float, bool]]:
+        return super()._close_signals(logits / self.sampling.temperature)
+
+    def _rollout(self, controller: SplitController, policy: Sampled) -> Rollout:
+        words = self._words.get(id(controller), [])
+        ids = controller.context["small"][len(controller.small_prompt) :]
+        if controller.finish_reason == "stop":
+            ids.append(self.big.tokenizer.eos_token_id if controller.ended_in_span else words[-1][0])
+        found = decided(ids, *self._tags, [logprob for _, logprob in words], policy.decisions)
+        return Rollout(
+            prompt_ids=tuple(controller.small_prompt),
+            completion_ids=tuple(ids),
+            logprobs=tuple(one.logprob or 0.0 for one in found),
+            decided=tuple(int(one.logprob is not None) for one in found),
+            text=self.text(controller),
+            tokens=len(controller.completion),
+            big_tokens=controller.big_tokens,
+            spans=controller.hand_overs,
+            closed_spans=sum(one.role is Role.CLOSE and one.logprob is not None for one in found),
+        )
+
+
+def decision_tags(small: LoadedModel) -> tuple[int, int]:
+    """The ids of the opening and the closing tag. Raises ModelError if they are no single tokens of the model."""
+    open_id, close_id = small.token_ids.open, small.token_ids.close
+    if open_id is None or close_id is None:
+        raise ModelError(f"{small.name} does not know the tags", "Train it first: srx train sft")
+    return open_id, close_id

@@ -1,0 +1,115 @@
+"""What a rollout is worth: the paper's rewards, and a correct answer less the price of the big model's share.
+
+Akhauri et al. (arXiv:2504.16379) add up accuracy, format and tag count with equal weights. Their coverage term aims at
+a share of .4 on purpose, and is of characters inside tags, whoever wrote them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import markup
+
+TARGET_COVERAGE = 0.4
+MOST_TAGS = 8
+TAG_CREDIT = 1 / MOST_TAGS
+SCAFFOLD = (markup.THINK_OPEN, markup.THINK_CLOSE, "<answer>", "</answer>", r"\boxed{")
+_SCAFFOLDED = re.compile(
+    rf"\s*{re.escape(markup.THINK_OPEN)}.*{re.escape(markup.THINK_CLOSE)}\s*<answer>.*</answer>\s*", re.DOTALL
+)
+
+
+def paper_accuracy(correct: bool | None) -> float | None:
+    """1 for a right answer, 0 for a wrong one, None where the gold answer cannot be read: such a row does not count."""
+    return None if correct is None else float(correct)
+
+
+def paper_format(completion: str) -> float:
+    """1 for the scaffold of thinking and answer, 1 more for tags that are nested and closed; none without any tag."""
+    tags = completion.count(markup.OPEN) + completion.count(markup.CLOSE)
+    return float(_SCAFFOLDED.fullmatch(completion) is not None) + float(tags > 0 and _is_balanced(completion))
+
+
+def paper_tag_count(completion: str) -> float:
+    """Credit for each part of the scaffold and each opening tag, the coverage, less a penalty for unequal tags.
+
+    Opening tags earn an eighth each up to 8, and cost as much beyond. The paper gives no weights for the parts; each
+    scaffold part earns a fifth, so that all of them are worth what 8 tags are.
+    """
+    opened, closed = completion.count(markup.OPEN), completion.count(markup.CLOSE)
+    scaffold = sum(completion.count(part) == 1 for part in SCAFFOLD) / len(SCAFFOLD)
+    tags = TAG_CREDIT * (min(opened, MOST_TAGS) - max(0, opened - MOST_TAGS))
+    unequal = TAG_CREDIT * abs(opened - closed)
+    return scaffold + tags + (paper_coverage(coverage(completion)) if opened else 0.0) - unequal
+
+
+def paper_coverage(share: float) -> float:
+    """Rises linearly from 0 to 1 at a share of .4, then falls linearly to -1 at 1."""
+    if share <= TARGET_COVERAGE:
+        return share / TARGET_COVERAGE
+    return 1 - 2 * (share - TARGET_COVERAGE) / (1 - TARGET_COVERAGE)
+
+
+def coverage(completion: str) -> float:
+    """The share of a text's characters that stand inside tags; 0 where they are broken."""
+    try:
+        text, spans = markup.parse(completion)
+    except markup.MarkupError:
+        return 0.0
+    return sum(end - start for start, end in spans) / len(text) if text else 0.0
+
+
+def priced(correct: bool | None, share: float, price: float) -> float | None:
+    """1 for a right answer less `price` times the offload share; None where the gold answer cannot be read."""
+    return None if correct is None else float(correct) - price * share
+
+
+@dataclass
+class Price:
+    """What offloading everything costs, in right answers, moved so that the mean share lands on `target`.
+
+    A dual ascent on the constraint mean share <= target (as in Lagrangian RL, for example Tessler et al. 2019): after
+    each batch the price rises by `rate` for every unit that the mean share exceeds the target, relative to it, and
+    falls where it is below, never under 0.
+
+    Args:
+        target: mean offload share to land on, 0..1; None keeps the price as it is.
+    """
+
+    value: float = 1.0
+    target: float | None = None
+    rate: float = 0.1
+    highest: float = 20.0
+
+    def update(self, mean_share: float) -> float:
+        """Take one batch's mean share; returns the new price."""
+        if self.target is not None:
+            step = self.rate * max(-1.0, min(1.0, mean_share / self.target - 1))
+            self.value = max(0.0, min(self.highest, self.value + step))
+        return self.value
+
+
+def collapse(shares: Sequence[float], closes: int, opens: int) -> str:
+    """The known way in which a policy has collapsed, judged by one batch; empty if it has not.
+
+    Args:
+        shares: of each rollout. closes, opens: tags that the policy itself wrote.
+    """
+    if not shares:
+        return ""
+    mean = sum(shares) / len(shares)
+    if not opens:
+        return "it never hands over"
+    if mean > 0.9:
+        return "it hands everything over"
+    if opens >= 8 and closes < 0.1 * opens:
+        return "it hands over and never takes back"
+    return ""
+
+
+def _is_balanced(completion: str) -> bool:
+    try:
+        markup.parse(completion)
+    except markup.MarkupError:
+        return False
+    return True

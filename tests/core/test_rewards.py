@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitreason_cli.core import markup
+from splitreason_cli.core.rewards import (
+    Price,
+    collapse,
+    coverage,
+    paper_accuracy,
+    paper_coverage,
+    paper_format,
+    paper_tag_count,
+    priced,
+)  # fmt: skip
+
+SPAN = f"{markup.OPEN}x{markup.CLOSE}"
+SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"
+
+
+def test_an_unreadable_gold_answer_is_no_wrong_answer():
+    assert (paper_accuracy(None), paper_accuracy(False), paper_accuracy(True)) == (None, 0, 1)
+    assert (priced(None, 0.5, 1), priced(True, 0.5, 1), priced(False, 0.5, 1)) == (None, 0.5, -0.5)
+
+
+def test_the_format_pays_for_the_scaffold_and_for_tags_that_are_closed():
+    assert paper_format(SCAFFOLDED) == 2
+    assert paper_format(f"a{SPAN}") == 1
+    assert paper_format(f"a{markup.OPEN}") == 0
+
+
+def test_no_tag_earns_no_format_bonus():
+    assert paper_format("plain") == 0
+    assert paper_format(SCAFFOLDED.replace(SPAN, "")) == 1
+
+
+def test_coverage_rises_to_its_target_and_falls_to_minus_one():
+    assert [paper_coverage(share) for share in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([0, 0.5, 1, 0, -1])
+    assert coverage(f"abc{markup.OPEN}d{markup.CLOSE}") == 0.25
+    assert coverage(f"abc{markup.OPEN}d") == 0
+
+
+def test_many_tags_and_unequal_ones_cost():
+    assert paper_tag_count("plain") == 0
+    long = "a" * 100
+    eight, nine = (long + SPAN * count for count in (8, 9))
+    assert paper_tag_count(nine) - paper_coverage(coverage(nine)) < paper_tag_count(eight) - paper_coverage(
+        coverage(eight)
+    )
+    assert paper_tag_count(long + SPAN + markup.OPEN) < paper_tag_count(long + SPAN)
+
+
+def test_a_share_above_the_target_makes_it_dearer_and_one_below_cheaper():
+    price = Price(1.0, target=0.05, rate=0.1)
+    assert price.update(0.10) == pytest.approx(1.1)
+    assert price.update(0.05) == pytest.approx(1.1)
+    assert price.update(0.0) == pytest.approx(1.0)
+    assert Price(1.0).update(0.9) == 1.0
+
+
+@given(st.lists(st.floats(0, 1), max_size=50))
+def test_the_price_stays_within_its_bounds(shares):
+    price = Price(1.0, target=0.05, rate=3.0)
+    for share in shares:
+        assert 0 <= price.update(share) <= price.highest
+
+
+@pytest.mark.parametrize(
+    ("shares", "closes", "opens", "word"),
+    [([0.0] * 8, 0, 0, "never hands over"), ([0.95] * 8, 8, 8, "everything"), ([0.6] * 8, 0, 8, "never takes back")],
+)
+def test_known_collapses_are_named(shares, closes, opens, word):
+    assert word in collapse(shares, closes, opens)
+
+
+def test_a_healthy_batch_is_not_warned_of():
+    assert collapse([0.05] * 8, 9, 10) == ""
+    assert collapse([], 0, 0) == ""
