@@ -2,16 +2,22 @@
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from ..adapters.source import Source, raise_first_rejected
 from ..adapters.store import META, Artifact, Store
 from ..errors import UsageError
-from . import console
+from . import console, values
 from .options import Strict, finish, stepper
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 train = typer.Typer(no_args_is_help=True, help="Train the small model.")
 
@@ -47,16 +53,11 @@ def sft(
 
     Writes a checkpoint that AutoModelForCausalLM loads. Run it again after a crash and it resumes.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
+    given = locals()
     console.quiet_libraries()
     from ..stages import train_sft as stage
 
-    if recipe not in stage.RECIPES:
-        raise UsageError(f"unknown recipe {recipe!r}", f"Known recipes: {', '.join(stage.RECIPES)}")
-    fields = {field.name for field in dataclasses.fields(stage.TrainSftConfig)}
-    config = dataclasses.replace(
-        stage.RECIPES[recipe], **{name: value for name, value in given.items() if name in fields}
-    )
+    config = _resolved(stage.RECIPES, recipe, given)
     store = Store.default()
     source = Source.open(in_, store)
     with console.progress() as live:
@@ -65,6 +66,69 @@ def sft(
         raise_first_rejected(artifact.rejected)
     deliver_model(artifact, Path(out))
     finish(artifact, cached, out)
+
+
+@train.command("grpo", epilog="Example: srx train grpo --recipe mini --model my-model --in problems.jsonl")
+def grpo(
+    in_: Annotated[str, typer.Option("--in", help="JSONL with problem and answer; - is standard input.")] = "-",
+    out: Annotated[str, typer.Option("--out", help="Folder for the checkpoint.")] = "srx-grpo",
+    recipe: Annotated[str, typer.Option(help="Defaults for all that follows: paper or mini.")] = "paper",
+    model: Annotated[str | None, typer.Option(help="Small model to start from: what srx train sft wrote.")] = None,
+    big: Annotated[str | None, typer.Option(help="Big model, frozen, with the same vocabulary.")] = None,
+    offload_budget: Annotated[
+        str | None, typer.Option(help="Mean share of big tokens to land on, such as 5%; none keeps --price.")
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Right answers that offloading everything costs, at first.")
+    ] = None,
+    price_rate: Annotated[float | None, typer.Option(min=0, help="How fast the price follows the share.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
+    prompts: Annotated[int | None, typer.Option(min=1, help="Problems an optimizer step, over all devices.")] = None,
+    num_generations: Annotated[int | None, typer.Option(min=2, help="Rollouts of each problem.")] = None,
+    per_device_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Rollouts at a time in the backward pass of each device.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.01, help="Of rollouts.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest rollout.")] = None,
+    max_span_tokens: Annotated[int | None, typer.Option(min=1, help="Longest span of the big model.")] = None,
+    beta: Annotated[float | None, typer.Option(min=0, help="Weight of the KL penalty.")] = None,
+    hint: Annotated[bool | None, typer.Option(help="Tell the small model about the tags.")] = None,
+    save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints to resume from.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Order of the problems, and rollouts.")] = None,
+    strict: Strict = False,
+) -> None:
+    """Teach the small model when to ask, by TRL's GRPOTrainer, with the big model writing in every rollout.
+
+    Rewarded are right answers less the price of the big model's tokens; only the small model's decisions are trained.
+    Run it again after a crash and it resumes.
+    """
+    budget = None if offload_budget in (None, "none") else values.share("--offload-budget", str(offload_budget))
+    given = {**locals(), "offload_budget": budget}
+    console.quiet_libraries()
+    from ..stages import train_grpo as stage
+
+    config = _resolved(stage.RECIPES, recipe, given)
+    store = Store.default()
+    source = Source.open(in_, store)
+    with console.progress() as live:
+        artifact, cached = stage.train_grpo(
+            source, config, store, strict=strict, on_step=stepper(live, "train grpo"),
+            on_warning=lambda text: console.note(f"warning: {text}"),
+        )  # fmt: skip
+    if strict:
+        raise_first_rejected(artifact.rejected)
+    deliver_model(artifact, Path(out))
+    finish(artifact, cached, out)
+
+
+def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]) -> C:
+    """A recipe's configuration with the flags that were given. Raises UsageError."""
+    if recipe not in recipes:
+        raise UsageError(f"unknown recipe {recipe!r}", f"Known recipes: {', '.join(recipes)}")
+    fields = {field.name for field in dataclasses.fields(recipes[recipe])}
+    flags = {name: value for name, value in given.items() if name in fields and value is not None}
+    return dataclasses.replace(recipes[recipe], **flags)
 
 
 def deliver_model(artifact: Artifact, out: Path) -> None:
