@@ -161,7 +161,8 @@ class VllmServer:
         """Why the server has ended, as far as its log tells."""
         tail = self.log_tail(400)
         if any("No module named 'vllm'" in line for line in tail):
-            return ModelError("vLLM is not installed", f"Run: {install_command()}")
+            hint = f"Run: {install_command()}, or name an interpreter that has it in SRX_VLLM_PYTHON"
+            return ModelError("vLLM is not installed", hint)
         what = f"the vLLM server of {self.model} ended with exit code {self._process.wait()}"
         return MachineError(f"{what} ({_reason(tail)})", f"Its log is {self.log_path}")
 
