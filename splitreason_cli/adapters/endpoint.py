@@ -126,7 +126,7 @@ class Endpoint:
             met = self._redact(str(causes[-1])) or type(causes[-1]).__name__
             if not self._answered:
                 what = f"{self.config.base_url}: cannot connect ({met})"
-                raise EndpointError(what, "Check --base-url and the network") from None
+                raise EndpointError(what, "Check the URL and the network") from None
             raise self.failed(CallError(f"the connection failed ({met})")) from None
         except (openai.APIError, ValueError) as error:
             raise self.failed(UnreadableError(self._redact(f"unreadable answer ({error})"))) from None

@@ -1,5 +1,6 @@
 """One request for completions and its answer: admission, generation, the wire, and whatever goes wrong in between."""
 
+import asyncio
 import logging
 import time
 import uuid
@@ -19,6 +20,8 @@ from .interleave import interleave
 from .server_metrics import ServerMetrics
 
 log = logging.getLogger(__name__)
+
+ENDING = ApiError(503, "the server is ending", kind="server_error", code="engine_unavailable", retry_after_seconds=5)
 
 Items = AsyncGenerator[tuple[int, Delta | Finished], None]
 Parse = Callable[[bytes, RequestLimits], ApiRequest]
@@ -54,6 +57,10 @@ class GenerationEndpoint:
                 await unless_gone(receive, self._answer(asked, wire))
         except ClientGoneError:
             scope[STATUS] = CLIENT_GONE
+        except asyncio.CancelledError:
+            # Nobody but a server that ends cancels requests.
+            await wire.fail(ENDING)
+            raise
         except Exception as failure:  # noqa: BLE001 - nothing that happens to one request ends the server
             error = as_api_error(failure)
             scope[STATUS] = error.status

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import EndpointError
+from ..errors import EndpointError, UsageError
 from .backends import Backend
 from .embedded import EMBEDDED_MODELS
 from .keys import read_key
@@ -30,6 +30,8 @@ class Side:
         vllm_args: further arguments of that server.
         served_name: under which the URLs serve the model; None for the first that they list.
         text_only: the URLs take and return text instead of token ids, see `text_backend`.
+
+    Raises UsageError for what does not fit together.
     """
 
     model: str
@@ -40,6 +42,16 @@ class Side:
     served_name: str | None = None
     text_only: bool = False
 
+    def __post_init__(self) -> None:
+        if "://" in self.model and not self.urls:
+            raise UsageError(f"{self.model}: not all of these are URLs", "Give one model, or URLs separated by commas")
+        if not self.model.strip():
+            raise UsageError("the name of a model is empty", "Give an embedded model, a folder, a name, or URLs")
+        if (self.text_only or self.served_name) and not self.urls:
+            raise UsageError(f"{self.model} is no URL", "Only URLs have a served name or know text only")
+        if self.text_only and not self.tokenizer:
+            raise UsageError("a server of text only needs a tokenizer named", "Give --big-tokenizer")
+
     @property
     def urls(self) -> tuple[str, ...]:
         parts = tuple(part.strip() for part in self.model.split(","))
@@ -48,11 +60,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Running:
-    """A side that can be asked: its backend, its tokenizer, and how many tokens it reads (None if unknown)."""
+    """A side that can be asked: its backend, its tokenizer, and how many tokens it reads (None if unknown).
+
+    `log` is where a server that was started here writes.
+    """
 
     backend: Backend
     tokenizer: LoadedModel
     context_tokens: int | None
+    log: Path | None = None
 
 
 def start_pair(
@@ -79,16 +95,19 @@ def start_pair(
     logs = {id(small): log_folder / "small.log", id(big): log_folder / "big.log"}
     servers = _start_vllm(as_vllm, logs, stack, on_status) if as_vllm else {}
     thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="models"))
-    running = []
-    for side in (small, big):
+    running: dict[int, Running] = {}
+    # What answers or fails at once comes first.
+    for side in sorted((small, big), key=lambda side: not side.urls):
         if side.urls:
-            running.append(_connect(side, side.urls, read_key(side.api_key_env, "--small-key-env or --big-key-env")))
+            key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
+            running[id(side)] = _connect(side, side.urls, key)
         elif id(side) in servers:
-            running.append(_connect(side, (servers[id(side)].url,), servers[id(side)].api_key))
+            server = servers[id(side)]
+            running[id(side)] = replace(_connect(side, (server.url,), server.api_key), log=server.log_path)
         else:
             on_status(f"loading {side.model}")
-            running.append(_load(side, thread))
-    return running[0], running[1]
+            running[id(side)] = _load(side, thread)
+    return running[id(small)], running[id(big)]
 
 
 def _runtime(runtime: Runtime, side: Side) -> str:
@@ -108,7 +127,9 @@ def _connect(side: Side, urls: tuple[str, ...], key: str | None) -> Running:
     from .completions import CompletionsBackend
     from .text_backend import TextBackend
 
-    card = _model_card(urls[0], key, side.served_name)
+    # A host of many models need not list them.
+    known: dict[str, Any] = {"id": side.served_name} if side.text_only and side.served_name else {}
+    card = known or _model_card(urls[0], key, side.served_name)
     loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"]))
     backend: Backend = (
         TextBackend(urls, card["id"], key, tokenizer=loaded.tokenizer)

@@ -10,10 +10,10 @@ from typing import Literal
 
 from ..core import markup
 from ..core.breaker import Breaker
-from ..core.budget import MeanLength, OffloadBudget, PlannedBudget
+from ..core.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget
 from ..core.controller import Limits, SplitController
 from ..core.events import Failed
-from ..core.policies import POLICIES, Factory, Policy, PolicyContext, parse_policy
+from ..core.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
 from ..core.prompts import user_message
 from ..core.records import Author
 from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
@@ -81,7 +81,7 @@ class SplitEngine:
         self.config, self.pipeline, self.policies = config, pipeline or PipelineConfig(), policies
         self.breaker, self.clock = breaker or Breaker(), clock
         self.ledger = OffloadBudget(config.offload_budget)
-        self.lengths = MeanLength(first=config.max_tokens)
+        self.lengths, self.span_lengths = MeanLength(first=config.max_tokens), MeanLength(first=FIRST_SPAN_TOKENS)
         self._decoders: dict[Author, Callable[[Sequence[int]], str]] = {
             author: functools.partial(text_of, loaded) for author, loaded in tokenizers.items()
         }
@@ -91,7 +91,6 @@ class SplitEngine:
         else:
             self._vocabularies = {author: loaded.vocabulary for author, loaded in tokenizers.items()}
         self._token_text = functools.cache(lambda token: self._decoders["big"]([token]))
-        self._policy(GenerationRequest(prompt=""))
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless the small model answers."""
@@ -159,6 +158,8 @@ class SplitEngine:
     def _finished(self, decoder: PipelinedDecoder, text: TextStream, resting: bool) -> Finished:
         controller, stats = decoder.controller, decoder.stats
         self.lengths.observe(len(controller.completion))
+        if controller.hand_overs and not controller.cut_spans:
+            self.span_lengths.observe(controller.big_tokens / controller.hand_overs)
         if stats.hand_over_seconds and not stats.degraded:
             self.breaker.succeeded()
         usage = Usage(
@@ -189,7 +190,7 @@ class SplitEngine:
                 raise RequestError(message, "messages", "context_length_exceeded")
             max_tokens = min(max_tokens, room)
         policy = self._policy(request)
-        ledger = self.ledger if request.offload_budget is None else OffloadBudget(request.offload_budget)
+        ledger = self.ledger if request.offload_budget is None else self._own_ledger(request.offload_budget)
         expected = self.lengths.forecast(max_tokens) if self.config.plan == "expected" else 0
         budget = PlannedBudget(ledger, expected)
         controller = SplitController(
@@ -200,15 +201,16 @@ class SplitEngine:
         )  # fmt: skip
         return budget, controller
 
+    def _own_ledger(self, share: float) -> OffloadBudget:
+        """Of one request: how long spans are is known from those of others."""
+        return OffloadBudget(share, first_span_tokens=self.span_lengths.mean or FIRST_SPAN_TOKENS)
+
     def _policy(self, request: GenerationRequest) -> Policy:
-        text = request.policy or self.config.policy
+        text = self.config.policy if request.policy is None else request.policy
         try:
-            name, arguments = parse_policy(text)
-            if name not in self.policies:
-                raise ValueError(f"unknown policy {name!r}. Known are {', '.join(self.policies)}")
-            return self.policies[name](PolicyContext(self._decoders["small"], request.seed), arguments)
+            return make_policy(text, self.policies, PolicyContext(self._decoders["small"], request.seed))
         except ValueError as error:
-            raise RequestError(f"policy {text!r}: {error}", "policy") from None
+            raise RequestError(str(error), "policy") from None
 
     def _prompt(self, author: Author, request: GenerationRequest) -> list[int]:
         tokenizer = self.tokenizers[author].tokenizer

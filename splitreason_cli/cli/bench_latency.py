@@ -4,19 +4,17 @@ from rich import box
 from rich.table import Table
 
 from ..core.records import LatencyResult
-from . import console
+from . import console, values
 from .options import deliver_results
 
 
 def run(small: str, big: str, rounds: int, tokens: int, vllm_args: str, out: str | None) -> None:
     """Measure and deliver a record a mode, and a table for people."""
-    import shlex
-
     from ..adapters.pair import Side
     from ..core.workload import Workload
     from ..stages.bench_latency import LatencyConfig, bench_latency
 
-    arguments = tuple(shlex.split(vllm_args))
+    arguments = values.arguments("--vllm-args", vllm_args)
     config = LatencyConfig(
         Side(small, vllm_args=arguments), Side(big, vllm_args=arguments), Workload(tokens), rounds=rounds
     )

@@ -6,14 +6,14 @@ import typer
 from rich.text import Text
 
 from ..errors import EndpointError, UsageError
-from . import console
+from . import console, values
 from .render import BIG, LEFT, RIGHT
 
 THINKING = "dim"
 
 
 def register(app: typer.Typer) -> None:
-    app.command("chat", epilog='Example: srx chat "482\na) +7\nb) #37\nc) .end"')(chat)
+    app.command("chat", epilog='Example: srx chat "048\na) #37\nb) +3\nc) +7\nd) #47\ne) #23\nf) +8\ng) .end"')(chat)
 
 
 def chat(
@@ -29,14 +29,15 @@ def chat(
     """Ask a running `srx serve` and watch who writes: spans of the big model light up as they stream."""
     import sys
 
-    from openai import OpenAI, OpenAIError
+    from openai import APIStatusError, NotFoundError, OpenAI, OpenAIError
 
     from ..adapters.keys import read_key
 
     text = sys.stdin.read() if message == "-" else message
     if not text.strip():
         raise UsageError("nothing to ask", "Give a message, or pipe one in")
-    own = {"offload_budget": offload_budget, "policy": policy}
+    share = None if offload_budget is None else values.share("--offload-budget", offload_budget)
+    own = {"offload_budget": share, "policy": policy}
     options: dict[str, Any] = {"max_tokens": max_tokens} if max_tokens else {}
     client = OpenAI(base_url=base_url, api_key=read_key(api_key_env, "--api-key-env") or "EMPTY", max_retries=0)
     try:
@@ -50,8 +51,12 @@ def chat(
             **options,
         )
         usage = _show(stream)
+    except NotFoundError as error:
+        raise EndpointError(f"{base_url}: {error.message}", "Check --model, and that --base-url ends in /v1") from None
+    except APIStatusError as error:
+        raise EndpointError(f"{base_url}: {error.message}") from None
     except OpenAIError as error:
-        raise EndpointError(f"{base_url}: {error}", "Is srx serve running there?") from None
+        raise EndpointError(f"{base_url}: {error}".rstrip("."), "Is srx serve running there?") from None
     if usage:
         console.note(usage)
 

@@ -1,7 +1,7 @@
 """srx serve"""
 
+import contextlib
 import logging
-import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -98,9 +98,13 @@ def serve(
 
     config = stage.ServeConfig(
         small=Side(
-            small, small_tokenizer, small_key_env, small_gpu, tuple(shlex.split(small_args)), small_served_name
+            small, small_tokenizer, small_key_env, small_gpu, values.arguments("--small-args", small_args),
+            small_served_name,
         ),
-        big=Side(big, big_tokenizer, big_key_env, big_gpu, tuple(shlex.split(big_args)), big_served_name, big_text),
+        big=Side(
+            big, big_tokenizer, big_key_env, big_gpu, values.arguments("--big-args", big_args),
+            big_served_name, big_text,
+        ),
         engine=EngineConfig(
             model=served_model_name or (small if "://" not in small else "srx"), policy=policy, hint=hint,
             max_tokens=max_tokens, max_span_tokens=max_span_tokens, plan=budget_plan, reasoning=reasoning,
@@ -115,4 +119,5 @@ def serve(
         ),
         runtime=runtime, host=host, port=port, log_folder=log_folder,
     )  # fmt: skip
-    stage.serve(config, console.note)
+    with contextlib.suppress(KeyboardInterrupt):
+        stage.serve(config, console.note)

@@ -1,5 +1,7 @@
 """Flag values that typer has no type for."""
 
+import shlex
+
 from ..core.budget import parse_share
 from ..core.latency import Rates
 from ..errors import UsageError
@@ -11,6 +13,14 @@ def share(flag: str, text: str) -> float:
         return parse_share(text)
     except ValueError as error:
         raise UsageError(f"{flag}: {error}") from None
+
+
+def arguments(flag: str, text: str) -> tuple[str, ...]:
+    """Read further arguments of another program as a shell would. Raises UsageError naming the flag."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{flag}: {text!r}: {error}") from None
 
 
 def names(text: str) -> list[str]:

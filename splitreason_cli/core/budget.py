@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 FIRST_SPAN_TOKENS = 8
-"""The length of a span as long as none has been seen."""
+"""A guess at the length of a span before any has been seen."""
 
 
 class Budget(Protocol):
@@ -46,6 +46,7 @@ class OffloadBudget:
         share: the cap on big tokens / all tokens, 0..1; None grants everything.
         whole_spans: spans that ended by themselves, neither cut by a limit nor by this budget.
         planned_tokens: what the requests in progress are still expected to generate.
+        first_span_tokens: the length of a span as long as none has been seen.
     """
 
     share: float | None = None
@@ -54,6 +55,7 @@ class OffloadBudget:
     whole_spans: int = 0
     reserved: int = 0
     planned_tokens: int = 0
+    first_span_tokens: float = FIRST_SPAN_TOKENS
 
     @property
     def offload_share(self) -> float:
@@ -66,9 +68,9 @@ class OffloadBudget:
         """Tokens in all spans / spans that ended by themselves.
 
         This is the maximum-likelihood mean of exponential lengths when the other spans are right-censored. One span of
-        `FIRST_SPAN_TOKENS` is counted in advance.
+        `first_span_tokens` is counted in advance.
         """
-        return (FIRST_SPAN_TOKENS + self.big_tokens) / (1 + self.whole_spans)
+        return (self.first_span_tokens + self.big_tokens) / (1 + self.whole_spans)
 
     @property
     def span_reserve_tokens(self) -> int:
@@ -157,7 +159,7 @@ class PlannedBudget:
 class MeanLength:
     """The mean length of finished completions, in tokens, as a forecast of the next one's; `first` until there is one.
 
-    Recent completions weigh more: each new one moves the mean by a tenth of its distance.
+    It serves for spans as well. Recent ones weigh more: each new one moves the mean by a tenth of its distance.
     """
 
     first: float
@@ -166,7 +168,7 @@ class MeanLength:
     def forecast(self, max_tokens: int) -> int:
         return min(max_tokens, round(self.first if self.mean is None else self.mean))
 
-    def observe(self, tokens: int) -> None:
+    def observe(self, tokens: float) -> None:
         self.mean = float(tokens) if self.mean is None else self.mean + (tokens - self.mean) / 10
 
 

@@ -4,6 +4,7 @@ What we cannot do is refused by name instead of being ignored: a client that ask
 know why. Fields that nobody knows, and those that change nothing about the completion, are ignored.
 """
 
+import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
@@ -112,6 +113,9 @@ class _CompletionBody(_Body, kw_only=True):
     logprobs: Annotated[int, Meta(ge=0, le=1)] | None = None
 
 
+OWN_FIELDS = ("offload_budget", "policy", "show_tags")
+"""Fields that OpenAI's API does not have. As unknown fields are ignored, a misspelt one of these would be too."""
+
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
     "allowed_token_ids": ([],),
@@ -207,6 +211,9 @@ def _convert(data: bytes, kind: type[B], limits: RequestLimits) -> B:
     for name, harmless in _UNSUPPORTED.items():
         if value.get(name) is not None and not any(_same(value[name], item) for item in harmless):
             raise ApiError(400, f"{name}: not supported by this server", param=name, code="unsupported_parameter")
+    for name in value.keys() - {field.name for field in msgspec.structs.fields(kind)}:
+        if meant := difflib.get_close_matches(name, OWN_FIELDS, 1, 0.8):
+            raise ApiError(400, f"{name}: not known. Did you mean {meant[0]}?", param=name, code="unknown_parameter")
     try:
         body = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

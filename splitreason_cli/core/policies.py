@@ -7,7 +7,7 @@ serves one request; `Random` carries that request's own random state.
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -280,6 +280,17 @@ POLICIES: dict[str, Factory] = {
 }
 """Policies by name. `learned`, `learned(0.3)`, `random(5%)`, `random(5%, 16)`, `relay(16)`, `relay(16, 64)`,
 `entropy(1.5)`, `entropy(1.5, 16)`, `keyword(Wait, However)`, `never`, `always`."""
+
+
+def make_policy(text: str, policies: Mapping[str, Factory], context: PolicyContext) -> Policy:
+    """The policy that a text such as `relay(16)` describes. Raises ValueError with what is wrong."""
+    name, arguments = parse_policy(text)
+    if name not in policies:
+        raise ValueError(f"unknown policy {name!r}. Known are {', '.join(policies)}")
+    try:
+        return policies[name](context, arguments)
+    except ValueError as error:
+        raise ValueError(f"policy {text!r}: {error}") from None
 
 
 def parse_policy(text: str) -> tuple[str, tuple[str, ...]]:

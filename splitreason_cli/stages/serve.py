@@ -1,6 +1,7 @@
 """serve: a small and a big model behind one OpenAI-compatible endpoint."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,9 @@ from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig
 from ..adapters.plugins import load_policies
 from ..adapters.split_engine import EngineConfig, SplitEngine
+from ..core.policies import PolicyContext, make_policy
 from ..core.records import Author
-from ..errors import EndpointError, MachineError
+from ..errors import EndpointError, MachineError, UsageError
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,15 @@ def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status:
     Raises:
         MachineError: the port is taken. For further errors see `start_pair`.
     """
-    with ExitStack() as stack:
+    try:
+        make_policy(config.engine.policy, load_policies(), PolicyContext(lambda ids: ""))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    with ExitStack() as stack, _bound(config.host, config.port) as listener:
         small, big = start_pair(
             config.small, config.big, stack, runtime=config.runtime, log_folder=config.log_folder, on_status=on_status
         )
-        asyncio.run(_serve(config, small, big, on_status))
+        asyncio.run(_serve(config, small, big, listener, on_status))
 
 
 def make_engine(config: ServeConfig, small: Running, big: Running) -> SplitEngine:
@@ -61,10 +67,24 @@ async def _warm_up(running: Running) -> None:
         await running.backend.warm_up()
     except BackendError as error:
         hint = "srx needs vLLM 0.31 or newer; a hosted big model works with --big-text"
-        raise EndpointError(str(error), hint) from None
+        raise EndpointError(str(error), f"Its log is {running.log}" if running.log else hint) from None
 
 
-async def _serve(config: ServeConfig, small: Running, big: Running, on_status: Callable[[str], None]) -> None:
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket with the address, so that one that is taken is told before anything loads. Raises MachineError."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise MachineError(f"{host}:{port} cannot be opened ({error})", "Give others with --host and --port") from None
+    return listener
+
+
+async def _serve(
+    config: ServeConfig, small: Running, big: Running, listener: socket.socket, on_status: Callable[[str], None]
+) -> None:
     import uvicorn
 
     engine = make_engine(config, small, big)
@@ -73,11 +93,7 @@ async def _serve(config: ServeConfig, small: Running, big: Running, on_status: C
         for running in (small, big):
             await _warm_up(running)
         options = uvicorn.Config(
-            create_app(engine, config.server), host=config.host, port=config.port, log_level="warning",
-            access_log=False, timeout_graceful_shutdown=5,
-        )  # fmt: skip
-        on_status(f"http://{config.host}:{config.port}/v1 serves {config.engine.model}")
-        try:
-            await uvicorn.Server(options).serve()
-        except SystemExit:
-            raise MachineError(f"port {config.port} cannot be opened", "Give another one with --port") from None
+            create_app(engine, config.server), log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        )
+        on_status(f"http://{config.host}:{listener.getsockname()[1]}/v1 serves {config.engine.model}")
+        await uvicorn.Server(options).serve(sockets=[listener])

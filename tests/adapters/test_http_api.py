@@ -496,3 +496,35 @@ def test_many_clients_at_once_are_all_served():
             thread.join()
     assert answers == ["[DONE]"] * 20
     assert engine.running == 0
+
+
+def test_a_server_that_ends_says_so_in_the_streams_it_breaks_off():
+    """What uvicorn does when its grace period is over, which is to cancel the request's task."""
+    body = json.dumps({"model": "pair", "messages": QUESTION, "stream": True}).encode()
+    sent = []
+
+    async def run():
+        app = create_app(ScriptedEngine([(*TOLD, WAIT)]), ServerConfig())
+        requests, half_way = [{"type": "http.request", "body": body, "more_body": False}], asyncio.Event()
+
+        async def receive():
+            if requests:
+                return requests.pop()
+            return await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message.get("body", b""))
+            if b"and" in sent[-1]:
+                half_way.set()
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/chat/completions", "raw_path": b"", "query_string": b"",
+            "headers": [], "http_version": "1.1", "scheme": "http", "root_path": "",
+        }  # fmt: skip
+        task = asyncio.create_task(app(scope, receive, send))
+        await half_way.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert b"the server is ending" in b"".join(sent)

@@ -243,3 +243,12 @@ def test_log_probabilities_of_a_pair_that_has_none_are_refused(pair, thread, pro
 
     with pytest.raises(RequestError, match="log-probabilities"):
         answers(engine(pair, thread, wrap=silent), ask(problems[0], logprobs=True))
+
+
+def test_a_budget_that_has_room_for_the_spans_grants_them(pair, thread, problems):
+    """How long spans and answers are is known from other requests, whatever budgets they had."""
+    served = engine(pair, thread)
+    ((_, free),) = answers(served, ask(problems[0]))
+    assert free.usage.spans > 0
+    ((_, capped),) = answers(served, ask(problems[0], offload_budget=2.5 * free.usage.offload_share))
+    assert (capped.usage.spans, capped.usage.refused) == (free.usage.spans, 0)

@@ -98,7 +98,7 @@ def test_the_command_names_the_embedded_models_folder_and_listens_here_only(fake
     seen = json.loads((fake / "seen").read_text())
     assert seen["argv"] == [
         *("--model", str(EMBEDDED_MODELS["mini-big"]), "--served-model-name", "mini-big"),
-        *("--host", "127.0.0.1", "--port", str(server.port), "--block-size", "32"),
+        *("--host", "127.0.0.1", "--port", str(server.port), "--block-size", "32", "--dtype", "float32"),
         *("--distributed-executor-backend", "uni", "--enforce-eager"),
     ]
     expected = {

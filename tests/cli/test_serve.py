@@ -134,3 +134,32 @@ def test_a_port_in_use_is_one_line(srx):
         done = srx("serve", "--port", listener.getsockname()[1])
     assert done.returncode == 5, done.stderr
     assert b"cannot be opened" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--policy", "foo"], "unknown policy 'foo'. Known are learned,"),
+        (["--policy", "relay(x)"], "policy 'relay(x)':"),
+        (["--small-args", "--x 'y", "--runtime", "vllm"], "--small-args:"),
+        (["--big-text"], "mini-big is no URL"),
+        (["--big", "http://127.0.0.1:9", "--big-text"], "Give --big-tokenizer"),
+        (["--small", "http://127.0.0.1:9,foo"], "not all of these are URLs"),
+        (["--small", " "], "the name of a model is empty"),
+    ],
+)
+def test_what_cannot_be_served_is_said_before_anything_loads(srx, arguments, message):
+    done = srx("serve", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr.decode()
+    assert b"loading" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_chat_blames_the_server_only_where_it_does_not_answer(served, srx):
+    done = srx("chat", "--base-url", served, "--policy", "foo", "1")
+    assert done.returncode == 7
+    assert b"unknown policy" in done.stderr
+    assert b"running there" not in done.stderr
+    assert b"ends in /v1" in srx("chat", "--base-url", served.removesuffix("/v1"), "1").stderr
+    assert srx("chat", "--base-url", served, "--offload-budget", "7", "1").returncode == 2

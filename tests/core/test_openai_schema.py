@@ -46,3 +46,11 @@ def test_any_json_is_understood_or_refused_by_the_name_of_a_field(parse, changes
 @given(data=st.binary(max_size=50))
 def test_bytes_that_are_no_request_are_refused(parse, data):
     assert outcome(parse, data).status == 400
+
+
+@pytest.mark.parametrize("name", ["ofload_budget", "offload-budget", "show_tag", "polcy"])
+def test_a_misspelt_field_of_ours_is_not_ignored(name):
+    error = outcome(parse_completion, json.dumps({"model": "pair", "prompt": "x", name: 0.1}).encode())
+    assert isinstance(error, ApiError)
+    assert "Did you mean" in str(error)
+    assert outcome(parse_completion, b'{"model": "pair", "prompt": "x", "store": true, "metadata": {}}').model == "pair"
