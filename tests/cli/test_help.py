@@ -28,7 +28,8 @@ COMMANDS = dict(commands())
 
 def test_the_commands_that_exist_are_the_ones_that_work():
     assert set(COMMANDS) == {
-        ("annotate",), ("build-sft",), ("train", "sft"), ("train", "grpo"), ("serve",), ("chat",), ("bench",), ("simulate",), ("show",),
+        ("annotate",), ("build-sft",), ("train", "sft"), ("train", "grpo"),
+        ("serve",), ("chat",), ("bench",), ("simulate",), ("show",),
         ("stats",), ("demo",),
         ("store", "ls"), ("store", "show"), ("store", "path"), ("store", "gc"),
     }  # fmt: skip
