@@ -10,6 +10,29 @@ from typing import Any
 from ..errors import SrxError
 
 
+def shared_arguments(
+    folder: Path, *, learning_rate: float, warmup: float, seed: int, save_steps: int, on_cpu: bool
+) -> dict[str, Any]:
+    """What all our trainers are told alike, as fields of `TrainingArguments`. `warmup` is a share of all steps."""
+    return {
+        "output_dir": str(folder),
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": warmup,
+        "gradient_checkpointing": not on_cpu,
+        "bf16": not on_cpu,
+        "use_cpu": on_cpu,
+        "seed": seed,
+        "save_steps": save_steps,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not on_cpu,
+    }
+
+
 def step_callback(on_step: Callable[[int, int, float], None]) -> Any:
     """Report each step, and stop a run whose loss is no number any more."""
     from transformers import TrainerCallback

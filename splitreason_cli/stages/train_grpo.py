@@ -13,7 +13,7 @@ from ..adapters.models import LoadedModel, default_device, load_model, model_dig
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import last_complete_checkpoint, step_callback
+from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
 from ..core.controller import Limits
 from ..core.grading import is_correct
 from ..core.records import GrpoStep, Problem
@@ -133,31 +133,20 @@ class _Run:
         completions = config.prompts * config.num_generations
         world = int(os.environ.get("WORLD_SIZE", "1"))
         arguments = GRPOConfig(
-            output_dir=str(self.folder),
+            **shared_arguments(
+                self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
+                save_steps=config.save_steps, on_cpu=on_cpu,
+            ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
             per_device_train_batch_size=config.per_device_batch_size,
             gradient_accumulation_steps=max(1, completions // (config.per_device_batch_size * world)),
-            learning_rate=config.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=config.warmup,
             temperature=config.temperature,
             max_completion_length=config.max_tokens,
             beta=config.beta,
             # Dividing by a group's deviation blows up the price where all answers of a group are equally right.
             scale_rewards="none",
-            gradient_checkpointing=not on_cpu,
-            bf16=not on_cpu,
-            use_cpu=on_cpu,
-            seed=config.seed,
-            save_steps=config.save_steps,
-            save_total_limit=2,
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=not on_cpu,
-        )
+        )  # fmt: skip
         trainer = DecisionTrainer(
             *decision_tags(self.small),
             model=self.small.model,

@@ -12,7 +12,7 @@ from ..adapters.models import LoadedModel, default_device, load_model, model_dig
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..adapters.tokenizers import add_tags, example_ids
-from ..adapters.trainers import last_complete_checkpoint, step_callback
+from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
 from ..core import markup
 from ..core.records import SftConversation, SftExample, TrainStep
 from ..errors import InputError
@@ -160,30 +160,19 @@ def _trainer(
     world = int(os.environ.get("WORLD_SIZE", "1"))
     dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
     arguments = SFTConfig(
-        output_dir=str(folder),
+        **shared_arguments(
+            folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
+            save_steps=config.save_steps, on_cpu=on_cpu,
+        ),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
         per_device_train_batch_size=config.per_device_batch_size,
         gradient_accumulation_steps=max(1, config.batch_size // (config.per_device_batch_size * world)),
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=config.warmup,
         max_length=config.max_length,
         packing=config.packing,
         packing_strategy="bfd",
         completion_only_loss=True,
-        gradient_checkpointing=not on_cpu,
-        bf16=not on_cpu,
-        use_cpu=on_cpu,
-        seed=config.seed,
-        save_steps=config.save_steps,
-        save_total_limit=2,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=not on_cpu,
-    )
+    )  # fmt: skip
     trainer = SFTTrainer(
         model=loaded.model, args=arguments, train_dataset=dataset, processing_class=loaded.tokenizer,
         callbacks=[step_callback(on_step)],
