@@ -2,52 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core import markup
-from splitreason_cli.core.rewards import (
-    Price,
-    collapse,
-    coverage,
-    paper_accuracy,
-    paper_coverage,
-    paper_format,
-    paper_tag_count,
-    priced,
-)  # fmt: skip
-
-SPAN = f"{markup.OPEN}x{markup.CLOSE}"
-SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"
+from splitreason_cli.core.rewards import Price, collapse, priced
 
 
 def test_an_unreadable_gold_answer_is_no_wrong_answer():
-    assert (paper_accuracy(None), paper_accuracy(False), paper_accuracy(True)) == (None, 0, 1)
     assert (priced(None, 0.5, 1), priced(True, 0.5, 1), priced(False, 0.5, 1)) == (None, 0.5, -0.5)
-
-
-def test_the_format_pays_for_the_scaffold_and_for_tags_that_are_closed():
-    assert paper_format(SCAFFOLDED) == 2
-    assert paper_format(f"a{SPAN}") == 1
-    assert paper_format(f"a{markup.OPEN}") == 0
-
-
-def test_no_tag_earns_no_format_bonus():
-    assert paper_format("plain") == 0
-    assert paper_format(SCAFFOLDED.replace(SPAN, "")) == 1
-
-
-def test_coverage_rises_to_its_target_and_falls_to_minus_one():
-    assert [paper_coverage(share) for share in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([0, 0.5, 1, 0, -1])
-    assert coverage(f"abc{markup.OPEN}d{markup.CLOSE}") == 0.25
-    assert coverage(f"abc{markup.OPEN}d") == 0
-
-
-def test_many_tags_and_unequal_ones_cost():
-    assert paper_tag_count("plain") == 0
-    long = "a" * 100
-    eight, nine = (long + SPAN * count for count in (8, 9))
-    assert paper_tag_count(nine) - paper_coverage(coverage(nine)) < paper_tag_count(eight) - paper_coverage(
-        coverage(eight)
-    )
-    assert paper_tag_count(long + SPAN + markup.OPEN) < paper_tag_count(long + SPAN)
 
 
 def test_a_share_above_the_target_makes_it_dearer_and_one_below_cheaper():
