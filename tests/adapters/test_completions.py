@@ -57,7 +57,7 @@ def ids_of(chunks):
 
 async def until(condition):
     """Wait for something that another thread does."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 200
     while not condition():
         assert time.monotonic() < give_up
         await asyncio.sleep(0.005)
@@ -181,15 +181,19 @@ def test_a_stream_that_ends_without_finish_reason_or_broke_is_not_asked_for_agai
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("steps", [(HANG,), ((1,), HANG)])
-def test_a_server_that_says_nothing_for_too_long_is_left(steps):
+@pytest.mark.parametrize(
+    ("steps", "limits"),
+    [
+        ((HANG,), Timeouts(first_token_seconds=0.25, between_tokens_seconds=60)),
+        (((1,), HANG), Timeouts(first_token_seconds=60, between_tokens_seconds=0.25)),
+    ],
+)
+def test_a_server_that_says_nothing_for_too_long_is_left(steps, limits):
     async def run():
         server = ScriptedVllm(steps=steps)
-        limits = Timeouts(first_token_seconds=0.5, between_tokens_seconds=0.25)
         with serving(server) as url:
             async with backend(url, timeouts=limits) as opened:
-                limit = 0.5 if steps[0] == HANG else 0.25
-                with pytest.raises(BackendError, match=f"no token within {limit:g} s"):
+                with pytest.raises(BackendError, match=r"no token within 0\.25 s"):
                     await collect(opened.session())
                 await until(lambda: server.streams == 1 and server.open_streams == 0)
 

@@ -112,7 +112,8 @@ def test_a_big_model_that_fails_leaves_the_rest_to_the_small_one(fault, number):
     seed = next(s for s in range(1000) if _spans(s) >= 2)
     small, big = pair(seed, fault=lambda call, n: fault if call == "stream" and n == number else "")
     piped = controller(Learned)
-    config = PipelineConfig(probe_stride_tokens=1, stream_tokens=7, first_token_seconds=0.05, token_seconds=0.05)
+    limit = 1.0 if fault == "hang" else 60.0
+    config = PipelineConfig(probe_stride_tokens=1, stream_tokens=7, first_token_seconds=limit, token_seconds=limit)
     decoder = PipelinedDecoder(piped, small, big, SamplingParams(), config, on_big_failure=reasons.append)
     emitted = run(decoder)
     assert decoder.stats.degraded

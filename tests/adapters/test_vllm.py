@@ -47,7 +47,7 @@ def fake(tmp_path, monkeypatch):
 
 
 def until(condition):
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 200
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.01)

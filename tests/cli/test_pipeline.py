@@ -153,7 +153,7 @@ def test_ctrl_c_says_so_and_keeps_the_work(tmp_path):
     while process.poll() is None and not any(path.stat().st_size for path in work.glob("*/records.jsonl")):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 130
     assert b"Traceback" not in errors
     assert b"interrupted; run the same command again to go on" in errors
