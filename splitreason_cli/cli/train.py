@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -75,6 +75,14 @@ def grpo(
     recipe: Annotated[str, typer.Option(help="Defaults for all that follows: paper or mini.")] = "paper",
     model: Annotated[str | None, typer.Option(help="Small model to start from: what srx train sft wrote.")] = None,
     big: Annotated[str | None, typer.Option(help="Big model, frozen, with the same vocabulary.")] = None,
+    rollout: Annotated[
+        Literal["split", "solo"] | None,
+        typer.Option(help="split: the big model writes the spans. solo: the paper's procedure and rewards."),
+    ] = None,
+    closing: Annotated[
+        Literal["sampled", "argmax"] | None,
+        typer.Option(help="Whether taking back is sampled and trained, or neither (to see what it is good for)."),
+    ] = None,
     offload_budget: Annotated[
         str | None, typer.Option(help="Mean share of big tokens to land on, such as 5%; none keeps --price.")
     ] = None,
@@ -82,6 +90,14 @@ def grpo(
         float | None, typer.Option(min=0, help="Right answers that offloading everything costs, at first.")
     ] = None,
     price_rate: Annotated[float | None, typer.Option(min=0, help="How fast the price follows the share.")] = None,
+    cost: Annotated[
+        Literal["share", "time"] | None,
+        typer.Option(help="What the price is of: big tokens, or the time they add at the two models' rates."),
+    ] = None,
+    small_rates: Annotated[
+        str | None, typer.Option(help="--cost time: prefilled/decoded tokens a second, such as 30000/150.")
+    ] = None,
+    big_rates: Annotated[str | None, typer.Option(help="--cost time: the same of the big model.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     prompts: Annotated[int | None, typer.Option(min=1, help="Problems an optimizer step, over all devices.")] = None,
     num_generations: Annotated[int | None, typer.Option(min=2, help="Rollouts of each problem.")] = None,
@@ -104,7 +120,12 @@ def grpo(
     Run it again after a crash and it resumes.
     """
     budget = None if offload_budget in (None, "none") else values.share("--offload-budget", str(offload_budget))
-    given = {**locals(), "offload_budget": budget}
+    rates = {
+        name: values.rates(flag, text)
+        for name, flag, text in [("small_rates", "--small-rates", small_rates), ("big_rates", "--big-rates", big_rates)]
+        if text is not None
+    }
+    given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
     from ..stages import train_grpo as stage
 
