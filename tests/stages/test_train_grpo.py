@@ -61,14 +61,14 @@ def test_a_run_changes_the_model_and_tells_what_happened_at_each_step(source, st
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(source, store, tmp_path):
-    def stop(step, total, loss):
-        if step == 3:
+    def stop(report):
+        if report.step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_grpo(source, SHORT, store, on_step=stop)
     seen = []
-    resumed, _ = train_grpo(source, SHORT, store, on_step=lambda step, total, loss: seen.append(step))
+    resumed, _ = train_grpo(source, SHORT, store, on_step=lambda report: seen.append(report.step))
     whole, _ = train_grpo(source, SHORT, Store(tmp_path / "other"))
     assert seen == [3, 4]
     assert resumed.records.read_bytes() == whole.records.read_bytes()

@@ -65,8 +65,8 @@ def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
     class StoppedError(Exception):
         pass
 
-    def stop(step, total, loss):
-        if step == 10:
+    def stop(report):
+        if report.step == 10:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -76,7 +76,7 @@ def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
     shutil.copytree(trainer / "checkpoint-8", trainer / "checkpoint-9")
     (trainer / "checkpoint-9" / "trainer_state.json").unlink()
     seen = []
-    resumed = weights(train_sft(source, SHORT, other, on_step=lambda step, total, loss: seen.append(step))[0])
+    resumed = weights(train_sft(source, SHORT, other, on_step=lambda report: seen.append(report.step))[0])
     assert seen == [9, 10, 11, 12]
     assert all(whole[name].equal(resumed[name]) for name in whole)
 
