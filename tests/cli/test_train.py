@@ -11,6 +11,7 @@ from splitreason_cli.cli.options import stepper
 
 from ..scripted_hub import ScriptedHub
 from ..stages.test_train_sft import encode, examples, write_atomically
+from ..untagged import write_untagged
 
 TRAIN = ["train", "sft", "--recipe", "mini", "--max-steps", "1", "--batch-size", "2", "--in", "sft.jsonl"]
 
@@ -86,3 +87,13 @@ def test_progress_shows_step_loss_and_speed_and_tells_the_time_left_from_the_ste
     assert task.fields["note"] == "loss 0.123, 5,679 tokens/s"
     # At least a tick a step; with the 901 steps of before it would be about a hundredth.
     assert task.time_remaining >= 97 * 100
+
+
+def test_a_model_that_knows_tags_as_text_only_is_neither_served_nor_measured(srx, tmp_path):
+    write_untagged("mini-split", tmp_path / "plain")
+    pair = ("--small", "plain", "--big", "mini-big")
+    served = srx("serve", *pair, "--runtime", "in-process", "--port", "0")
+    measured = srx("bench", "mini", *pair, "--problems", "1")
+    for done in (served, measured):
+        assert done.returncode == 6, done.stderr
+        assert b"plain: the tokenizer has no hand-over tags as single tokens. Train it with: srx train" in done.stderr

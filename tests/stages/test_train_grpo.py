@@ -1,7 +1,6 @@
 import dataclasses
 import itertools
 import random
-import shutil
 
 import pytest
 import torch
@@ -13,12 +12,13 @@ from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core import markup
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.records import GrpoStep, Problem
 from splitreason_cli.errors import InputError, MachineError, ModelError
 from splitreason_cli.stages import train_grpo as stage
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
+
+from ..untagged import write_untagged
 
 SHORT = dataclasses.replace(
     RECIPES["mini"], max_steps=4, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=2,
@@ -140,15 +140,9 @@ def test_where_memory_ends_the_flags_to_lower_are_named(source, store):
 
 
 def test_a_model_without_tags_as_tokens_is_refused_in_one_line(source, store, tmp_path):
-    folder = tmp_path / "plain"
-    shutil.copytree(EMBEDDED_MODELS["mini-split"], folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        text = (folder / name).read_text(encoding="utf-8")
-        for number, tag in enumerate((markup.OPEN, markup.CLOSE)):
-            text = text.replace(f'"{tag}"', f'"<|spare{number}|>"')
-        (folder / name).write_text(text, encoding="utf-8")
+    write_untagged("mini-split", tmp_path / "plain")
     with pytest.raises(ModelError, match="no hand-over tags as single tokens"):
-        train_grpo(source, dataclasses.replace(SHORT, model=str(folder)), store)
+        train_grpo(source, dataclasses.replace(SHORT, model=str(tmp_path / "plain")), store)
 
 
 def test_a_file_without_problems_is_refused(tmp_path, store):

@@ -18,6 +18,8 @@ from splitreason_cli.errors import InputError, MachineError, ModelError, SrxErro
 from splitreason_cli.stages import train_sft as stage
 from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
 
+from ..untagged import write_untagged
+
 SHORT = dataclasses.replace(RECIPES["mini"], max_steps=12, batch_size=4, per_device_batch_size=2, save_steps=4)
 
 
@@ -103,12 +105,7 @@ def untagged(tmp_path):
 
     def make(spare):
         folder = tmp_path / f"untagged-{spare}"
-        shutil.copytree(EMBEDDED_MODELS["mini-small"], folder)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            text = (folder / name).read_text(encoding="utf-8")
-            for number, tag in enumerate((markup.OPEN, markup.CLOSE)):
-                text = text.replace(f'"{tag}"', f'"<|spare{number}|>"')
-            (folder / name).write_text(text, encoding="utf-8")
+        write_untagged("mini-small", folder)
         model = AutoModelForCausalLM.from_pretrained(folder)
         rows = len(AutoTokenizer.from_pretrained(folder)) + spare
         model.resize_token_embeddings(rows)
