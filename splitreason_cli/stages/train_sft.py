@@ -169,7 +169,7 @@ def _trainer(
 ) -> Any:
     import datasets
     from transformers import PrinterCallback, set_seed
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
     def rows() -> Iterator[dict[str, list[int]]]:
         for example in examples:
@@ -182,9 +182,23 @@ def _trainer(
         # The fused attention's backward pass is the slower one on a CPU.
         loaded.model.set_attn_implementation("eager")
     datasets.disable_progress_bars()
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
-    arguments = SFTConfig(
+    trainer = SFTTrainer(
+        model=loaded.model, args=_arguments(config, folder, reporting, on_cpu=on_cpu), train_dataset=dataset,
+        processing_class=loaded.tokenizer,
+        peft_config=lora_config(loaded.model, config.lora_rank, config.lora_alpha, sorted(loaded.token_ids.tags)),
+        callbacks=[step_callback(on_step)],
+    )  # fmt: skip
+    without_bias(trainer.model)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on_cpu: bool) -> Any:
+    from trl import SFTConfig
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    return SFTConfig(
         **shared_arguments(
             folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
             save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
@@ -198,14 +212,6 @@ def _trainer(
         packing_strategy="bfd",
         completion_only_loss=True,
     )  # fmt: skip
-    trainer = SFTTrainer(
-        model=loaded.model, args=arguments, train_dataset=dataset, processing_class=loaded.tokenizer,
-        peft_config=lora_config(loaded.model, config.lora_rank, config.lora_alpha, sorted(loaded.token_ids.tags)),
-        callbacks=[step_callback(on_step)],
-    )  # fmt: skip
-    without_bias(trainer.model)
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
