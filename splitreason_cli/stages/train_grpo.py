@@ -9,16 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
+from ..adapters.lora import lora_config, merged, require_rank
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
+from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
 from ..adapters.solo import SoloDecoder
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
+from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
 from ..core.controller import Limits
 from ..core.grading import is_correct
 from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
+from ..core.model_card import grpo_measures
 from ..core.records import GrpoStep, Problem
 from ..core.rewards import Price, added_time, collapse, paper_accuracy, paper_format, paper_tag_count, priced
 from ..errors import InputError
@@ -40,6 +44,11 @@ class TrainGrpoConfig:
     answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
     at the models' `small_rates` and `big_rates` (prefilled and decoded tokens a second). `temperature` is that of
     rollouts, both models' and that of closing.
+
+    With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
+    `lora_alpha` / `lora_rank`; without an alpha by 2.
+
+    Raises UsageError for an alpha without a rank.
     """
 
     model: str = "mini-split"
@@ -65,6 +74,11 @@ class TrainGrpoConfig:
     hint: bool = True
     save_steps: int = 50
     seed: int = 0
+    lora_rank: int = 0
+    lora_alpha: int | None = None
+
+    def __post_init__(self) -> None:
+        require_rank(self.lora_rank, self.lora_alpha)
 
 
 RECIPES = {
@@ -76,8 +90,6 @@ RECIPES = {
 }  # fmt: skip
 """`paper`: SplitReason, arXiv:2504.16379, with the big model in the rollouts. `mini`: the embedded pair, on a CPU."""
 
-OnStep = Callable[[int, int, float], None]
-
 
 def train_grpo(
     source: Source,
@@ -85,8 +97,9 @@ def train_grpo(
     store: Store,
     *,
     strict: bool = False,
-    on_step: OnStep = lambda step, total, loss: None,
+    on_step: OnStep = lambda report: None,
     on_warning: Callable[[str], None] = lambda text: None,
+    reporting: Reporting = NO_REPORTING,
 ) -> tuple[Artifact, bool]:
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
@@ -94,6 +107,7 @@ def train_grpo(
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
+        MachineError: memory runs out.
     """
     digests = {"in": source.digest, "model": model_digest(config.model), "big": model_digest(config.big)}
     recipe = Recipe(STAGE, asdict(config), digests)
@@ -106,11 +120,13 @@ def train_grpo(
             raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
         small, big = (load_model(name, default_device()) for name in (config.model, config.big))
         run = _Run(config, small, big, work, on_warning)
-        trainer = run.trainer(problems, on_step)
-        trainer.train(resume_from_checkpoint=run.resume())
-        trainer.model.save_pretrained(work / MODEL)
+        trainer = run.trainer(problems, on_step, reporting)
+        with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
+            trainer.train(resume_from_checkpoint=run.resume())
+        merged(trainer.model).save_pretrained(work / MODEL)
         small.tokenizer.save_pretrained(work / MODEL)
         steps = grpo_steps(trainer.state.log_history)
+        write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         journal.append([encode(step) for step in steps])
@@ -130,14 +146,16 @@ class _Run:
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
 
-    def trainer(self, problems: Sequence[Problem], on_step: OnStep) -> Any:
+    def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
         """TRL's trainer, its rollouts and rewards ours."""
         import datasets
-        from transformers import PrinterCallback
+        from transformers import PrinterCallback, set_seed
         from trl import GRPOConfig, GRPOTrainer
 
         from ..adapters.grpo import DecisionTrainer
 
+        # Adapters start from random numbers.
+        set_seed(self.config.seed)
         config, on_cpu = self.config, self.small.model.device.type == "cpu"
         if on_cpu:
             self.small.model.set_attn_implementation("eager")
@@ -150,7 +168,7 @@ class _Run:
         arguments = GRPOConfig(
             **shared_arguments(
                 self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
-                save_steps=config.save_steps, on_cpu=on_cpu,
+                save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
             ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
@@ -169,6 +187,7 @@ class _Run:
             train_dataset=datasets.Dataset.from_list(rows),
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
+            peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
             callbacks=[step_callback(on_step), self._keep_price()],
         )
         trainer.remove_callback(PrinterCallback)
