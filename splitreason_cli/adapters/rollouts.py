@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..core.controller import Limits, SplitController
 from ..core.decisions import Role, decided
 from ..core.policies import Sampled
+from ..core.records import Author
 from ..errors import ModelError
 from .models import LoadedModel
 from .transformers import Request, Sampling, SplitDecoder
@@ -28,7 +29,8 @@ class Rollout:
         logprobs: of each decision in nats, at the sampling temperature; 0 where there was none.
         decided: 1 where the policy decided, 0 where the token is somebody else's or a limit closed the span.
         text: without tags.
-        closed_spans: those that the policy itself closed.
+        closed_spans: those that the policy itself closed; `cut_spans` ended by a limit.
+        segments: who wrote which token ids, tags not among them.
     """
 
     prompt_ids: tuple[int, ...]
@@ -40,6 +42,11 @@ class Rollout:
     big_tokens: int
     spans: int
     closed_spans: int
+    cut_spans: int
+    refused: int
+    ended_in_span: bool
+    finish_reason: str
+    segments: tuple[tuple[Author, tuple[int, ...]], ...]
 
     @property
     def share(self) -> float:
@@ -102,6 +109,11 @@ class RolloutDecoder(SplitDecoder):
             big_tokens=controller.big_tokens,
             spans=controller.hand_overs,
             closed_spans=sum(one.role is Role.CLOSE and one.logprob is not None for one in found),
+            cut_spans=controller.cut_spans,
+            refused=controller.refused,
+            ended_in_span=controller.ended_in_span,
+            finish_reason=controller.finish_reason or "error",
+            segments=tuple((author, tuple(ids)) for author, ids in controller.segments),
         )
 
 

@@ -1,15 +1,19 @@
 """Records as text for a terminal. Offloaded spans are coloured and bracketed, so they survive without colour."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import orjson
+from rich import box
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from ..core import markup
 from ..core.records import (
     AnnotatedTrace,
     Generation,
+    GrpoStep,
     Message,
     Record,
     SftConversation,
@@ -58,6 +62,23 @@ def render(record: Record) -> RenderableType:
     return Text("\n".join(lines[2:]) and f"{record.kind}\n  " + "\n  ".join(lines[2:]) + "\n")
 
 
+def steps_table(steps: Sequence[Record]) -> Table:
+    """What a trainer logged, a line a step; a column that no step has is left out.
+
+    Of GRPO the loss and the schedule are left out too: its loss is about 0 whatever it learns.
+    """
+    rows = [step.to_dict() for step in steps]
+    left_out = {"kind", "schema"} | ({"loss", "learning_rate"} if isinstance(steps[0], GrpoStep) else set())
+    names = [name for name in rows[0] if name not in left_out and any(row.get(name) not in (None, "") for row in rows)]
+    table = Table(title=f"{steps[0].kind}, {len(rows):,} records", box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    for name in names:
+        justify: Literal["left", "right"] = "left" if isinstance(rows[0][name], str) else "right"
+        table.add_column(name.replace("_", " "), justify=justify)
+    for row in rows:
+        table.add_row(*(_cell(row.get(name)) for name in names))
+    return table
+
+
 def pieces(text: str, spans: Iterable[markup.Span]) -> list[Piece]:
     """Cut a text at its spans."""
     cut: list[Piece] = []
@@ -84,6 +105,12 @@ def _tagged(completion: str) -> list[Piece]:
         return pieces(*markup.parse(completion))
     except markup.MarkupError:
         return [(completion, False)]
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, float):
+        return Text(f"{value:.3f}" if not value or abs(value) >= 0.001 else f"{value:.1e}")
+    return Text("" if value is None else str(value))
 
 
 def _task(problem: str, answer: str) -> str:

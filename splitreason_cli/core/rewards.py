@@ -1,7 +1,9 @@
 """What a rollout is worth: a right answer less the price of the big model's share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from .records import GrpoStep
 
 
 def priced(correct: bool | None, share: float, price: float) -> float | None:
@@ -34,19 +36,26 @@ class Price:
         return self.value
 
 
-def collapse(shares: Sequence[float], closes: int, opens: int) -> str:
+def collapse(share: float, opens: int, closed: float) -> str:
     """The known way in which a policy has collapsed, judged by one batch; empty if it has not.
 
     Args:
-        shares: of each rollout. closes, opens: tags that the policy itself wrote.
+        share: of the big model's tokens, 0..1. opens: spans that the policy began. closed: the share of them that it
+            closed itself, 0..1.
     """
-    if not shares:
-        return ""
-    mean = sum(shares) / len(shares)
     if not opens:
         return "it never hands over"
-    if mean > 0.9:
+    if share > 0.9:
         return "it hands everything over"
-    if opens >= 8 and closes < 0.1 * opens:
+    if opens >= 8 and closed < 0.1:
         return "it hands over and never takes back"
     return ""
+
+
+def first_warnings(steps: Iterable[GrpoStep]) -> dict[str, int]:
+    """Each warning of a run, and the step that it first came at."""
+    first: dict[str, int] = {}
+    for step in steps:
+        if step.warning:
+            first.setdefault(step.warning, step.step)
+    return first
