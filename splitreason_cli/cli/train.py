@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ..stages.train_grpo import TrainGrpoConfig
 
+CURVES, SAMPLES = "curves.png", "samples.jsonl"
+
 C = TypeVar("C", bound="DataclassInstance")
 
 train = typer.Typer(no_args_is_help=True, help="Train the small model.")
@@ -151,14 +153,14 @@ def deliver_grpo(artifact: Artifact, out: Path, offload_budget: float | None, sa
 
     deliver_model(artifact, out)
     steps = list(read_records(Source.stream(str(artifact.records)), GrpoStep.from_dict, Quarantine()))
-    write_curves(out / "curves.png", steps, offload_budget)
-    samples = read_records(Source.stream(str(artifact.path / "samples.jsonl")), Generation.from_dict, Quarantine())
+    write_curves(out / CURVES, steps, offload_budget)
+    samples = read_records(Source.stream(str(artifact.path / SAMPLES)), Generation.from_dict, Quarantine())
     shown = [encode(one) for one in samples if sample_steps and one.sample % sample_steps == 0]
     if shown:
-        write_atomically(out / "samples.jsonl", iter(shown))
+        write_atomically(out / SAMPLES, iter(shown))
     else:
         # Of an earlier run to the same folder.
-        (out / "samples.jsonl").unlink(missing_ok=True)
+        (out / SAMPLES).unlink(missing_ok=True)
 
 
 def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]) -> C:

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.rewards import Price, collapse, priced
+from splitreason_cli.core.records import GrpoStep
+from splitreason_cli.core.rewards import Price, collapse, first_warnings, priced
 
 
 def test_an_unreadable_gold_answer_is_no_wrong_answer():
@@ -25,13 +26,25 @@ def test_the_price_stays_within_its_bounds(shares):
 
 
 @pytest.mark.parametrize(
-    ("shares", "closes", "opens", "word"),
-    [([0.0] * 8, 0, 0, "never hands over"), ([0.95] * 8, 8, 8, "everything"), ([0.6] * 8, 0, 8, "never takes back")],
+    ("share", "opens", "closed", "word"),
+    [(0.0, 0, 0.0, "never hands over"), (0.95, 8, 1.0, "everything"), (0.6, 8, 0.0, "never takes back")],
 )
-def test_known_collapses_are_named(shares, closes, opens, word):
-    assert word in collapse(shares, closes, opens)
+def test_known_collapses_are_named(share, opens, closed, word):
+    assert word in collapse(share, opens, closed)
 
 
-def test_a_healthy_batch_is_not_warned_of():
-    assert collapse([0.05] * 8, 9, 10) == ""
-    assert collapse([], 0, 0) == ""
+@pytest.mark.parametrize(("share", "opens", "closed"), [(0.05, 10, 0.9), (0.9, 8, 0.1), (0.6, 7, 0.0), (0.001, 1, 1.0)])
+def test_what_may_yet_be_chance_or_learning_is_not_warned_of(share, opens, closed):
+    assert collapse(share, opens, closed) == ""
+
+
+def step(number, warning):
+    return GrpoStep(
+        step=number, loss=0.0, learning_rate=0.0, reward=0.0, accuracy=0.0, share=0.0, spans=0.0, span_tokens=0.0,
+        closed=0.0, price=1.0, warning=warning,
+    )  # fmt: skip
+
+
+def test_a_warning_counts_from_where_it_first_came():
+    warnings = ["", "a", "a", "", "b", "a"]
+    assert first_warnings(step(n, warning) for n, warning in enumerate(warnings)) == {"a": 1, "b": 4}
