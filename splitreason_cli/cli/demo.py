@@ -59,10 +59,10 @@ def demo(
     model = _train(out, store)
     runs = _bench(model, problems, store)
     if full:
-        from ..stages.train_grpo import RECIPES
+        from ..stages.train_grpo import RECIPES, SAMPLE_STEPS
 
         config = replace(RECIPES["mini"], model=str(model), offload_budget=GRPO_BUDGET)
-        runs += learn_when_to_ask(config, out, problems, store)
+        runs += learn_when_to_ask(config, out, problems, store, SAMPLE_STEPS["mini"])
     results = [run.result for run in runs]
     traces = _telling_traces(runs)
     _write(out, problems, runs, traces)
@@ -101,17 +101,20 @@ def _train(out: Path, store: Store) -> Path:
     return trained.path / "model"
 
 
-def learn_when_to_ask(config: "TrainGrpoConfig", out: Path, problems: int, store: Store) -> "list[SystemRun]":
-    """train grpo on problems that are not held out; returns what its model's split reaches on `problems` that are."""
+def learn_when_to_ask(
+    config: "TrainGrpoConfig", out: Path, problems: int, store: Store, sample_steps: int
+) -> "list[SystemRun]":
+    """train grpo on problems that are not held out; returns what its model's split reaches on `problems` that are.
+
+    A rollout is shown every `sample_steps`.
+    """
     from ..stages.bench import BenchConfig, read_problems
-    from ..stages.train_grpo import SAMPLE_STEPS
 
     _, held_out = read_problems(BenchConfig(), store)
     texts = {problem.problem for problem in held_out}
     write_atomically(out / GRPO_PROBLEMS, map(encode, training_problems(TRAINING_PROBLEMS, texts)))
-    every = SAMPLE_STEPS["mini"]
-    trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, every)
-    deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, every)
+    trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, sample_steps)
+    deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, sample_steps)
     bench_config = BenchConfig(small=str(trained.path / "model"), problems=problems)
     runs = run_bench(bench_config, ["split"], BUDGETS, store)
     return [replace(run, result=replace(run.result, system=GRPO)) for run in runs]

@@ -78,9 +78,9 @@ def test_the_full_demo_trains_on_other_problems_and_measures_again(tmp_path):
     from splitreason_cli.stages.train_grpo import RECIPES
 
     config = dataclasses.replace(
-        RECIPES["mini"], model="mini-split", max_steps=10, prompts=1, num_generations=2, per_device_batch_size=2
+        RECIPES["mini"], model="mini-split", max_steps=3, prompts=1, num_generations=2, per_device_batch_size=2
     )
-    runs = command.learn_when_to_ask(config, tmp_path, 20, Store(tmp_path / "store"))
+    runs = command.learn_when_to_ask(config, tmp_path, 20, Store(tmp_path / "store"), sample_steps=2)
     assert [(run.result.system, run.result.offload_budget) for run in runs] == [
         ("split + GRPO", budget) for budget in (None, 0.05, 0.025, 0.01)
     ]
@@ -88,7 +88,7 @@ def test_the_full_demo_trains_on_other_problems_and_measures_again(tmp_path):
     made = tmp_path / "model-grpo"
     assert (made / "curves.png").read_bytes().startswith(b"\x89PNG")
     [sample] = (made / "samples.jsonl").read_bytes().splitlines()
-    assert orjson.loads(sample)["sample"] == 10
+    assert orjson.loads(sample)["sample"] == 2
     assert (made / "config.json").exists()
     problems = [orjson.loads(line) for line in (tmp_path / "problems.jsonl").read_bytes().splitlines()]
     held_out = [orjson.loads(line)["problem"] for line in MINI_PROBLEMS.read_bytes().splitlines()]
