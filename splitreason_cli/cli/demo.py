@@ -116,7 +116,7 @@ def learn_when_to_ask(
     trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, sample_steps)
     deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, sample_steps)
     bench_config = BenchConfig(small=str(trained.path / "model"), problems=problems)
-    runs = run_bench(bench_config, ["split"], BUDGETS, store)
+    runs = run_bench(bench_config, ["split"], BUDGETS, store, title="bench after GRPO:")
     return [replace(run, result=replace(run.result, system=GRPO)) for run in runs]
 
 

@@ -21,6 +21,7 @@ from ..core.records import (
     Snippets,
     Trace,
 )
+from ..core.rewards import first_warnings
 
 LEFT, RIGHT = "⟦", "⟧"
 BIG = "bold black on yellow"
@@ -65,17 +66,21 @@ def render(record: Record) -> RenderableType:
 def steps_table(steps: Sequence[Record]) -> Table:
     """What a trainer logged, a line a step; a column that no step has is left out.
 
-    Of GRPO the loss and the schedule are left out too: its loss is about 0 whatever it learns.
+    Of GRPO the loss and the schedule are left out too: its loss is about 0 whatever it learns. Warnings stand below,
+    each with the step that it first came at.
     """
     rows = [step.to_dict() for step in steps]
-    left_out = {"kind", "schema"} | ({"loss", "learning_rate"} if isinstance(steps[0], GrpoStep) else set())
+    left_out = {"kind", "schema"} | ({"loss", "learning_rate", "warning"} if isinstance(steps[0], GrpoStep) else set())
     names = [name for name in rows[0] if name not in left_out and any(row.get(name) not in (None, "") for row in rows)]
-    table = Table(title=f"{steps[0].kind}, {len(rows):,} records", box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    table = Table(title=f"{steps[0].kind}, {len(rows):,} records", box=box.SIMPLE, padding=0)
     for name in names:
         justify: Literal["left", "right"] = "left" if isinstance(rows[0][name], str) else "right"
-        table.add_column(name.replace("_", " "), justify=justify)
+        # Broken here, as rich would shorten words rather than break all names.
+        table.add_column(name.replace("_", "\n"), justify=justify)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
+    warnings = first_warnings(step for step in steps if isinstance(step, GrpoStep))
+    table.caption = "\n".join(f"step {step}: {warning}" for warning, step in warnings.items()) or None
     return table
 
 
