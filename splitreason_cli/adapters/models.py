@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,10 +167,11 @@ def _require_chat_template(reference: str, tokenizer: Any) -> None:
 
 
 def default_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
+    """`cuda` where there is one and `accelerate launch --cpu` does not rule it out, else `cpu`."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    wants_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
+    return "cuda" if torch.cuda.is_available() and not wants_cpu else "cpu"
 
 
 def download(name: str, patterns: list[str]) -> Path:

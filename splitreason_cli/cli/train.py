@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from ..adapters import ranks
 from ..adapters.source import Source, raise_first_rejected
 from ..adapters.store import META, Artifact, Store
 from ..errors import UsageError
@@ -40,7 +41,7 @@ def sft(
         int | None, typer.Option(min=1, help="Sequences an optimizer step, over all devices.")
     ] = None,
     per_device_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Sequences at a time on each device.")
+        int | None, typer.Option(min=1, help="Sequences at a time on each device, at most.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens a sequence; longer ones are cut.")] = None,
@@ -58,14 +59,14 @@ def sft(
     from ..stages import train_sft as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
+    ranks.require_file(in_)
     store = Store.default()
     source = Source.open(in_, store)
     with console.progress() as live:
         artifact, cached = stage.train_sft(source, config, store, strict=strict, on_step=stepper(live, "train sft"))
     if strict:
         raise_first_rejected(artifact.rejected)
-    deliver_model(artifact, Path(out))
-    finish(artifact, cached, out)
+    _hand_out(artifact, cached, out)
 
 
 @train.command("grpo", epilog="Example: srx train grpo --recipe mini --model my-model --in problems.jsonl")
@@ -86,7 +87,7 @@ def grpo(
     prompts: Annotated[int | None, typer.Option(min=1, help="Problems an optimizer step, over all devices.")] = None,
     num_generations: Annotated[int | None, typer.Option(min=2, help="Rollouts of each problem.")] = None,
     per_device_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Rollouts at a time in the backward pass of each device.")
+        int | None, typer.Option(min=1, help="Rollouts at a time in the backward pass of each device, at most.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.01, help="Of rollouts.")] = None,
@@ -109,6 +110,7 @@ def grpo(
     from ..stages import train_grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
+    ranks.require_file(in_)
     store = Store.default()
     source = Source.open(in_, store)
     with console.progress() as live:
@@ -118,8 +120,7 @@ def grpo(
         )  # fmt: skip
     if strict:
         raise_first_rejected(artifact.rejected)
-    deliver_model(artifact, Path(out))
-    finish(artifact, cached, out)
+    _hand_out(artifact, cached, out)
 
 
 def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]) -> C:
@@ -129,6 +130,14 @@ def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]
     fields = {field.name for field in dataclasses.fields(recipes[recipe])}
     flags = {name: value for name, value in given.items() if name in fields and value is not None}
     return dataclasses.replace(recipes[recipe], **flags)
+
+
+def _hand_out(artifact: Artifact, cached: bool, out: str) -> None:
+    """Deliver a finished model, from one process."""
+    ranks.leave()
+    if ranks.is_main():
+        deliver_model(artifact, Path(out))
+        finish(artifact, cached, out)
 
 
 def deliver_model(artifact: Artifact, out: Path) -> None:

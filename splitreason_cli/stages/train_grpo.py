@@ -1,19 +1,20 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..adapters import ranks
 from ..adapters.jsonl import encode
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
+from ..adapters.sharded import WholePolicy
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
+from ..adapters.trainers import last_complete_checkpoint, mark_callback, save_model, shared_arguments, step_callback
 from ..core.controller import Limits
 from ..core.grading import is_correct
 from ..core.records import GrpoStep, Problem
@@ -27,8 +28,8 @@ PRICE = "price.json"
 
 @dataclass(frozen=True)
 class TrainGrpoConfig:
-    """`prompts` problems an optimizer step, each sampled `num_generations` times; `per_device_batch_size` completions
-    at a time in the backward pass.
+    """`prompts` problems an optimizer step, each sampled `num_generations` times; at most `per_device_batch_size`
+    completions at a time in the backward pass of each device.
 
     `offload_budget` is the mean share that the price of the big model's tokens is moved to; None keeps `price`, in
     right answers for offloading everything. `temperature` is that of rollouts, both models' and that of closing.
@@ -81,28 +82,40 @@ def train_grpo(
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
+        UsageError: the processes cannot share a batch equally.
     """
-    digests = {"in": source.digest, "model": model_digest(config.model), "big": model_digest(config.big)}
-    recipe = Recipe(STAGE, asdict(config), digests)
-    if found := store.find(recipe):
+    ranks.join(default_device())
+    ranks.require_same(source.label, source.digest)
+    models = {"model": config.model, "big": config.big}
+    digests = ranks.from_main(lambda: {role: model_digest(name) for role, name in models.items()})
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **digests})
+    if found := ranks.from_main(lambda: store.find(recipe)):
         return found, True
-    with store.work(recipe) as work:
-        quarantine = Quarantine(None if strict else work / REJECTED)
-        problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
-        if not problems:
-            raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
-        small, big = (load_model(name, default_device()) for name in (config.model, config.big))
+    with ranks.work(store, recipe) as work:
+        with ranks.together():
+            problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            small, big = (load_model(name, default_device()) for name in (config.model, config.big))
         run = _Run(config, small, big, work, on_warning)
         trainer = run.trainer(problems, on_step)
         trainer.train(resume_from_checkpoint=run.resume())
-        trainer.model.save_pretrained(work / MODEL)
-        small.tokenizer.save_pretrained(work / MODEL)
+        save_model(trainer, small.tokenizer, work / MODEL)
         steps = grpo_steps(trainer.state.log_history)
-        journal = Journal(work / RECORDS)
-        journal.restart(0)
-        journal.append([encode(step) for step in steps])
-        shutil.rmtree(work / "trainer")
-        return store.publish(recipe, work, len(steps)), False
+        return ranks.from_main(lambda: _publish(store, recipe, work, steps)), False
+
+
+def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
+    problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
+    if not problems:
+        raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
+    return problems
+
+
+def _publish(store: Store, recipe: Recipe, work: Path, steps: list[GrpoStep]) -> Artifact:
+    journal = Journal(work / RECORDS)
+    journal.restart(0)
+    journal.append([encode(step) for step in steps])
+    shutil.rmtree(work / "trainer")
+    return store.publish(recipe, work, len(steps))
 
 
 class _Run:
@@ -130,8 +143,9 @@ class _Run:
             self.small.model.set_attn_implementation("eager")
         datasets.disable_progress_bars()
         rows = [{"prompt": problem.problem, "answer": problem.answer} for problem in problems]
-        completions = config.prompts * config.num_generations
-        world = int(os.environ.get("WORLD_SIZE", "1"))
+        per_device, accumulation = ranks.share_batch(
+            config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
+        )
         arguments = GRPOConfig(
             **shared_arguments(
                 self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
@@ -139,8 +153,8 @@ class _Run:
             ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
-            per_device_train_batch_size=config.per_device_batch_size,
-            gradient_accumulation_steps=max(1, completions // (config.per_device_batch_size * world)),
+            per_device_train_batch_size=per_device,
+            gradient_accumulation_steps=accumulation,
             temperature=config.temperature,
             max_completion_length=config.max_tokens,
             beta=config.beta,
@@ -155,24 +169,21 @@ class _Run:
             train_dataset=datasets.Dataset.from_list(rows),
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
-            callbacks=[step_callback(on_step), self._keep_price()],
+            callbacks=[step_callback(on_step), self._keep_price(), mark_callback()],
         )
         trainer.remove_callback(PrinterCallback)
+        self.policy = WholePolicy(trainer)
         return trainer
 
     def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
-        from trl.models import unwrap_model_for_generation
-
-        rank, step = trainer.accelerator.process_index, trainer.state.global_step
-        seeds = [f"{self.config.seed}/{step}/{rank}/{number}" for number in range(len(prompts))]
-        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
-            was_training = model.training
-            model.eval()
+        # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
+        first = ranks.rank() * len(prompts)
+        seeds = [f"{self.config.seed}/{trainer.state.global_step}/{first + number}" for number in range(len(prompts))]
+        with self.policy.here() as model, ranks.together():
             policy = LoadedModel(self.small.name, model, self.small.tokenizer)
             decoder = RolloutDecoder(policy, self.big, self.limits, self.config.temperature, hint=self.config.hint)
             rollouts = decoder.rollouts(prompts, seeds)
-            model.train(was_training)
         return {
             "prompt_ids": [list(one.prompt_ids) for one in rollouts],
             "completion_ids": [list(one.completion_ids) for one in rollouts],
@@ -185,10 +196,14 @@ class _Run:
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **_: Any
     ) -> list[float | None]:
-        """A right answer less the price of the share; None where the answer cannot be read."""
+        """A right answer less the price of the share; None where the answer cannot be read.
+
+        What is logged, and what moves the price, are figures of the whole batch, of which each rank has a part.
+        """
         verdicts = [is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)]
+        rewards = [priced(right, one.share, self.price.value) for right, one in zip(verdicts, rollout, strict=True)]
+        verdicts, rollout = ranks.gather(verdicts), ranks.gather(rollout)
         shares = [one.share for one in rollout]
-        rewards = [priced(right, share, self.price.value) for right, share in zip(verdicts, shares, strict=True)]
         known = [right for right in verdicts if right is not None]
         spans, closed = sum(one.spans for one in rollout), sum(one.closed_spans for one in rollout)
         big_tokens, tokens = sum(one.big_tokens for one in rollout), sum(one.tokens for one in rollout)
@@ -222,7 +237,8 @@ class _Run:
         class KeepPrice(TrainerCallback):  # type: ignore[misc]
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 """Written before the checkpoint's last file, so that a complete checkpoint has it."""
-                if state.global_step % args.save_steps == 0 or state.global_step == state.max_steps:
+                is_saved = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
+                if is_saved and ranks.is_main():
                     folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / PRICE).write_text(json.dumps({"value": run.price.value}))
