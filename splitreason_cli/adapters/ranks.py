@@ -46,6 +46,9 @@ def join(device: str) -> None:
 
         # Else transformers loads empty weights on all ranks but the first, and nobody would ever fill the big model's.
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+        if device == "cpu":
+            # Accelerate would call it `cpu:0`, and torch cannot load a checkpoint's optimizer to a device of that name.
+            os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
         PartialState(cpu=device == "cpu", timeout=TIMEOUT)
 
 
