@@ -39,6 +39,12 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def launched_alone() -> bool:
+    """Whether `accelerate launch --cpu` was asked for several processes and, having no MPI, started only this one."""
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ
+    return asked and not any(name in os.environ for name in ("LOCAL_RANK", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"))
+
+
 def join(device: str) -> None:
     """Meet the other processes, on GPUs of their own or on CPUs. `device` is `cuda` or `cpu`."""
     if world_size() > 1:

@@ -50,6 +50,9 @@ def _inference_copy(trainer: Any) -> Any:
     import torch
 
     whole = copy.deepcopy(trainer.model).eval().requires_grad_(False)
+    for module in whole.modules():
+        # TRL 1.16 puts a `forward` of its own on the model, which goes on calling the original's, soon sharded.
+        module.__dict__.pop("forward", None)
     whole.gradient_checkpointing_disable()
     if trainer.args.bf16:
         # Parameters only: rotary frequencies in bfloat16 would blur the positions.

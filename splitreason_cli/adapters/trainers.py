@@ -72,6 +72,8 @@ def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
     model, weights = trainer.accelerator.unwrap_model(trainer.model), None
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        # Gathered one by one, tied weights are no longer one tensor, and would be written twice.
+        weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
     if ranks.is_main():
         model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)

@@ -59,9 +59,8 @@ def sft(
     from ..stages import train_sft as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
-    ranks.require_file(in_)
     store = Store.default()
-    source = Source.open(in_, store)
+    source = _source(in_, store)
     with console.progress() as live:
         artifact, cached = stage.train_sft(source, config, store, strict=strict, on_step=stepper(live, "train sft"))
     if strict:
@@ -110,9 +109,8 @@ def grpo(
     from ..stages import train_grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
-    ranks.require_file(in_)
     store = Store.default()
-    source = Source.open(in_, store)
+    source = _source(in_, store)
     with console.progress() as live:
         artifact, cached = stage.train_grpo(
             source, config, store, strict=strict, on_step=stepper(live, "train grpo"),
@@ -130,6 +128,16 @@ def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]
     fields = {field.name for field in dataclasses.fields(recipes[recipe])}
     flags = {name: value for name, value in given.items() if name in fields and value is not None}
     return dataclasses.replace(recipes[recipe], **flags)
+
+
+def _source(in_: str, store: Store) -> Source:
+    """The input of one or several processes. Raises UsageError, InputError."""
+    ranks.require_file(in_)
+    if ranks.launched_alone():
+        console.note(
+            "warning: accelerate launch --cpu has started one process; --multi_gpu starts several, on CPUs too"
+        )
+    return Source.open(in_, store)
 
 
 def _hand_out(artifact: Artifact, cached: bool, out: str) -> None:
