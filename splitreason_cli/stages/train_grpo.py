@@ -1,7 +1,6 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -10,16 +9,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..adapters import ranks
 from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
-from ..adapters.lora import lora_config, merged, require_rank
+from ..adapters.lora import lora_config, require_rank
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
+from ..adapters.sharded import WholePolicy
 from ..adapters.solo import SoloDecoder
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
+from ..adapters.trainers import (
+    OnStep,
+    last_complete_checkpoint,
+    mark_callback,
+    memory_advice,
+    save_model,
+    shared_arguments,
+    step_callback,
+)
 from ..adapters.transformers import text_of
 from ..core.controller import Limits
 from ..core.grading import is_correct
@@ -38,8 +47,8 @@ SAMPLES = "samples.jsonl"
 
 @dataclass(frozen=True)
 class TrainGrpoConfig:
-    """`prompts` problems an optimizer step, each sampled `num_generations` times; `per_device_batch_size` completions
-    at a time in the backward pass.
+    """`prompts` problems an optimizer step, each sampled `num_generations` times; at most `per_device_batch_size`
+    completions at a time in the backward pass of each device.
 
     `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
     paper's rewards apply. `closing` is `sampled`, a decision that is trained, or `argmax`, which is not.
@@ -121,31 +130,44 @@ def train_grpo(
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
-        MachineError: memory runs out.
+        UsageError: the processes cannot share a batch equally. MachineError: memory runs out.
     """
-    digests = {"in": source.digest, "model": model_digest(config.model), "big": model_digest(config.big)}
-    recipe = Recipe(STAGE, asdict(config), digests)
-    if found := store.find(recipe):
+    ranks.join(default_device())
+    ranks.require_same(source.label, source.digest)
+    models = {"model": config.model, "big": config.big}
+    digests = ranks.from_main(lambda: {role: model_digest(name) for role, name in models.items()})
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **digests})
+    if found := ranks.from_main(lambda: store.find(recipe)):
         return found, True
-    with store.work(recipe) as work:
-        quarantine = Quarantine(None if strict else work / REJECTED)
-        problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
-        if not problems:
-            raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
-        small, big = (load_model(name, default_device()) for name in (config.model, config.big))
+    with ranks.work(store, recipe) as work:
+        with ranks.together():
+            problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            # Steps of 1e-6 vanish in bfloat16 weights.
+            small = load_model(config.model, default_device(), float32=not config.lora_rank)
+            big = load_model(config.big, default_device())
         run = _Run(config, small, big, work, on_warning, on_sample)
         trainer = run.trainer(problems, on_step, reporting)
         with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
             trainer.train(resume_from_checkpoint=run.resume())
-        merged(trainer.model).save_pretrained(work / MODEL)
-        small.tokenizer.save_pretrained(work / MODEL)
+        save_model(trainer, small.tokenizer, work / MODEL)
         steps = grpo_steps(trainer.state.log_history, config)
-        write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
-        journal = Journal(work / RECORDS)
-        journal.restart(0)
-        journal.append([encode(step) for step in steps])
-        shutil.rmtree(work / "trainer")
-        return store.publish(recipe, work, len(steps)), False
+        return ranks.from_main(lambda: _publish(store, recipe, work, steps)), False
+
+
+def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
+    problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
+    if not problems:
+        raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
+    return problems
+
+
+def _publish(store: Store, recipe: Recipe, work: Path, steps: list[GrpoStep]) -> Artifact:
+    write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
+    journal = Journal(work / RECORDS)
+    journal.restart(0)
+    journal.append([encode(step) for step in steps])
+    shutil.rmtree(work / "trainer")
+    return store.publish(recipe, work, len(steps))
 
 
 class _Run:
@@ -178,8 +200,9 @@ class _Run:
         rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
         make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *decision_tags(self.small))
-        completions = config.prompts * config.num_generations
-        world = int(os.environ.get("WORLD_SIZE", "1"))
+        per_device, accumulation = ranks.share_batch(
+            config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
+        )
         arguments = GRPOConfig(
             **shared_arguments(
                 self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
@@ -187,8 +210,8 @@ class _Run:
             ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
-            per_device_train_batch_size=config.per_device_batch_size,
-            gradient_accumulation_steps=max(1, completions // (config.per_device_batch_size * world)),
+            per_device_train_batch_size=per_device,
+            gradient_accumulation_steps=accumulation,
             temperature=config.temperature,
             max_completion_length=config.max_tokens,
             beta=config.beta,
@@ -203,25 +226,21 @@ class _Run:
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
             peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
-            callbacks=[step_callback(on_step), self._keep_price(), self._warn()],
+            callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
         )
         trainer.remove_callback(PrinterCallback)
+        self.policy = WholePolicy(trainer)
         return trainer
 
     def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
-        from trl.models import unwrap_model_for_generation
-
-        rank, step = trainer.accelerator.process_index, trainer.state.global_step
-        seeds = [f"{self.config.seed}/{step}/{rank}/{number}" for number in range(len(prompts))]
-        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
-            was_training = model.training
-            model.eval()
-            decoder = self._decoder(LoadedModel(self.small.name, model, self.small.tokenizer))
+        # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
+        first = ranks.rank() * len(prompts)
+        seeds = [f"{self.config.seed}/{trainer.state.global_step}/{first + number}" for number in range(len(prompts))]
+        with self.policy.here() as model, ranks.together():
             started = time.perf_counter()
-            rollouts = decoder.rollouts(prompts, seeds)
+            rollouts = self._decoder(LoadedModel(self.small.name, model, self.small.tokenizer)).rollouts(prompts, seeds)
             self.seconds = (time.perf_counter() - started) / len(prompts)
-            model.train(was_training)
         return {
             "prompt_ids": [list(one.prompt_ids) for one in rollouts],
             "completion_ids": [list(one.completion_ids) for one in rollouts],
@@ -243,9 +262,14 @@ class _Run:
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
-        """What each rollout is worth; None where the answer cannot be read."""
+        """What each rollout is worth; None where the answer cannot be read.
+
+        What is logged, and what moves the price, are figures of the whole batch, of which each rank has a part.
+        """
         verdicts = [is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)]
         rewards = [self._worth(right, one) for right, one in zip(verdicts, rollout, strict=True)]
+        worth = [one.total if one else None for one in rewards]
+        rewards, rollout = ranks.gather(rewards), ranks.gather(rollout)
         known = [one for one in rewards if one]
         spans, closed = sum(one.spans for one in rollout), sum(one.closed_spans for one in rollout)
         big_tokens, tokens = sum(one.big_tokens for one in rollout), sum(one.tokens for one in rollout)
@@ -261,11 +285,11 @@ class _Run:
             **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
         }.items():
             log_metric(f"offload/{name}", value)
-        if columns["trainer_state"].is_world_process_zero:
+        if ranks.is_main():
             first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
             self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
         self.price.update(mean_share)
-        return [one.total if one else None for one in rewards]
+        return worth
 
     def _worth(self, right: bool | None, rollout: Rollout) -> Reward | None:
         if right is None:
@@ -297,7 +321,8 @@ class _Run:
         if checkpoint:
             self.price.value = json.loads((Path(checkpoint) / PRICE).read_bytes())["value"]
         # One sample a step.
-        self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+        if ranks.is_main():
+            self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
         return checkpoint
 
     def _keep_price(self) -> Any:
@@ -308,7 +333,8 @@ class _Run:
         class KeepPrice(TrainerCallback):  # type: ignore[misc]
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 """Written before the checkpoint's last file, so that a complete checkpoint has it."""
-                if state.global_step % args.save_steps == 0 or state.global_step == state.max_steps:
+                is_saved = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
+                if is_saved and ranks.is_main():
                     folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / PRICE).write_text(json.dumps({"value": run.price.value}))
@@ -323,7 +349,7 @@ class _Run:
         class Warn(TrainerCallback):  # type: ignore[misc]
             def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
                 """The history holds the steps before a crash as well, so that nothing is said twice."""
-                if state.is_world_process_zero and "loss" in logs:
+                if ranks.is_main() and "loss" in logs:
                     steps = grpo_steps(state.log_history, run.config)
                     if first_warnings(steps).get(steps[-1].warning) == steps[-1].step:
                         run.on_warning(f"step {steps[-1].step}: {steps[-1].warning}")
