@@ -237,7 +237,7 @@ class _Run:
         # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
         first = ranks.rank() * len(prompts)
         seeds = [f"{self.config.seed}/{trainer.state.global_step}/{first + number}" for number in range(len(prompts))]
-        with self.policy.here() as model, ranks.together():
+        with self.policy.here() as model, trainer.accelerator.autocast(), ranks.together():
             started = time.perf_counter()
             rollouts = self._decoder(LoadedModel(self.small.name, model, self.small.tokenizer)).rollouts(prompts, seeds)
             self.seconds = (time.perf_counter() - started) / len(prompts)
