@@ -97,8 +97,8 @@ class TrainGrpoConfig:
 RECIPES = {
     "paper": TrainGrpoConfig(big="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"),
     "mini": TrainGrpoConfig(
-        max_steps=60, prompts=8, num_generations=8, per_device_batch_size=64, learning_rate=3e-4, temperature=1.0,
-        max_tokens=200, max_span_tokens=32, save_steps=20,
+        max_steps=40, prompts=24, num_generations=8, per_device_batch_size=64, learning_rate=3e-4, temperature=1.0,
+        max_tokens=200, max_span_tokens=32, save_steps=10,
     ),
 }  # fmt: skip
 """`paper`: SplitReason, arXiv:2504.16379, with the big model in the rollouts. `mini`: the embedded pair, on a CPU."""
