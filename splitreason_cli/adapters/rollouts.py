@@ -29,6 +29,7 @@ class Rollout:
         decided: 1 where the policy decided, 0 where the token is somebody else's or a limit closed the span.
         text: without tags.
         closed_spans: those that the policy itself closed.
+        failed: why the big model did not answer; nothing was decided then, and the text is cut there. Empty if it did.
     """
 
     prompt_ids: tuple[int, ...]
@@ -40,6 +41,7 @@ class Rollout:
     big_tokens: int
     spans: int
     closed_spans: int
+    failed: str = ""
 
     @property
     def share(self) -> float:

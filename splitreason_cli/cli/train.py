@@ -74,7 +74,19 @@ def grpo(
     out: Annotated[str, typer.Option("--out", help="Folder for the checkpoint.")] = "srx-grpo",
     recipe: Annotated[str, typer.Option(help="Defaults for all that follows: paper or mini.")] = "paper",
     model: Annotated[str | None, typer.Option(help="Small model to start from: what srx train sft wrote.")] = None,
-    big: Annotated[str | None, typer.Option(help="Big model, frozen, with the same vocabulary.")] = None,
+    big: Annotated[
+        str | None, typer.Option(help="Big model, frozen, with the same vocabulary; or URLs of vLLM servers of it.")
+    ] = None,
+    big_served_name: Annotated[
+        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
+    ] = None,
+    big_tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of --big, if its server does not say.")] = None,
+    big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
+    big_text: Annotated[
+        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API.")
+    ] = False,
+    big_concurrency: Annotated[int, typer.Option(min=1, help="Streams at once from --big's URLs.")] = 64,
+    big_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the first token from --big's URLs.")] = 120.0,
     offload_budget: Annotated[
         str | None, typer.Option(help="Mean share of big tokens to land on, such as 5%; none keeps --price.")
     ] = None,
@@ -106,14 +118,18 @@ def grpo(
     budget = None if offload_budget in (None, "none") else values.share("--offload-budget", str(offload_budget))
     given = {**locals(), "offload_budget": budget}
     console.quiet_libraries()
+    from ..adapters.pair import Side
+    from ..adapters.remote_model import RemoteConfig
     from ..stages import train_grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
+    side = Side(config.big, big_tokenizer, big_key_env, served_name=big_served_name, text_only=big_text)
+    remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
     store = Store.default()
     source = Source.open(in_, store)
     with console.progress() as live:
         artifact, cached = stage.train_grpo(
-            source, config, store, strict=strict, on_step=stepper(live, "train grpo"),
+            source, config, store, side=side, remote=remote, strict=strict, on_step=stepper(live, "train grpo"),
             on_warning=lambda text: console.note(f"warning: {text}"),
         )  # fmt: skip
     if strict:

@@ -305,7 +305,7 @@ class GrpoStep(Record):
 
     `accuracy` is the share of right answers, `share` that of big tokens in all, `span_tokens` the mean length of spans,
     `closed` the share of spans that the small model itself closed, `price` what offloading everything cost in right
-    answers.
+    answers. `failed` counts rollouts that the big model failed, which nothing else here includes.
     """
 
     kind: ClassVar[str] = "grpo_step"
@@ -319,6 +319,7 @@ class GrpoStep(Record):
     span_tokens: float
     closed: float
     price: float
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

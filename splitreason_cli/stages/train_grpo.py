@@ -4,12 +4,16 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..adapters.jsonl import encode
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
+from ..adapters.pair import Side
+from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
+from ..adapters.remote_rollouts import RemoteRolloutDecoder
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
@@ -18,7 +22,7 @@ from ..core.controller import Limits
 from ..core.grading import is_correct
 from ..core.records import GrpoStep, Problem
 from ..core.rewards import Price, collapse, priced
-from ..errors import InputError
+from ..errors import EndpointError, InputError
 
 STAGE = "train_grpo"
 MODEL = "model"
@@ -71,27 +75,50 @@ def train_grpo(
     config: TrainGrpoConfig,
     store: Store,
     *,
+    side: Side | None = None,
+    remote: RemoteConfig | None = None,
     strict: bool = False,
     on_step: OnStep = lambda step, total, loss: None,
     on_warning: Callable[[str], None] = lambda text: None,
 ) -> tuple[Artifact, bool]:
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
-    Killed at any moment, the next call goes on from the last complete checkpoint with the same result.
+    Killed at any moment, the next call goes on from the last complete checkpoint with the same result. A big model at
+    URLs counts as the same wherever a model of its name is served.
+
+    Args:
+        side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
+        EndpointError: the big model's server does not answer, or stops answering.
     """
-    digests = {"in": source.digest, "model": model_digest(config.model), "big": model_digest(config.big)}
-    recipe = Recipe(STAGE, asdict(config), digests)
-    if found := store.find(recipe):
-        return found, True
+    side = side or Side(config.big)
+    with ExitStack() as stack:
+        served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
+        if served:
+            config = replace(config, big=served.name)
+        digest = f"served as {served.name}" if served else model_digest(config.big)
+        digests = {"in": source.digest, "model": model_digest(config.model), "big": digest}
+        recipe = Recipe(STAGE, asdict(config), digests)
+        if found := store.find(recipe):
+            return found, True
+        return _train(source, config, store, recipe, served, strict, on_step, on_warning), False
+
+
+def _train(
+    source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None, strict: bool,
+    on_step: OnStep, on_warning: Callable[[str], None],
+) -> Artifact:  # fmt: skip
     with store.work(recipe) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
         problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
         if not problems:
             raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
-        small, big = (load_model(name, default_device()) for name in (config.model, config.big))
+        if served:
+            served.check()
+        small = load_model(config.model, default_device())
+        big = served or load_model(config.big, default_device())
         run = _Run(config, small, big, work, on_warning)
         trainer = run.trainer(problems, on_step)
         trainer.train(resume_from_checkpoint=run.resume())
@@ -102,19 +129,20 @@ def train_grpo(
         journal.restart(0)
         journal.append([encode(step) for step in steps])
         shutil.rmtree(work / "trainer")
-        return store.publish(recipe, work, len(steps)), False
+        return store.publish(recipe, work, len(steps))
 
 
 class _Run:
     """One training run: what its rollouts, rewards and checkpoints share."""
 
     def __init__(
-        self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel, work: Path,
+        self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
         on_warning: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.config, self.small, self.big = config, small, big
         self.folder, self.on_warning = work / "trainer", on_warning
         self.price = Price(config.price, config.offload_budget, config.price_rate)
+        self.failed = 0
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
 
     def trainer(self, problems: Sequence[Problem], on_step: OnStep) -> Any:
@@ -170,9 +198,9 @@ class _Run:
             was_training = model.training
             model.eval()
             policy = LoadedModel(self.small.name, model, self.small.tokenizer)
-            decoder = RolloutDecoder(policy, self.big, self.limits, self.config.temperature, hint=self.config.hint)
-            rollouts = decoder.rollouts(prompts, seeds)
+            rollouts = self._decoder(policy).rollouts(prompts, seeds)
             model.train(was_training)
+        self._look_at_failures(rollouts, trainer.accelerator)
         return {
             "prompt_ids": [list(one.prompt_ids) for one in rollouts],
             "completion_ids": [list(one.completion_ids) for one in rollouts],
@@ -182,29 +210,56 @@ class _Run:
             "rollout": rollouts,
         }
 
+    def _decoder(self, policy: LoadedModel) -> RolloutDecoder:
+        temperature, hint = self.config.temperature, self.config.hint
+        if isinstance(self.big, RemoteModel):
+            return RemoteRolloutDecoder(policy, self.big, self.limits, temperature, hint=hint)
+        return RolloutDecoder(policy, self.big, self.limits, temperature, hint=hint)
+
+    def _look_at_failures(self, rollouts: Sequence[Rollout], accelerator: Any) -> None:
+        """Warn of rows that the big model failed. Raises EndpointError if it failed all that asked, on all devices."""
+        import torch
+
+        reasons = [one.failed for one in rollouts if one.failed]
+        counts = torch.tensor([[sum(one.spans > 0 for one in rollouts), len(reasons)]], device=accelerator.device)
+        asked, failed = accelerator.gather(counts).sum(0).tolist()
+        self.failed = failed
+        reason = reasons[0] if reasons else "on another device"
+        if failed and failed == asked:
+            hint = "Start it again, then run the command again: it goes on from the last checkpoint"
+            raise EndpointError(f"the big model does not answer ({reason})", hint)
+        if reasons:
+            self.on_warning(f"{len(reasons)} of {len(rollouts)} rollouts left out, the big model failed ({reason})")
+
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **_: Any
     ) -> list[float | None]:
-        """A right answer less the price of the share; None where the answer cannot be read."""
-        verdicts = [is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)]
-        shares = [one.share for one in rollout]
-        rewards = [priced(right, share, self.price.value) for right, share in zip(verdicts, shares, strict=True)]
+        """A right answer less the price of the share. None where the answer cannot be read or the big model failed:
+        TRL keeps such a row out of its group's baseline, and gives it no advantage."""
+        verdicts = [
+            None if one.failed else is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)
+        ]
+        rewards = [priced(right, one.share, self.price.value) for right, one in zip(verdicts, rollout, strict=True)]
         known = [right for right in verdicts if right is not None]
-        spans, closed = sum(one.spans for one in rollout), sum(one.closed_spans for one in rollout)
-        big_tokens, tokens = sum(one.big_tokens for one in rollout), sum(one.tokens for one in rollout)
+        whole = [one for one in rollout if not one.failed]
+        shares = [one.share for one in whole]
+        spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
+        big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         for name, value in {
             "accuracy": sum(known) / len(known) if known else 0.0,
             "share": mean_share,
-            "spans": spans / len(rollout),
+            "spans": spans / len(whole) if whole else 0.0,
             "span_tokens": big_tokens / spans if spans else 0.0,
             "closed": closed / spans if spans else 0.0,
             "price": self.price.value,
+            "failed": float(self.failed),
         }.items():
             log_metric(f"offload/{name}", value)
         if warning := collapse(shares, closed, spans):
             self.on_warning(warning)
-        self.price.update(mean_share)
+        if whole:
+            self.price.update(mean_share)
         return rewards
 
     def resume(self) -> str | None:
@@ -236,7 +291,7 @@ def grpo_steps(history: list[dict[str, Any]]) -> list[GrpoStep]:
     return [
         GrpoStep(
             step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"], reward=entry["reward"],
-            **{name: entry[f"offload/{name}"] for name in names},
+            failed=round(entry["offload/failed"]), **{name: entry[f"offload/{name}"] for name in names},
         )
         for entry in history
         if "loss" in entry

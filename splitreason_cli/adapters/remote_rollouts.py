@@ -1,0 +1,74 @@
+"""Rollouts with a big model behind a server: the small model goes on in lockstep, big tokens are read as they come."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core.controller import Limits, SplitController
+from ..core.events import Cancelled, Produced
+from ..core.policies import Sampled
+from .backends import BackendError
+from .models import LoadedModel
+from .remote_model import RemoteModel, RemoteRow
+from .rollouts import Rollout, RolloutDecoder
+
+if TYPE_CHECKING:
+    from .transformers import _Row
+
+
+class RemoteRolloutDecoder(RolloutDecoder):
+    """As `RolloutDecoder`, the big model elsewhere. A row for which it fails ends there, with nothing decided in it.
+
+    Raises ModelError if the two models have different vocabularies or the small one does not know the tags.
+    """
+
+    def __init__(self, small: LoadedModel, big: RemoteModel, limits: Limits, temperature: float, *, hint: bool) -> None:
+        super().__init__(small, big.loaded, limits, temperature, hint=hint)
+        # Only tags that the big model knows can be forbidden at its server.
+        self._tokens = {"small": small.token_ids, "big": big.loaded.token_ids}
+        self._remote = big
+        self._failed: dict[int, str] = {}
+
+    @contextmanager
+    def _big_side(self, rows: "list[_Row]") -> Iterator[Callable[[], None]]:
+        self._failed = {}
+        remotes = [self._remote.row(self.sampling.temperature, row.rng.getrandbits(31)) for row in rows]
+        try:
+            yield partial(self._take_big, rows, remotes)
+        finally:
+            for remote in remotes:
+                remote.close()
+
+    def _take_big(self, rows: "list[_Row]", remotes: list[RemoteRow]) -> None:
+        """One token in each row that has one. Waits if there is none and the small model has nothing to do either."""
+        self._remote.arrived.clear()
+        waiting = [self._waits(row, remote) for row, remote in zip(rows, remotes, strict=True)]
+        if any(waiting) and sum(waiting) == sum(row.floor is not None for row in rows):
+            self._remote.arrived.wait()
+
+    def _waits(self, row: "_Row", remote: RemoteRow) -> bool:
+        """Take the row's next token; whether there is nothing to do in it until one arrives."""
+        if row.floor is None or row.floor.author != "big":
+            remote.stop()
+            return False
+        if row.probe:
+            return False
+        try:
+            token = remote.next_token(row.controller.context["big"], row.floor)
+        except BackendError as error:
+            self._failed[id(row.controller)] = str(error)
+            row.take(row.controller.receive(Cancelled()))
+            return False
+        if token is not None:
+            row.take(row.controller.receive(Produced("big", (token,))))
+        return token is None
+
+    def _rollout(self, controller: SplitController, policy: Sampled) -> Rollout:
+        rollout = super()._rollout(controller, policy)
+        failed = self._failed.get(id(controller))
+        if failed is None:
+            return rollout
+        length = len(rollout.completion_ids)
+        return replace(rollout, decided=(0,) * length, logprobs=(0.0,) * length, failed=failed)
