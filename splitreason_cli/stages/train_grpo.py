@@ -190,6 +190,19 @@ class _Run:
 
     def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
+        rollouts = self.sampled(prompts, trainer)
+        self._look_at_failures(rollouts, trainer.accelerator)
+        return {
+            "prompt_ids": [list(one.prompt_ids) for one in rollouts],
+            "completion_ids": [list(one.completion_ids) for one in rollouts],
+            # Without an engine of its own the rollout's log-probabilities are the trainer's.
+            "logprobs": None,  # type: ignore[dict-item]
+            "env_mask": [list(one.decided) for one in rollouts],
+            "rollout": rollouts,
+        }
+
+    def sampled(self, prompts: list[str], trainer: Any) -> list[Rollout]:
+        """A rollout of each prompt by the policy as it is now."""
         from trl.models import unwrap_model_for_generation
 
         rank, step = trainer.accelerator.process_index, trainer.state.global_step
@@ -200,15 +213,7 @@ class _Run:
             policy = LoadedModel(self.small.name, model, self.small.tokenizer)
             rollouts = self._decoder(policy).rollouts(prompts, seeds)
             model.train(was_training)
-        self._look_at_failures(rollouts, trainer.accelerator)
-        return {
-            "prompt_ids": [list(one.prompt_ids) for one in rollouts],
-            "completion_ids": [list(one.completion_ids) for one in rollouts],
-            # Without an engine of its own the rollout's log-probabilities are the trainer's.
-            "logprobs": None,  # type: ignore[dict-item]
-            "env_mask": [list(one.decided) for one in rollouts],
-            "rollout": rollouts,
-        }
+        return rollouts
 
     def _decoder(self, policy: LoadedModel) -> RolloutDecoder:
         temperature, hint = self.config.temperature, self.config.hint
