@@ -1,4 +1,4 @@
-"""A model of this process behind vLLM's protocol, for tests: `/v1/completions` over token ids, faulty on request."""
+"""A model of this process behind `/v1/completions`, for tests: token ids as vLLM, or text only; faulty on request."""
 
 import asyncio
 import json
@@ -81,12 +81,16 @@ class ServedModel:
         if fault in ("silent", "garbage", "empty", "unknown token"):
             return
         sampling = SamplingParams(body["temperature"], body["top_p"], body.get("seed"))
+        tokenizer, prompt, is_text = self.loaded.tokenizer, body["prompt"], isinstance(body["prompt"], str)
         stream = self._backend.session().stream(
-            body["prompt"], body["max_tokens"], sampling, stop=frozenset(body["stop_token_ids"]),
+            tokenizer.encode(prompt, add_special_tokens=False) if is_text else prompt, body["max_tokens"], sampling,
+            stop=frozenset(body.get("stop_token_ids", self.loaded.token_ids.end_of_text)),
             forbid=frozenset(map(int, body.get("logit_bias", {}))),
         )  # fmt: skip
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                yield event(chunk.ids, chunk.finish_reason)
+                text = tokenizer.decode(chunk.ids, skip_special_tokens=True)
+                only = {"text": text, "token_ids": None} if is_text else {}
+                yield event(chunk.ids, chunk.finish_reason, **only)
                 if fault == "broken off":
                     return

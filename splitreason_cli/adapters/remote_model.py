@@ -89,7 +89,7 @@ class RemoteModel:
         try:
             self.submit(self._check()).result()
         except BackendError as error:
-            hint = "srx needs vLLM 0.31 or newer; a hosted big model works with --big-text"
+            hint = "Check that it is up; token ids need vLLM 0.31 or newer, a host of text only --big-text"
             raise EndpointError(str(error), hint) from None
 
     async def _check(self) -> None:

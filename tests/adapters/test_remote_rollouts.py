@@ -73,6 +73,14 @@ def test_a_served_big_model_writes_what_one_in_this_process_does(pair, expected)
     assert not any(one.failed for one in found)
 
 
+def test_a_big_model_that_knows_text_only_writes_it_too(pair, expected):
+    server = ServedModel(pair[1])
+    with serving(server) as url, connect_remote(Side(url, "mini-big", text_only=True), QUICK) as model:
+        found = RemoteRolloutDecoder(pair[0], model, LIMITS, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
+    assert all(isinstance(body["prompt"], str) for body in server.bodies)
+
+
 def test_no_stream_is_longer_than_it_may_be_and_the_next_goes_on_where_it_ended(pair, expected):
     server = ServedModel(pair[1])
     found = rollouts(pair, server, RemoteConfig(stream_tokens=2))
