@@ -24,8 +24,11 @@ class RemoteRolloutDecoder(RolloutDecoder):
     Raises ModelError if the two models have different vocabularies or the small one does not know the tags.
     """
 
-    def __init__(self, small: LoadedModel, big: RemoteModel, limits: Limits, temperature: float, *, hint: bool) -> None:
-        super().__init__(small, big.loaded, limits, temperature, hint=hint)
+    def __init__(
+        self, small: LoadedModel, big: RemoteModel, limits: Limits, temperature: float, *, hint: bool,
+        sample_closing: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(small, big.loaded, limits, temperature, hint=hint, sample_closing=sample_closing)
         # Only tags that the big model knows can be forbidden at its server.
         self._tokens = {"small": small.token_ids, "big": big.loaded.token_ids}
         self._remote = big

@@ -1,6 +1,5 @@
 """Sampled completions of a policy with the big model in the loop, and the policy's decisions in them."""
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING
 from ..core.controller import Limits, SplitController
 from ..core.decisions import Role, decided
 from ..core.policies import Sampled
+from ..core.records import Author
 from ..errors import ModelError
 from .models import LoadedModel
-from .transformers import Request, Sampling, SplitDecoder
+from .transformers import Request, Sampling, SplitDecoder, allowed, sample, text_of
 from .vocabulary import share_vocabulary
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ class Rollout:
     Attributes:
         logprobs: of each decision in nats, at the sampling temperature; 0 where there was none.
         decided: 1 where the policy decided, 0 where the token is somebody else's or a limit closed the span.
-        text: without tags.
+        text: without tags, as it is graded.
+        tagged_text: with tags.
+        segments: who wrote how many tokens, in order.
         closed_spans: those that the policy itself closed.
         failed: why the big model did not answer; nothing was decided then, and the text is cut there. Empty if it did.
     """
@@ -37,10 +39,12 @@ class Rollout:
     logprobs: tuple[float, ...]
     decided: tuple[int, ...]
     text: str
+    tagged_text: str
     tokens: int
     big_tokens: int
     spans: int
     closed_spans: int
+    segments: tuple[tuple[Author, int], ...]
     failed: str = ""
 
     @property
@@ -54,21 +58,27 @@ class RolloutDecoder(SplitDecoder):
 
     Args:
         temperature: of both models' words and of the decision to close.
+        sample_closing: whether closing is a sampled decision. If not, spans are closed where the tag is the likeliest
+            token, and nothing inside them counts as decided.
 
     Raises ModelError if the two models have different vocabularies or the small one does not know the tags.
     """
 
-    def __init__(self, small: LoadedModel, big: LoadedModel, limits: Limits, temperature: float, *, hint: bool) -> None:
+    def __init__(
+        self, small: LoadedModel, big: LoadedModel, limits: Limits, temperature: float, *, hint: bool,
+        sample_closing: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(small, big, limits, Sampling(temperature), hint=hint)
         if not share_vocabulary(small.tokenizer, big.tokenizer):
             raise ModelError(f"{small.name} and {big.name} have different vocabularies", "GRPO needs one of both")
         self._tags = decision_tags(small)
+        self._sample_closing = sample_closing
         self._words: dict[int, list[tuple[int, float]]] = {}
 
     def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
         """A rollout of each problem; equal seeds give equal rollouts of one policy."""
         self._words = {}
-        policies = [Sampled(random.Random(f"{seed}/close")) for seed in seeds]
+        policies = [Sampled(random.Random(f"{seed}/close"), argmax=not self._sample_closing) for seed in seeds]
         requests = [
             Request(problem, policy, f"{seed}/words")
             for problem, policy, seed in zip(problems, policies, seeds, strict=True)
@@ -77,12 +87,15 @@ class RolloutDecoder(SplitDecoder):
         return [self._rollout(controller, policy) for controller, policy in zip(controllers, policies, strict=True)]
 
     def _choose(self, logits: "Tensor", rows: "list[_Row]") -> list[int]:
-        tokens = super()._choose(logits, rows)
-        for row, row_logits, token in zip(rows, logits, tokens, strict=True):
-            if row.floor and row.floor.author == "small":
-                allowed = row_logits / self.sampling.temperature
-                allowed[list(row.floor.forbid)] = -math.inf
-                self._words.setdefault(id(row.controller), []).append((token, float(allowed.log_softmax(-1)[token])))
+        import torch
+
+        possible = allowed(logits, rows)
+        tokens = sample(possible, self.sampling, [row.rng for row in rows])
+        if rows and rows[0].floor and rows[0].floor.author == "small":
+            scores = (possible / self.sampling.temperature).log_softmax(-1)
+            logprobs = scores.gather(-1, torch.tensor(tokens, device=scores.device)[:, None]).squeeze(-1).tolist()
+            for row, token, logprob in zip(rows, tokens, logprobs, strict=True):
+                self._words.setdefault(id(row.controller), []).append((token, logprob))
         return tokens
 
     def _close_signals(self, logits: "Tensor") -> list[tuple[float, bool]]:
@@ -98,12 +111,16 @@ class RolloutDecoder(SplitDecoder):
             prompt_ids=tuple(controller.small_prompt),
             completion_ids=tuple(ids),
             logprobs=tuple(one.logprob or 0.0 for one in found),
-            decided=tuple(int(one.logprob is not None) for one in found),
+            decided=tuple(
+                int(one.logprob is not None and (self._sample_closing or one.role is Role.FREE)) for one in found
+            ),
             text=self.text(controller),
+            tagged_text=text_of(self.small, ids),
             tokens=len(controller.completion),
             big_tokens=controller.big_tokens,
             spans=controller.hand_overs,
             closed_spans=sum(one.role is Role.CLOSE and one.logprob is not None for one in found),
+            segments=tuple((author, len(ids)) for author, ids in controller.segments),
         )
 
 

@@ -259,11 +259,18 @@ class SplitDecoder:
 
     def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
         """One token for each row, drawn by that row's own random state and never a forbidden one."""
-        logits = logits.clone()
-        for index, row in enumerate(rows):
-            if row.floor and row.floor.forbid:
-                logits[index, list(row.floor.forbid)] = -math.inf
-        return sample(logits, self.sampling, [row.rng for row in rows])
+        return sample(allowed(logits, rows), self.sampling, [row.rng for row in rows])
+
+
+def allowed(logits: "Tensor", rows: "Sequence[_Row]") -> "Tensor":
+    """`logits` [n, vocabulary] with the tokens that each row must not write at -inf."""
+    places = [(n, token) for n, row in enumerate(rows) if row.floor for token in row.floor.forbid]
+    if not places:
+        return logits
+    logits = logits.clone()
+    index, tokens = zip(*places, strict=True)
+    logits[list(index), list(tokens)] = -math.inf
+    return logits
 
 
 def sample(logits: "Tensor", sampling: Sampling, rngs: Sequence[random.Random]) -> list[int]:
@@ -272,12 +279,15 @@ def sample(logits: "Tensor", sampling: Sampling, rngs: Sequence[random.Random]) 
 
     if sampling.temperature == 0 or not rngs:
         return list(logits.argmax(-1).tolist())
-    ordered, tokens = (logits / sampling.temperature).softmax(-1).sort(dim=-1, descending=True)
-    cumulative = ordered.cumsum(-1)
-    kept = ordered.masked_fill(cumulative - ordered >= sampling.top_p, 0)
-    target = torch.tensor([[rng.random()] for rng in rngs], device=logits.device) * kept.sum(-1, keepdim=True)
-    choice = (kept.cumsum(-1) <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-    return list(tokens.gather(-1, choice).squeeze(-1).tolist())
+    probabilities = (logits / sampling.temperature).softmax(-1)
+    if sampling.top_p < 1:
+        ordered, tokens = probabilities.sort(dim=-1, descending=True)
+        dropped = ordered.cumsum(-1) - ordered >= sampling.top_p
+        probabilities = probabilities.scatter(-1, tokens, ordered.masked_fill(dropped, 0))
+    cumulative = probabilities.cumsum(-1)
+    target = torch.tensor([[rng.random()] for rng in rngs], device=logits.device) * cumulative[:, -1:]
+    choice = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[-1] - 1)
+    return list(choice.squeeze(-1).tolist())
 
 
 def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:

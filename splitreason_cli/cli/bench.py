@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    task: Annotated[str, typer.Argument(help="Benchmark: mini, or latency on two vLLM servers.")],
+    task: Annotated[
+        str, typer.Argument(help="mini, a JSONL file with problem and answer, or latency on two vLLM servers.")
+    ],
     systems: Annotated[
         str, typer.Option(help="Comma-separated: small, big, split, random, oracle.")
     ] = "small,big,random,split",

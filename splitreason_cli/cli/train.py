@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -87,6 +87,14 @@ def grpo(
     ] = False,
     big_concurrency: Annotated[int, typer.Option(min=1, help="Streams at once from --big's URLs.")] = 64,
     big_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the first token from --big's URLs.")] = 120.0,
+    rollout: Annotated[
+        Literal["split", "solo"] | None,
+        typer.Option(help="split: the big model writes the spans. solo: the paper's procedure and rewards."),
+    ] = None,
+    closing: Annotated[
+        Literal["sampled", "argmax"] | None,
+        typer.Option(help="Whether taking back is sampled and trained, or neither (to see what it is good for)."),
+    ] = None,
     offload_budget: Annotated[
         str | None, typer.Option(help="Mean share of big tokens to land on, such as 5%; none keeps --price.")
     ] = None,
@@ -94,6 +102,14 @@ def grpo(
         float | None, typer.Option(min=0, help="Right answers that offloading everything costs, at first.")
     ] = None,
     price_rate: Annotated[float | None, typer.Option(min=0, help="How fast the price follows the share.")] = None,
+    cost: Annotated[
+        Literal["share", "time"] | None,
+        typer.Option(help="What the price is of: big tokens, or the time they add at the two models' rates."),
+    ] = None,
+    small_rates: Annotated[
+        str | None, typer.Option(help="--cost time: prefilled/decoded tokens a second, such as 30000/150.")
+    ] = None,
+    big_rates: Annotated[str | None, typer.Option(help="--cost time: the same of the big model.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     prompts: Annotated[int | None, typer.Option(min=1, help="Problems an optimizer step, over all devices.")] = None,
     num_generations: Annotated[int | None, typer.Option(min=2, help="Rollouts of each problem.")] = None,
@@ -116,7 +132,12 @@ def grpo(
     Run it again after a crash and it resumes.
     """
     budget = None if offload_budget in (None, "none") else values.share("--offload-budget", str(offload_budget))
-    given = {**locals(), "offload_budget": budget}
+    rates = {
+        name: values.rates(flag, text)
+        for name, flag, text in [("small_rates", "--small-rates", small_rates), ("big_rates", "--big-rates", big_rates)]
+        if text is not None
+    }
+    given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
     from ..adapters.pair import Side
     from ..adapters.remote_model import RemoteConfig

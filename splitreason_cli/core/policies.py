@@ -79,6 +79,9 @@ class Learned:
 class Sampled:
     """As `Learned`, but closes with the probability that the closing tag has: what a policy does while it explores.
 
+    Args:
+        argmax: close where `Learned` would, and explore nothing.
+
     Attributes:
         decisions: after each big token, whether it closed, and the natural-log probability of the closing tag.
     """
@@ -86,6 +89,7 @@ class Sampled:
     name: ClassVar[str] = "sampled"
     tagged: ClassVar[bool] = True
     rng: random.Random
+    argmax: bool = False
     decisions: list[tuple[bool, float]] = field(init=False, default_factory=list)
 
     def opens(self, completion: Sequence[int]) -> bool:
@@ -94,7 +98,7 @@ class Sampled:
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         if signal is None:
             return False
-        closed = self.rng.random() < math.exp(signal.logprob)
+        closed = signal.is_argmax if self.argmax else self.rng.random() < math.exp(signal.logprob)
         self.decisions.append((closed, signal.logprob))
         return closed
 

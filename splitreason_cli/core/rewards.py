@@ -1,12 +1,84 @@
-"""What a rollout is worth: a right answer less the price of the big model's share."""
+"""What a rollout is worth: the paper's rewards, and a correct answer less the price of the big model's share.
 
+Akhauri et al. (arXiv:2504.16379) add up accuracy, format and tag count with equal weights. Their coverage term aims at
+a share of .4 on purpose, and is of characters inside tags, whoever wrote them.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import markup
+from .latency import Segments, Setup, alone_timing, pipelined_timing
 
-def priced(correct: bool | None, share: float, price: float) -> float | None:
-    """1 for a right answer less `price` times the offload share; None where the gold answer cannot be read."""
-    return None if correct is None else float(correct) - price * share
+TARGET_COVERAGE = 0.4
+MOST_TAGS = 8
+TAG_CREDIT = 1 / MOST_TAGS
+SCAFFOLD = (markup.THINK_OPEN, markup.THINK_CLOSE, "<answer>", "</answer>", r"\boxed{")
+_SCAFFOLDED = re.compile(
+    rf"\s*{re.escape(markup.THINK_OPEN)}.*{re.escape(markup.THINK_CLOSE)}\s*<answer>.*</answer>\s*", re.DOTALL
+)
+
+
+def paper_accuracy(correct: bool | None) -> float | None:
+    """1 for a right answer, 0 for a wrong one, None where the gold answer cannot be read: such a row does not count."""
+    return None if correct is None else float(correct)
+
+
+def paper_format(completion: str) -> float:
+    """1 for the scaffold of thinking and answer, 1 more for tags that are nested and closed; none without any tag."""
+    tags = completion.count(markup.OPEN) + completion.count(markup.CLOSE)
+    return float(_SCAFFOLDED.fullmatch(completion) is not None) + float(tags > 0 and _is_balanced(completion))
+
+
+def paper_tag_count(completion: str) -> float:
+    """Credit for each part of the scaffold and each opening tag, the coverage, less a penalty for unequal tags.
+
+    Opening tags earn an eighth each up to 8, and cost as much beyond. The paper gives no weights for the parts; each
+    scaffold part earns a fifth, so that all of them are worth what 8 tags are.
+    """
+    opened, closed = completion.count(markup.OPEN), completion.count(markup.CLOSE)
+    scaffold = sum(completion.count(part) == 1 for part in SCAFFOLD) / len(SCAFFOLD)
+    tags = TAG_CREDIT * (min(opened, MOST_TAGS) - max(0, opened - MOST_TAGS))
+    unequal = TAG_CREDIT * abs(opened - closed)
+    return scaffold + tags + (paper_coverage(coverage(completion)) if opened else 0.0) - unequal
+
+
+def paper_coverage(share: float) -> float:
+    """Rises linearly from 0 to 1 at a share of .4, then falls linearly to -1 at 1."""
+    if share <= TARGET_COVERAGE:
+        return share / TARGET_COVERAGE
+    return 1 - 2 * (share - TARGET_COVERAGE) / (1 - TARGET_COVERAGE)
+
+
+def coverage(completion: str) -> float:
+    """The share of a text's characters that stand inside tags; 0 where they are broken."""
+    try:
+        text, spans = markup.parse(completion)
+    except markup.MarkupError:
+        return 0.0
+    return sum(end - start for start, end in spans) / len(text) if text else 0.0
+
+
+def priced(correct: bool | None, cost: float, price: float) -> float | None:
+    """1 for a right answer less `price` times the cost; None where the gold answer cannot be read.
+
+    Args:
+        cost: what the big model's help cost, such as its share of the tokens or `added_time`.
+    """
+    return None if correct is None else float(correct) - price * cost
+
+
+def added_time(segments: Segments, setup: Setup, prompt_tokens: int) -> float:
+    """How much longer than the small model alone the pair takes, in units of what the big model alone would add.
+
+    0 is as quick as the small model, 1 as slow as the big one; many short spans may cost more than one long span of as
+    many tokens. By the rates and the pipelining of `core.latency`. Where the big model is the quicker one it is 0.
+    """
+    small = alone_timing("small", segments, setup, prompt_tokens).seconds
+    big = alone_timing("big", segments, setup, prompt_tokens).seconds
+    pair = pipelined_timing(segments, setup, prompt_tokens).seconds
+    return max(0.0, pair - small) / (big - small) if big > small else 0.0
 
 
 @dataclass
@@ -50,3 +122,11 @@ def collapse(shares: Sequence[float], closes: int, opens: int) -> str:
     if opens >= 8 and closes < 0.1 * opens:
         return "it hands over and never takes back"
     return ""
+
+
+def _is_balanced(completion: str) -> bool:
+    try:
+        markup.parse(completion)
+    except markup.MarkupError:
+        return False
+    return True

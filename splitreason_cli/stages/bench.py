@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from ..adapters.embedded import MINI_PROBLEMS
 from ..adapters.jsonl import encode
@@ -80,8 +81,11 @@ class SystemRun:
 
 
 def read_problems(config: BenchConfig, store: Store) -> tuple[Source, list[Problem]]:
-    """The task's problems. Raises InputError or RecordError if they cannot be read; none may be skipped."""
-    source = Source.open(str(TASKS[config.task]), store)
+    """The problems of a task or of a JSONL file.
+
+    Raises InputError or RecordError if they cannot be read; none may be skipped.
+    """
+    source = Source.open(str(TASKS.get(config.task, config.task)), store)
     problems = list(read_records(source, Problem.from_dict, Quarantine()))
     return source, problems[: config.problems or None]
 
@@ -155,8 +159,9 @@ def summarize(
 
 
 def _check(config: BenchConfig, systems: Sequence[str], chance: System | None) -> None:
-    if config.task not in TASKS:
-        raise UsageError(f"unknown task {config.task!r}", f"Known tasks: {', '.join(TASKS)}")
+    if config.task not in TASKS and not Path(config.task).is_file():
+        hint = f"Known tasks: {', '.join(TASKS)}; or give a JSONL file with problem and answer"
+        raise UsageError(f"{config.task!r} is no task and no file", hint)
     if unknown := set(systems) - set(SYSTEMS):
         raise UsageError(f"unknown system {min(unknown)!r}", f"Known systems: {', '.join(SYSTEMS)}")
     if "random" in systems and "split" not in systems and chance is None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from ..adapters.pair import Side
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.remote_rollouts import RemoteRolloutDecoder
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
+from ..adapters.solo import SoloDecoder
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
 from ..core.controller import Limits
 from ..core.grading import is_correct
+from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..core.records import GrpoStep, Problem
-from ..core.rewards import Price, collapse, priced
+from ..core.rewards import Price, added_time, collapse, paper_accuracy, paper_format, paper_tag_count, priced
 from ..errors import EndpointError, InputError
 
 STAGE = "train_grpo"
@@ -34,12 +37,19 @@ class TrainGrpoConfig:
     """`prompts` problems an optimizer step, each sampled `num_generations` times; `per_device_batch_size` completions
     at a time in the backward pass.
 
-    `offload_budget` is the mean share that the price of the big model's tokens is moved to; None keeps `price`, in
-    right answers for offloading everything. `temperature` is that of rollouts, both models' and that of closing.
+    `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
+    paper's rewards apply. `closing` is `sampled`, a decision that is trained, or `argmax`, which is not.
+
+    `offload_budget` is the mean share that the price of the big model's help is moved to; None keeps `price`, in right
+    answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
+    at the models' `small_rates` and `big_rates` (prefilled and decoded tokens a second). `temperature` is that of
+    rollouts, both models' and that of closing.
     """
 
     model: str = "mini-split"
     big: str = "mini-big"
+    rollout: str = "split"
+    closing: str = "sampled"
     max_steps: int = 500
     prompts: int = 8
     num_generations: int = 14
@@ -52,6 +62,9 @@ class TrainGrpoConfig:
     offload_budget: float | None = None
     price: float = 1.0
     price_rate: float = 0.1
+    cost: str = "share"
+    small_rates: Rates = PAPER_SMALL
+    big_rates: Rates = PAPER_BIG
     beta: float = 0.0
     hint: bool = True
     save_steps: int = 50
@@ -149,7 +162,7 @@ class _Run:
         """TRL's trainer, its rollouts and rewards ours."""
         import datasets
         from transformers import PrinterCallback
-        from trl import GRPOConfig
+        from trl import GRPOConfig, GRPOTrainer
 
         from ..adapters.grpo import DecisionTrainer
 
@@ -158,6 +171,8 @@ class _Run:
             self.small.model.set_attn_implementation("eager")
         datasets.disable_progress_bars()
         rows = [{"prompt": problem.problem, "answer": problem.answer} for problem in problems]
+        # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
+        make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *decision_tags(self.small))
         completions = config.prompts * config.num_generations
         world = int(os.environ.get("WORLD_SIZE", "1"))
         arguments = GRPOConfig(
@@ -175,8 +190,7 @@ class _Run:
             # Dividing by a group's deviation blows up the price where all answers of a group are equally right.
             scale_rewards="none",
         )  # fmt: skip
-        trainer = DecisionTrainer(
-            *decision_tags(self.small),
+        trainer = make_trainer(
             model=self.small.model,
             args=arguments,
             reward_funcs=self.reward,
@@ -215,11 +229,18 @@ class _Run:
             model.train(was_training)
         return rollouts
 
-    def _decoder(self, policy: LoadedModel) -> RolloutDecoder:
-        temperature, hint = self.config.temperature, self.config.hint
+    def _decoder(self, policy: LoadedModel) -> RolloutDecoder | SoloDecoder:
+        config = self.config
+        if config.rollout == "solo":
+            return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint)
+        sample_closing = config.closing == "sampled"
         if isinstance(self.big, RemoteModel):
-            return RemoteRolloutDecoder(policy, self.big, self.limits, temperature, hint=hint)
-        return RolloutDecoder(policy, self.big, self.limits, temperature, hint=hint)
+            return RemoteRolloutDecoder(
+                policy, self.big, self.limits, config.temperature, hint=config.hint, sample_closing=sample_closing
+            )
+        return RolloutDecoder(
+            policy, self.big, self.limits, config.temperature, hint=config.hint, sample_closing=sample_closing
+        )
 
     def _look_at_failures(self, rollouts: Sequence[Rollout], accelerator: Any) -> None:
         """Warn of rows that the big model failed. Raises EndpointError if it failed all that asked, on all devices."""
@@ -239,12 +260,12 @@ class _Run:
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **_: Any
     ) -> list[float | None]:
-        """A right answer less the price of the share. None where the answer cannot be read or the big model failed:
+        """What each rollout is worth. None where the answer cannot be read or the big model failed:
         TRL keeps such a row out of its group's baseline, and gives it no advantage."""
         verdicts = [
             None if one.failed else is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)
         ]
-        rewards = [priced(right, one.share, self.price.value) for right, one in zip(verdicts, rollout, strict=True)]
+        rewards = [self._worth(right, one) for right, one in zip(verdicts, rollout, strict=True)]
         known = [right for right in verdicts if right is not None]
         whole = [one for one in rollout if not one.failed]
         shares = [one.share for one in whole]
@@ -266,6 +287,16 @@ class _Run:
         if whole:
             self.price.update(mean_share)
         return rewards
+
+    def _worth(self, right: bool | None, rollout: Rollout) -> float | None:
+        if self.config.rollout == "solo":
+            accuracy, text = paper_accuracy(right), rollout.tagged_text
+            return None if accuracy is None else accuracy + paper_format(text) + paper_tag_count(text)
+        cost = rollout.share
+        if self.config.cost == "time":
+            setup = Setup(self.config.small_rates, self.config.big_rates)
+            cost = added_time(rollout.segments, setup, len(rollout.prompt_ids))
+        return priced(right, cost, self.price.value)
 
     def resume(self) -> str | None:
         """The last complete checkpoint, and the price as it was there."""

@@ -8,6 +8,8 @@ from splitreason_cli.adapters.grpo import decision_logprobs
 from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.rollouts import RolloutDecoder
+from splitreason_cli.adapters.solo import SoloDecoder
+from splitreason_cli.core import markup
 from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.decisions import Role, roles
 from splitreason_cli.core.records import Problem
@@ -97,3 +99,28 @@ def test_equal_seeds_give_equal_rollouts(pair, rollouts):
     decoder = RolloutDecoder(*pair, Limits(150, max_span_tokens=4), TEMPERATURE, hint=True)
     again = decoder.rollouts(problems, [f"s{n}" for n in range(3)])
     assert [one.completion_ids for one in again] == [one.completion_ids for one in rollouts[:3]]
+
+
+def test_argmax_closing_leaves_spans_undecided(pair):
+    problems = [decode(line, Problem.from_dict).problem for line in list(read_lines(MINI_PROBLEMS))[:4]]
+    decoder = RolloutDecoder(*pair, Limits(150), TEMPERATURE, hint=True, sample_closing=False)
+    tags = pair[0].token_ids
+    for rollout in decoder.rollouts(problems, list("abcd")):
+        found = roles(rollout.completion_ids, tags.open, tags.close)
+        assert [role is Role.FREE for role in found] == [bool(one) for one in rollout.decided]
+        assert rollout.spans
+
+
+def test_solo_rollouts_are_the_small_model_s_alone(pair):
+    problems = [decode(line, Problem.from_dict).problem for line in list(read_lines(MINI_PROBLEMS))[:6]]
+    decoder = SoloDecoder(pair[0], 150, 1e-4, hint=True)
+    rollouts = decoder.rollouts(problems, list("abcdef"))
+    for problem, rollout in zip(problems, rollouts, strict=True):
+        prompt = pair[0].prompt_ids(problem, hint=True)
+        greedy = pair[0].model.generate(torch.tensor([prompt]), max_new_tokens=150, do_sample=False)
+        assert rollout.completion_ids == tuple(greedy[0, len(prompt) :].tolist())
+        assert set(rollout.decided) == {1}
+        assert rollout.tagged_text.count(markup.OPEN) == rollout.spans
+        assert markup.OPEN not in rollout.text
+        assert sum(tokens for _, tokens in rollout.segments) == rollout.tokens
+    assert sum(rollout.big_tokens for rollout in rollouts) > 0

@@ -2,11 +2,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.rewards import Price, collapse, priced
+from splitreason_cli.core import markup
+from splitreason_cli.core.latency import Rates, Setup, evenly
+from splitreason_cli.core.rewards import (
+    Price,
+    added_time,
+    collapse,
+    coverage,
+    paper_accuracy,
+    paper_coverage,
+    paper_format,
+    paper_tag_count,
+    priced,
+)  # fmt: skip
+
+SPAN = f"{markup.OPEN}x{markup.CLOSE}"
+SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"
 
 
 def test_an_unreadable_gold_answer_is_no_wrong_answer():
+    assert (paper_accuracy(None), paper_accuracy(False), paper_accuracy(True)) == (None, 0, 1)
     assert (priced(None, 0.5, 1), priced(True, 0.5, 1), priced(False, 0.5, 1)) == (None, 0.5, -0.5)
+
+
+@given(st.integers(1, 40), st.integers(1, 20))
+def test_added_time_lies_between_the_small_model_and_the_pair_s_waiting(tokens, spans):
+    setup = Setup(Rates(1e9, 100), Rates(1e9, 10))
+    big = tokens * spans
+    cost = added_time(evenly(10 * big, 0.1, spans), setup, 0)
+    # Readers that need no time leave only the big model's slower decoding: the share.
+    assert cost == pytest.approx(0.1, rel=0.01)
+
+
+def test_short_spans_cost_more_time_than_their_share():
+    setup = Setup(hand_over_seconds=0.5)
+    many, one = (added_time(evenly(2000, 0.05, spans), setup, 100) for spans in (20, 1))
+    assert many > 2 * one > 2 * 0.05
+    assert added_time(evenly(2000, 0, 0), setup, 100) == 0
+    assert added_time(evenly(2000, 0.05, 5), Setup(Rates(1, 1), Rates(9, 9)), 100) == 0
+
+
+def test_the_format_pays_for_the_scaffold_and_for_tags_that_are_closed():
+    assert paper_format(SCAFFOLDED) == 2
+    assert paper_format(f"a{SPAN}") == 1
+    assert paper_format(f"a{markup.OPEN}") == 0
+
+
+def test_no_tag_earns_no_format_bonus():
+    assert paper_format("plain") == 0
+    assert paper_format(SCAFFOLDED.replace(SPAN, "")) == 1
+
+
+def test_coverage_rises_to_its_target_and_falls_to_minus_one():
+    assert [paper_coverage(share) for share in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([0, 0.5, 1, 0, -1])
+    assert coverage(f"abc{markup.OPEN}d{markup.CLOSE}") == 0.25
+    assert coverage(f"abc{markup.OPEN}d") == 0
+
+
+def test_many_tags_and_unequal_ones_cost():
+    assert paper_tag_count("plain") == 0
+    long = "a" * 100
+    eight, nine = (long + SPAN * count for count in (8, 9))
+    assert paper_tag_count(nine) - paper_coverage(coverage(nine)) < paper_tag_count(eight) - paper_coverage(
+        coverage(eight)
+    )
+    assert paper_tag_count(long + SPAN + markup.OPEN) < paper_tag_count(long + SPAN)
 
 
 def test_a_share_above_the_target_makes_it_dearer_and_one_below_cheaper():

@@ -79,3 +79,21 @@ def test_a_file_without_problems_is_refused(tmp_path, store):
     write_atomically(tmp_path / "empty.jsonl", [b'{"kind":"problem","id":"a","problem":1,"answer":"2"}\n'])
     with pytest.raises(InputError, match="holds no problem"):
         train_grpo(Source.open(str(tmp_path / "empty.jsonl"), store), SHORT, store)
+
+
+@pytest.mark.parametrize("changes", [{"cost": "time"}, {"closing": "argmax"}])
+def test_variants_of_the_reward_and_of_closing_train(source, store, changes):
+    config = dataclasses.replace(SHORT, max_steps=1, **changes)
+    artifact, _ = train_grpo(source, config, store)
+    (step,) = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
+    assert step.spans > 0
+    assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))
+
+
+def test_a_solo_run_earns_the_paper_s_rewards_for_tags_of_its_own(source, store):
+    artifact, _ = train_grpo(source, dataclasses.replace(SHORT, max_steps=1, rollout="solo"), store)
+    (step,) = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
+    # The bonus for closed tags alone is worth more than any right answer less a price.
+    assert step.reward > 1
+    assert step.spans > 0
+    assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))

@@ -1,0 +1,64 @@
+"""Rollouts as the paper makes them: the small model writes everything, the spans too."""
+
+import random
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ..core.decisions import Role, roles
+from .models import LoadedModel
+from .rollouts import Rollout, decision_tags
+from .transformers import CachedModel, Sampling, sample, text_of
+
+if TYPE_CHECKING:
+    from ..core.records import Author
+
+
+class SoloDecoder:
+    """Samples completions of one model that may write tags, without ever asking the other.
+
+    What stands between its tags is counted as the big model's, so that shares compare with those of real hand-overs.
+    Raises ModelError if the model does not know the tags.
+    """
+
+    def __init__(self, small: LoadedModel, max_tokens: int, temperature: float, *, hint: bool) -> None:
+        self.small, self.max_tokens, self.sampling, self.hint = small, max_tokens, Sampling(temperature), hint
+        self._tags = decision_tags(small)
+
+    def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
+        """A rollout of each problem; equal seeds give equal rollouts of one policy."""
+        prompts = [self.small.prompt_ids(problem, hint=self.hint) for problem in problems]
+        rngs = [random.Random(seed) for seed in seeds]
+        written: list[list[int]] = [[] for _ in prompts]
+        model = CachedModel(self.small, len(prompts))
+        running = list(range(len(prompts)))
+        while running:
+            logits = model.next_logits(running, [prompts[row] + written[row] for row in running])
+            for row, token in zip(running, sample(logits, self.sampling, [rngs[row] for row in running]), strict=True):
+                written[row].append(token)
+            running = [row for row in running if not self._ended(written[row])]
+        return [self._rollout(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
+
+    def _ended(self, ids: Sequence[int]) -> bool:
+        return ids[-1] in self.small.token_ids.end_of_text or len(ids) >= self.max_tokens
+
+    def _rollout(self, prompt: Sequence[int], ids: Sequence[int]) -> Rollout:
+        in_spans = [
+            (token, role)
+            for token, role in zip(ids, roles(ids, *self._tags), strict=True)
+            if token not in (*self._tags, *self.small.token_ids.end_of_text)
+        ]
+        authors: list[Author] = ["small" if role is Role.FREE else "big" for _, role in in_spans]
+        return Rollout(
+            prompt_ids=tuple(prompt),
+            completion_ids=tuple(ids),
+            logprobs=(),
+            decided=(1,) * len(ids),
+            text=text_of(self.small, [token for token, _ in in_spans]),
+            tagged_text=text_of(self.small, ids),
+            tokens=len(authors),
+            big_tokens=authors.count("big"),
+            spans=ids.count(self._tags[0]),
+            closed_spans=ids.count(self._tags[1]),
+            segments=tuple((author, len(list(run))) for author, run in groupby(authors)),
+        )

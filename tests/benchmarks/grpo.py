@@ -1,0 +1,324 @@
+"""What `srx train grpo` reaches on the task `mini`, seed by seed, and how fast its rollouts are.
+
+    python tests/benchmarks/grpo.py --out grpo-benchmark [--seeds 3] [--parts noisy,weak,budgets,solo,closing,speed]
+
+noisy    from SFT on labels of which 40 % are dropped and 10 % wrong ones added
+weak     from SFT that was stopped early
+budgets  2, 5 and 8 % on problems of 3 to 5 hard operations, against random hand-overs of the same share and against
+         SFT with the budget as a cap while it answers
+solo     the paper's rollouts and rewards against ours, from the noisy SFT, as many rollouts of as many steps
+closing  closing by argmax, masked from the loss, against closing as a trained decision, from the noisy SFT
+speed    rollout tokens a second of the lockstep decoder, and of one that reads the prefix again at each turn
+
+Every pass@1 is of problems that no training saw, spans closed where the tag is the likeliest token; words are sampled
+at temperature 0.6 and top_p 0.95, or greedy. Intervals are 95 % bootstraps over problems, with all seeds of each.
+Finished parts are in the store: the same command goes on where it was stopped.
+"""
+
+import argparse
+import dataclasses
+import random
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from splitreason_cli.adapters.embedded import MINI_PROBLEMS, MINI_TRACES
+from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.adapters.models import load_model
+from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
+from splitreason_cli.adapters.source import Source
+from splitreason_cli.adapters.store import Store
+from splitreason_cli.adapters.transformers import CachedModel
+from splitreason_cli.cli.console import quiet_libraries
+from splitreason_cli.core.controller import Limits
+from splitreason_cli.core.mini import sample_problem
+from splitreason_cli.core.records import AnnotatedTrace, Generation, HardSpan, Problem
+from splitreason_cli.core.sft import BuildSftConfig
+from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
+from splitreason_cli.stages.annotate import AnnotateConfig, annotate
+
+PARTS = ("noisy", "weak", "budgets", "solo", "closing", "speed")
+BUDGETS = (0.02, 0.05, 0.08)
+SAMPLED, GREEDY = {"temperature": 0.6, "top_p": 0.95}, {"temperature": 0.0}
+SPLIT = bench.System("split")
+WEAK_STEPS = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("grpo-benchmark"), help="folder of all files and the store")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--problems", type=int, default=500, help="held-out problems")
+    parser.add_argument("--steps", type=int, default=train_grpo.RECIPES["mini"].max_steps)
+    arguments = parser.parse_args()
+    quiet_libraries()
+    run = Benchmark(arguments.out, range(arguments.seeds), arguments.problems, arguments.steps)
+    for part in arguments.parts.split(","):
+        getattr(run, part)()
+
+
+Runs = Sequence[list[Generation]]
+"""Each seed's generations."""
+
+
+class Benchmark:
+    """The parts of the benchmark, over one store."""
+
+    def __init__(self, out: Path, seeds: Sequence[int], problems: int, steps: int) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self.out, self.seeds, self.problems = out, seeds, problems
+        self.store = Store(out / "store")
+        self.recipe = dataclasses.replace(train_grpo.RECIPES["mini"], max_steps=steps)
+        self.screen = Console(width=120)
+        held_out = {decode(line, Problem.from_dict).problem for line in read_lines(MINI_PROBLEMS)}
+        self.training = self._problems("training.jsonl", 4000, (1, 2, 3), 1, held_out)
+        self.hard_test = self._problems("hard-test.jsonl", 500, (3, 4, 5), 2, set())
+        tests = {decode(line, Problem.from_dict).problem for line in read_lines(self.hard_test)}
+        self.hard_training = self._problems("hard-training.jsonl", 4000, (3, 4, 5), 3, tests)
+
+    def noisy(self) -> None:
+        table = self._table("noisy labels, then GRPO to a budget of 7 %")
+        for name, decoding in (("sampled", SAMPLED), ("greedy", GREEDY)):
+            sft = [self._evaluate(self._noisy_sft(seed), seed, decoding) for seed in self.seeds]
+            trained = [
+                self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.07), seed, decoding)
+                for seed in self.seeds
+            ]
+            self._row(table, f"SFT, {name}", sft)
+            self._row(table, f"GRPO, {name}", trained, against=sft)
+        self.screen.print(table)
+
+    def weak(self) -> None:
+        table = self._table(f"SFT stopped after {WEAK_STEPS} steps, then GRPO to a budget of 5 %")
+        sft = [self._evaluate(self._weak_sft(seed), seed, GREEDY) for seed in self.seeds]
+        trained = [
+            self._evaluate(self._grpo(self._weak_sft(seed), seed, offload_budget=0.05), seed, GREEDY)
+            for seed in self.seeds
+        ]
+        self._row(table, "SFT", sft)
+        self._row(table, "GRPO", trained, against=sft)
+        self.screen.print(table)
+
+    def budgets(self) -> None:
+        table = self._table("3 to 5 hard operations a problem")
+        points: dict[str, list[tuple[float, float, float, float]]] = {}
+        for budget in BUDGETS:
+            runs: dict[str, list[list[Generation]]] = {"GRPO": [], "random": [], "SFT, capped": []}
+            for seed in self.seeds:
+                model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget)
+                runs["GRPO"].append(self._evaluate(model, seed, GREEDY, self.hard_test))
+                share = _share(runs["GRPO"][-1])
+                chance = bench.System("random", None, share, 3)
+                runs["random"].append(self._evaluate("mini-split", seed, GREEDY, self.hard_test, chance))
+                capped = bench.System("split", budget)
+                runs["SFT, capped"].append(self._evaluate("mini-split", seed, GREEDY, self.hard_test, capped))
+            for name, generations in runs.items():
+                against = None if name == "GRPO" else runs["GRPO"]
+                self._row(table, f"{name}, {budget:.0%}", generations, against=against)
+                correct, low, high = _pass_at_1(generations)
+                points.setdefault(name, []).append((float(np.mean([*map(_share, generations)])), correct, low, high))
+        self.screen.print(table)
+        self._plot(points)
+
+    def solo(self) -> None:
+        table = self._table("rollouts with the big model, and the paper's without")
+        split = [
+            self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.07), seed, SAMPLED)
+            for seed in self.seeds
+        ]
+        solo = [
+            self._evaluate(self._grpo(self._noisy_sft(seed), seed, rollout="solo"), seed, SAMPLED)
+            for seed in self.seeds
+        ]
+        self._row(table, "split", split)
+        self._row(table, "solo", solo, against=split)
+        self.screen.print(table)
+
+    def closing(self) -> None:
+        table = self._table("closing as a trained decision, and by argmax outside the loss")
+        for name in ("sampled", "argmax"):
+            runs = [
+                self._evaluate(
+                    self._grpo(self._noisy_sft(seed), seed, offload_budget=0.07, closing=name), seed, SAMPLED
+                )
+                for seed in self.seeds
+            ]
+            self._row(table, name, runs)
+        self.screen.print(table)
+
+    def speed(self, count: int = 64, rounds: int = 3) -> None:
+        problems = [decode(line, Problem.from_dict).problem for line in read_lines(self.training)][:count]
+        pair = load_model("mini-split", "cpu"), load_model("mini-big", "cpu")
+        table = Table("decoder", "tokens/s, median", "range", "big tokens a step", "tokens read", title="rollouts")
+        for name, kind in (("lockstep", RolloutDecoder), ("prefix read at each turn", _Rereading)):
+            rates, decoder, rollouts = [], None, []
+            for number in range(rounds):
+                decoder = kind(*pair, Limits(self.recipe.max_tokens, 32), 1.0, hint=True)
+                started = time.perf_counter()
+                rollouts = decoder.rollouts(problems, [f"{number}/{n}" for n in range(count)])
+                rates.append(sum(one.tokens for one in rollouts) / (time.perf_counter() - started))
+            table.add_row(
+                name, f"{np.median(rates):,.0f}", f"{min(rates):,.0f} to {max(rates):,.0f}",
+                f"{sum(one.big_tokens for one in rollouts):,}", f"{sum(decoder.forwarded_tokens.values()):,}",
+            )  # fmt: skip
+        self.screen.print(table)
+
+    def _problems(self, name: str, count: int, hard: Sequence[int], seed: int, without: set[str]) -> Path:
+        rng, found = random.Random(seed), dict[str, Problem]()
+        while len(found) < count:
+            drawn = sample_problem(rng, hard)
+            if drawn.text not in without:
+                found[drawn.text] = Problem(id=f"{seed}-{len(found)}", problem=drawn.text, answer=str(drawn.answer))
+        return self._written(name, found.values())
+
+    def _written(self, name: str, records: Iterable[Any]) -> Path:
+        write_atomically(self.out / name, map(encode, records))
+        return self.out / name
+
+    def _source(self, path: Path) -> Source:
+        return Source.open(str(path), self.store)
+
+    def _annotated(self) -> list[AnnotatedTrace]:
+        artifact, _ = annotate(self._source(MINI_TRACES), AnnotateConfig(), self.store)
+        return [decode(line, AnnotatedTrace.from_dict) for line in read_lines(artifact.records)]
+
+    def _sft(self, traces: Path, seed: int, **changes: Any) -> str:
+        examples, _ = build_sft.build_sft(self._source(traces), BuildSftConfig(), self.store)
+        config = dataclasses.replace(train_sft.RECIPES["mini"], seed=seed, **changes)
+        return str(train_sft.train_sft(self._source(examples.records), config, self.store)[0].path / train_sft.MODEL)
+
+    def _noisy_sft(self, seed: int) -> str:
+        traces = [noisy(trace, random.Random(f"{seed}/{trace.id}")) for trace in self._annotated()]
+        return self._sft(self._written(f"noisy-{seed}.jsonl", traces), seed)
+
+    def _weak_sft(self, seed: int) -> str:
+        return self._sft(self._written("annotated.jsonl", self._annotated()), seed, max_steps=WEAK_STEPS)
+
+    def _grpo(self, model: str, seed: int, problems: Path | None = None, **changes: Any) -> str:
+        config = dataclasses.replace(self.recipe, model=model, seed=seed, **changes)
+        started = time.perf_counter()
+        artifact, cached = train_grpo.train_grpo(self._source(problems or self.training), config, self.store)
+        if not cached:
+            minutes = (time.perf_counter() - started) / 60
+            self.screen.print(f"seed {seed} {changes}: {config.max_steps} steps in {minutes:.1f} min")
+        return str(artifact.path / train_grpo.MODEL)
+
+    def _evaluate(
+        self, model: str, seed: int, decoding: dict[str, float], problems: Path | None = None,
+        system: bench.System = SPLIT,
+    ) -> list[Generation]:  # fmt: skip
+        config = bench.BenchConfig(
+            task=str(problems or "mini"), small=model, problems=self.problems, max_tokens=self.recipe.max_tokens,
+            max_span_tokens=self.recipe.max_span_tokens, seed=seed, **decoding,
+        )  # fmt: skip
+        if system.name == "random":
+            (run,) = bench.bench(config, ["random"], [None], self.store, chance=system)
+        else:
+            (run,) = bench.bench(config, ["split"], [system.offload_budget], self.store)
+        return list(bench.read_generations(run.artifact))
+
+    def _table(self, title: str) -> Table:
+        return Table("", "pass@1 [95 %]", "by seed", "share by seed", "spans", "difference [95 %]", title=title)
+
+    def _row(
+        self,
+        table: Table,
+        name: str,
+        runs: Runs,
+        against: Runs | None = None,
+    ) -> None:
+        value, low, high = _pass_at_1(runs)
+        difference = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*_difference(runs, against)) if against else ""
+        table.add_row(
+            name, f"{value:.3f} [{low:.3f}, {high:.3f}]", " ".join(f"{_pass_at_1([run])[0]:.3f}" for run in runs),
+            " ".join(f"{_share(run):.2%}" for run in runs),
+            " ".join(f"{sum(one.spans for one in run) / len(run):.2f}" for run in runs), difference,
+        )  # fmt: skip
+
+    def _plot(self, points: dict[str, list[tuple[float, float, float, float]]]) -> None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.subplots()
+        for (name, line), marker in zip(points.items(), "osx", strict=True):
+            share, value, low, high = np.array(line).T
+            axes.errorbar(100 * share, value, yerr=(value - low, high - value), marker=marker, capsize=3, label=name)
+        axes.set(xlabel="offload share, %", ylabel="pass@1", ylim=(0, 1))
+        axes.legend()
+        figure.savefig(self.out / "frontier.png", dpi=150)
+
+
+class _Rereading(RolloutDecoder):
+    """Keeps no cache beyond a turn, as loops around `generate` do: each turn and each probe reads its whole prefix."""
+
+    def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
+        self._turns = ["small"] * len(problems)
+        return super().rollouts(problems, seeds)
+
+    def _read_small(self, model: CachedModel, rows: Any) -> None:
+        for number, row in enumerate(rows):
+            if row.probe or (row.floor and row.floor.author == "small" and self._turns[number] == "big"):
+                model.read[number].clear()
+            if row.floor and row.floor.author == "small":
+                self._turns[number] = "small"
+        super()._read_small(model, rows)
+
+    def _decode_big(self, model: CachedModel, rows: Any) -> None:
+        for number, row in enumerate(rows):
+            if row.floor and row.floor.author == "big" and self._turns[number] == "small":
+                model.read[number].clear()
+                self._turns[number] = "big"
+        super()._decode_big(model, rows)
+
+
+def noisy(trace: AnnotatedTrace, rng: random.Random) -> AnnotatedTrace:
+    """Each span dropped with probability .4; for each, with probability .1, another line marked."""
+    marked = {(span.start, span.end) for span in trace.spans}
+    lines, start = list[tuple[int, int]](), 0
+    for line in trace.reasoning.splitlines(keepends=True):
+        lines.append((start, start + len(line.rstrip("\n"))))
+        start += len(line)
+    kept = [(span.start, span.end) for span in trace.spans if rng.random() >= 0.4]
+    others = [line for line in lines if line not in marked]
+    wrong = rng.sample(others, sum(rng.random() < 0.1 for _ in trace.spans))
+    spans = tuple(HardSpan(start=start, end=end, score=0.0) for start, end in sorted(kept + wrong))
+    return dataclasses.replace(trace, spans=spans)
+
+
+def _share(generations: Sequence[Generation]) -> float:
+    return sum(one.big_tokens for one in generations) / sum(one.tokens for one in generations)
+
+
+def _by_problem(runs: Iterable[Sequence[Generation]]) -> dict[str, list[bool]]:
+    verdicts: dict[str, list[bool]] = {}
+    for run in runs:
+        for one in run:
+            verdicts.setdefault(one.id, []).append(bool(one.correct))
+    return verdicts
+
+
+def _pass_at_1(runs: Iterable[Sequence[Generation]]) -> tuple[float, float, float]:
+    verdicts = list(_by_problem(runs).values())
+    return (bench.pass_at_1(verdicts), *bench.bootstrap_ci95(verdicts))
+
+
+def _difference(
+    runs: Iterable[Sequence[Generation]], others: Iterable[Sequence[Generation]]
+) -> tuple[float, float, float]:
+    mine, theirs = _by_problem(runs), _by_problem(others)
+    differences = np.array([np.mean(mine[problem]) - np.mean(theirs[problem]) for problem in mine])
+    found = stats.bootstrap((differences,), np.mean, method="percentile", rng=np.random.default_rng(0))
+    return float(differences.mean()), float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+if __name__ == "__main__":
+    main()
