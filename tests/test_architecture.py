@@ -20,6 +20,7 @@ HEAVY = (
     "matplotlib",
     "scipy",
     "numpy",
+    "peft",
     "pyarrow",
     "huggingface_hub",
     "starlette",

@@ -46,6 +46,14 @@ class LoadedModel:
             end_of_text=frozenset([ends] if isinstance(ends, int) else ends or []),
         )
 
+    def tag_ids(self) -> tuple[int, int]:
+        """The ids of the opening and the closing tag. Raises ModelError if they are no single tokens."""
+        open_id, close_id = self.token_ids.open, self.token_ids.close
+        if open_id is None or close_id is None:
+            hint = "Train it with: srx train sft (--tags special, the default)"
+            raise ModelError(f"{self.name}: the tokenizer has no hand-over tags as single tokens", hint)
+        return open_id, close_id
+
     @functools.cached_property
     def vocabulary(self) -> HubVocabulary:
         """What this model's tokens stand for. Raises ModelError if they cannot spell every text."""

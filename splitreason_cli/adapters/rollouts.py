@@ -126,7 +126,4 @@ class RolloutDecoder(SplitDecoder):
 
 def decision_tags(small: LoadedModel) -> tuple[int, int]:
     """The ids of the opening and the closing tag. Raises ModelError if they are no single tokens of the model."""
-    open_id, close_id = small.token_ids.open, small.token_ids.close
-    if open_id is None or close_id is None:
-        raise ModelError(f"{small.name} does not know the tags", "Train it first: srx train sft")
-    return open_id, close_id
+    return small.tag_ids()

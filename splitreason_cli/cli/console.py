@@ -52,8 +52,12 @@ def note(message: str) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Progress]:
-    """A live progress display; where standard error is no terminal, only its final state is printed."""
+def progress(window_seconds: float = 30.0) -> Iterator[Progress]:
+    """A live progress display; where standard error is no terminal, only its final state is printed.
+
+    Args:
+        window_seconds: the time left is told from the steps of so long; at least two of them must fit.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=10),
@@ -61,7 +65,7 @@ def progress() -> Iterator[Progress]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=stderr, refresh_per_second=5) as live:
+    with Progress(*columns, console=stderr, refresh_per_second=5, speed_estimate_period=window_seconds) as live:
         yield live
 
 

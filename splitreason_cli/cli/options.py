@@ -11,6 +11,7 @@ from rich.progress import Progress
 from ..adapters.jsonl import encode, read_lines, write_atomically
 from ..adapters.source import STDIN, Source, raise_first_rejected, raise_if_rejected
 from ..adapters.store import Artifact, Store
+from ..adapters.trainers import OnStep, StepReport
 from ..core.records import Record
 from ..errors import PartialError
 from . import console
@@ -117,11 +118,15 @@ def lines_of(path: Path) -> Iterator[bytes]:
     return (line.data for line in read_lines(path))
 
 
-def stepper(live: Progress, description: str) -> Callable[[int, int, float], None]:
-    """A progress line for a trainer: step, number of steps, loss."""
+def stepper(live: Progress, description: str) -> OnStep:
+    """A progress line for a trainer: step, number of steps, time left, loss, speed."""
     task = live.add_task(description, total=None, note="")
 
-    def on_step(step: int, total: int, loss: float) -> None:
-        live.update(task, completed=step, total=total, note=f"loss {loss:.3f}")
+    def on_step(report: StepReport) -> None:
+        note = f"loss {report.loss:.3f}, {report.tokens_per_second:,.0f} tokens/s"
+        if live.tasks[task].total is None:
+            # Neither loading nor the steps of an earlier run say how long one step takes.
+            live.reset(task, total=report.total, completed=report.step, note=note)
+        live.update(task, completed=report.step, note=note)
 
     return on_step

@@ -3,11 +3,13 @@
 import dataclasses
 import shutil
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from ..adapters.reporters import Reporting
 from ..adapters.source import Source, raise_first_rejected
 from ..adapters.store import META, Artifact, Store
 from ..errors import UsageError
@@ -18,6 +20,27 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar("C", bound="DataclassInstance")
+
+SLOWEST_STEP_SECONDS = 3600.0
+
+
+class Tags(StrEnum):
+    SPECIAL = "special"
+    TEXT = "text"
+
+
+LoraRank = Annotated[
+    int | None, typer.Option(min=0, help="Rank of adapters to train in place of all weights; 0: all weights.")
+]
+LoraAlpha = Annotated[int | None, typer.Option(min=1, help="Scale of the adapters times their rank; twice the rank.")]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Send the curves to tensorboard, trackio or wandb as well; none sends none."),
+]
+PushToHub = Annotated[
+    str | None, typer.Option(metavar="REPO_ID", help="Upload the model to the Hugging Face hub, by HF_TOKEN or login.")
+]
+HubPublic = Annotated[bool, typer.Option("--hub-public/--hub-private", help="Who sees a repository created there.")]
 
 train = typer.Typer(no_args_is_help=True, help="Train the small model.")
 
@@ -47,24 +70,37 @@ def sft(
     packing: Annotated[bool | None, typer.Option(help="Join short sequences up to --max-length.")] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints to resume from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Order of the data.")] = None,
+    lora_rank: LoraRank = None,
+    lora_alpha: LoraAlpha = None,
+    tags: Annotated[
+        Tags | None, typer.Option(help="Tags as tokens of their own, or as the text they are spelled with.")
+    ] = None,
+    report_to: ReportTo = None,
+    push_to_hub: PushToHub = None,
+    hub_public: HubPublic = False,
     strict: Strict = False,
 ) -> None:
     """Fine-tune the small model to hand over and to take back, by TRL's SFTTrainer.
 
-    Writes a checkpoint that AutoModelForCausalLM loads. Run it again after a crash and it resumes.
+    Writes a checkpoint that AutoModelForCausalLM loads, adapters merged, with a model card. Run it again after a crash
+    and it resumes.
     """
     given = locals()
     console.quiet_libraries()
+    reporting = _reporting(report_to, out, push_to_hub)
     from ..stages import train_sft as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
     store = Store.default()
     source = Source.open(in_, store)
-    with console.progress() as live:
-        artifact, cached = stage.train_sft(source, config, store, strict=strict, on_step=stepper(live, "train sft"))
+    with console.progress(SLOWEST_STEP_SECONDS) as live:
+        artifact, cached = stage.train_sft(
+            source, config, store, strict=strict, on_step=stepper(live, "train sft"), reporting=reporting
+        )
     if strict:
         raise_first_rejected(artifact.rejected)
     deliver_model(artifact, Path(out))
+    push(artifact, push_to_hub, public=hub_public)
     finish(artifact, cached, out)
 
 
@@ -124,6 +160,11 @@ def grpo(
     hint: Annotated[bool | None, typer.Option(help="Tell the small model about the tags.")] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints to resume from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Order of the problems, and rollouts.")] = None,
+    lora_rank: LoraRank = None,
+    lora_alpha: LoraAlpha = None,
+    report_to: ReportTo = None,
+    push_to_hub: PushToHub = None,
+    hub_public: HubPublic = False,
     strict: Strict = False,
 ) -> None:
     """Teach the small model when to ask, by TRL's GRPOTrainer, with the big model writing in every rollout.
@@ -139,6 +180,7 @@ def grpo(
     }
     given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
+    reporting = _reporting(report_to, out, push_to_hub)
     from ..adapters.pair import Side
     from ..adapters.remote_model import RemoteConfig
     from ..stages import train_grpo as stage
@@ -148,15 +190,26 @@ def grpo(
     remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
     store = Store.default()
     source = Source.open(in_, store)
-    with console.progress() as live:
+    with console.progress(SLOWEST_STEP_SECONDS) as live:
         artifact, cached = stage.train_grpo(
             source, config, store, side=side, remote=remote, strict=strict, on_step=stepper(live, "train grpo"),
+            reporting=reporting,
             on_warning=lambda text: console.note(f"warning: {text}"),
         )  # fmt: skip
     if strict:
         raise_first_rejected(artifact.rejected)
     deliver_model(artifact, Path(out))
+    push(artifact, push_to_hub, public=hub_public)
     finish(artifact, cached, out)
+
+
+def _reporting(report_to: list[str] | None, out: str, push_to_hub: str | None) -> Reporting:
+    """Where the curves go, under the name of the folder. What would fail at the end fails here: raises UsageError."""
+    from ..adapters.hub_model import require_hub
+
+    if push_to_hub is not None:
+        require_hub(push_to_hub)
+    return Reporting.parse(report_to or [], Path(out).resolve().name)
 
 
 def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]) -> C:
@@ -177,3 +230,11 @@ def deliver_model(artifact: Artifact, out: Path) -> None:
         shutil.copy(artifact.path / META, out / "srx.json")
     except OSError as error:
         raise disk_fault(out, error) from None
+
+
+def push(artifact: Artifact, repo_id: str | None, *, public: bool) -> None:
+    """Upload an artifact's model to the Hub, if a repository is named: not `out`, where other files may lie."""
+    from ..adapters.hub_model import push_model
+
+    if repo_id is not None:
+        console.say(f"pushed to {push_model(artifact.path / 'model', repo_id, private=not public)}")

@@ -1,9 +1,8 @@
 """What a published data set says about itself, in Markdown."""
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
+from .markdown import cell, public, setting, table
 from .selection import Tally
 
 TAG = "srx-build-sft"
@@ -42,50 +41,24 @@ def body(
         "Reasoning traces whose hard passages are marked for a big model, for training a small model to hand over. "
         f"Made by `srx build-sft` (srx {version}). The rights are those of the traces and of the models behind them.",
         "## Contents",
-        _table(("split", "rows"), [(split, f"{count:,}") for split, count in tally.splits.items()]),
+        table(("split", "rows"), [(split, f"{count:,}") for split, count in tally.splits.items()]),
         f"{tally.span_share:.1%} of the reasoning's {tally.characters:,} characters lie inside {tally.spans:,} spans. "
         "Splits are made by problem.",
         "## Columns",
-        _table(("column", "type", "what"), [(name, *COLUMNS[name]) for name in columns]),
+        table(("column", "type", "what"), [(name, *COLUMNS[name]) for name in columns]),
         "## How it was made",
-        _table(("annotator", "rows"), [(_cell(name), f"{count:,}") for name, count in tally.annotators.items()]),
-        _table(("traces", "count"), _counts(tally, config["max_tokens"])),
-        _table(("input", "SHA-256"), [(_cell(_public(name)), value) for name, value in inputs.items()]),
-        _table(("setting", "value"), [(name, _cell(_setting(value))) for name, value in config.items()]),
+        table(("annotator", "rows"), [(cell(name), f"{count:,}") for name, count in tally.annotators.items()]),
+        table(("traces", "count"), _counts(tally, config["max_tokens"])),
+        table(("input", "SHA-256"), [(cell(public(name)), value) for name, value in inputs.items()]),
+        table(("setting", "value"), [(name, cell(setting(value))) for name, value in config.items()]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _counts(tally: Tally, max_tokens: int | None) -> list[tuple[str, str]]:
     counts = {"kept": tally.kept, "dropped, the problem of another trace": tally.repeated}
-    counts |= {f"dropped, found in {_cell(_public(file))}": count for file, count in tally.found_in.items()}
+    counts |= {f"dropped, found in {cell(public(file))}": count for file, count in tally.found_in.items()}
     if max_tokens is not None:
         counts[f"dropped, over {max_tokens:,} tokens"] = tally.too_long
     counts["quarantined as malformed"] = tally.quarantined
     return [(name, f"{count:,}") for name, count in counts.items()]
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_setting, value)) or "none"
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    return _public(value) if isinstance(value, str) else str(value)
-
-
-def _public(name: str) -> str:
-    """A name without the folders of the machine it was made on; names on the Hub have one slash and stay."""
-    prefix, colon, path = name.rpartition(":")
-    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or re.search(r"\.jsonl?(\.\w+)?$", path)
-    return prefix + colon + (path.rstrip("/").rpartition("/")[2] if looks_local else path)
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break out of a table's cell."""
-    return " ".join(text.replace("|", "\\|").split())
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    if not rows:
-        return ""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))

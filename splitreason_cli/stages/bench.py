@@ -28,7 +28,7 @@ from ..core.grading import is_correct
 from ..core.policies import Always, Learned, Never, Pattern, Policy, Random
 from ..core.records import BenchResult, Generation, Problem, Segment
 from ..core.statistics import bootstrap_ci95, pass_at_1
-from ..errors import ModelError, UsageError
+from ..errors import UsageError
 
 STAGE = "bench"
 SYSTEMS = ("small", "big", "split", "random", "oracle")
@@ -270,8 +270,7 @@ class _Runner:
             limits = Limits(self.config.max_tokens, self.config.max_span_tokens)
             sampling = Sampling(self.config.temperature, self.config.top_p)
             self._decoder = SplitDecoder(small, big, limits, sampling, hint=self.config.hint)
-            if small.token_ids.open is None:
-                raise ModelError(f"{self.config.small}: the tokenizer has no hand-over tags", "Train it: srx train sft")
+            small.tag_ids()
         return self._decoder
 
     def _policy(self, system: System, seed: int) -> Policy:

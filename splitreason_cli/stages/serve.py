@@ -41,16 +41,20 @@ def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status:
         on_status: told what happens until the endpoint is ready, and where it is.
 
     Raises:
-        MachineError: the port is taken. For further errors see `start_pair`.
+        MachineError: the port is taken. ModelError: the policy needs tags that the small model does not have. For
+        further errors see `start_pair`.
     """
     try:
-        make_policy(config.engine.policy, load_policies(), PolicyContext(lambda ids: ""))
+        policy = make_policy(config.engine.policy, load_policies(), PolicyContext(lambda ids: ""))
     except ValueError as error:
         raise UsageError(str(error)) from None
     with ExitStack() as stack, _bound(config.host, config.port) as listener:
         small, big = start_pair(
             config.small, config.big, stack, runtime=config.runtime, log_folder=config.log_folder, on_status=on_status
         )
+        if policy.tagged:
+            # Without them it would never hand over, or write tags that nobody heeds.
+            small.tokenizer.tag_ids()
         asyncio.run(_serve(config, small, big, listener, on_status))
 
 

@@ -10,19 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
+from ..adapters.lora import lora_config, merged, require_rank
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.pair import Side
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.remote_rollouts import RemoteRolloutDecoder
+from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
 from ..adapters.solo import SoloDecoder
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
+from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
 from ..core.controller import Limits
 from ..core.grading import is_correct
 from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
+from ..core.model_card import grpo_measures
 from ..core.records import GrpoStep, Problem
 from ..core.rewards import Price, added_time, collapse, paper_accuracy, paper_format, paper_tag_count, priced
 from ..errors import EndpointError, InputError
@@ -44,6 +48,11 @@ class TrainGrpoConfig:
     answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
     at the models' `small_rates` and `big_rates` (prefilled and decoded tokens a second). `temperature` is that of
     rollouts, both models' and that of closing.
+
+    With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
+    `lora_alpha` / `lora_rank`; without an alpha by 2.
+
+    Raises UsageError for an alpha without a rank.
     """
 
     model: str = "mini-split"
@@ -69,6 +78,11 @@ class TrainGrpoConfig:
     hint: bool = True
     save_steps: int = 50
     seed: int = 0
+    lora_rank: int = 0
+    lora_alpha: int | None = None
+
+    def __post_init__(self) -> None:
+        require_rank(self.lora_rank, self.lora_alpha)
 
 
 RECIPES = {
@@ -80,8 +94,6 @@ RECIPES = {
 }  # fmt: skip
 """`paper`: SplitReason, arXiv:2504.16379, with the big model in the rollouts. `mini`: the embedded pair, on a CPU."""
 
-OnStep = Callable[[int, int, float], None]
-
 
 def train_grpo(
     source: Source,
@@ -91,8 +103,9 @@ def train_grpo(
     side: Side | None = None,
     remote: RemoteConfig | None = None,
     strict: bool = False,
-    on_step: OnStep = lambda step, total, loss: None,
+    on_step: OnStep = lambda report: None,
     on_warning: Callable[[str], None] = lambda text: None,
+    reporting: Reporting = NO_REPORTING,
 ) -> tuple[Artifact, bool]:
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
@@ -105,6 +118,7 @@ def train_grpo(
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
         EndpointError: the big model's server does not answer, or stops answering.
+        MachineError: memory runs out.
     """
     side = side or Side(config.big)
     with ExitStack() as stack:
@@ -116,12 +130,12 @@ def train_grpo(
         recipe = Recipe(STAGE, asdict(config), digests)
         if found := store.find(recipe):
             return found, True
-        return _train(source, config, store, recipe, served, strict, on_step, on_warning), False
+        return _train(source, config, store, recipe, served, strict, on_step, on_warning, reporting), False
 
 
 def _train(
     source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None, strict: bool,
-    on_step: OnStep, on_warning: Callable[[str], None],
+    on_step: OnStep, on_warning: Callable[[str], None], reporting: Reporting,
 ) -> Artifact:  # fmt: skip
     with store.work(recipe) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
@@ -133,11 +147,13 @@ def _train(
         small = load_model(config.model, default_device())
         big = served or load_model(config.big, default_device())
         run = _Run(config, small, big, work, on_warning)
-        trainer = run.trainer(problems, on_step)
-        trainer.train(resume_from_checkpoint=run.resume())
-        trainer.model.save_pretrained(work / MODEL)
+        trainer = run.trainer(problems, on_step, reporting)
+        with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
+            trainer.train(resume_from_checkpoint=run.resume())
+        merged(trainer.model).save_pretrained(work / MODEL)
         small.tokenizer.save_pretrained(work / MODEL)
         steps = grpo_steps(trainer.state.log_history)
+        write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         journal.append([encode(step) for step in steps])
@@ -158,14 +174,16 @@ class _Run:
         self.failed = 0
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
 
-    def trainer(self, problems: Sequence[Problem], on_step: OnStep) -> Any:
+    def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
         """TRL's trainer, its rollouts and rewards ours."""
         import datasets
-        from transformers import PrinterCallback
+        from transformers import PrinterCallback, set_seed
         from trl import GRPOConfig, GRPOTrainer
 
         from ..adapters.grpo import DecisionTrainer
 
+        # Adapters start from random numbers.
+        set_seed(self.config.seed)
         config, on_cpu = self.config, self.small.model.device.type == "cpu"
         if on_cpu:
             self.small.model.set_attn_implementation("eager")
@@ -178,7 +196,7 @@ class _Run:
         arguments = GRPOConfig(
             **shared_arguments(
                 self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
-                save_steps=config.save_steps, on_cpu=on_cpu,
+                save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
             ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
@@ -197,6 +215,7 @@ class _Run:
             train_dataset=datasets.Dataset.from_list(rows),
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
+            peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
             callbacks=[step_callback(on_step), self._keep_price()],
         )
         trainer.remove_callback(PrinterCallback)

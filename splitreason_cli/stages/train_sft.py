@@ -2,20 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
+from ..adapters.lora import lora_config, merged, require_rank, without_bias
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
+from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..adapters.tokenizers import add_tags, example_ids
-from ..adapters.trainers import last_complete_checkpoint, shared_arguments, step_callback
+from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
 from ..core import markup
+from ..core.model_card import sft_measures
 from ..core.records import SftConversation, SftExample, TrainStep
-from ..errors import InputError
+from ..errors import InputError, ModelError
 
 STAGE = "train_sft"
 MODEL = "model"
@@ -27,7 +31,11 @@ class TrainSftConfig:
 
     `epochs` passes over the data, or `max_steps` optimizer steps if that is not 0. `max_length` in tokens, longer
     sequences are cut, and dropped if nothing is left to learn. `packing` joins short sequences up to `max_length`. A
-    checkpoint is kept every `save_steps`.
+    checkpoint is kept every `save_steps`. With a `lora_rank` adapters of that rank are trained and merged into the
+    model at the end, scaled by `lora_alpha` / `lora_rank`; without an alpha by 2. `tags` are tokens of their own
+    (`special`), or the text they are spelled with.
+
+    Raises UsageError for an alpha without a rank.
     """
 
     model: str = "mini-small"
@@ -41,6 +49,12 @@ class TrainSftConfig:
     packing: bool = True
     save_steps: int = 100
     seed: int = 0
+    lora_rank: int = 0
+    lora_alpha: int | None = None
+    tags: Literal["special", "text"] = "special"
+
+    def __post_init__(self) -> None:
+        require_rank(self.lora_rank, self.lora_alpha)
 
 
 RECIPES = {
@@ -59,17 +73,19 @@ def train_sft(
     store: Store,
     *,
     strict: bool = False,
-    on_step: Callable[[int, int, float], None] = lambda step, total, loss: None,
+    on_step: OnStep = lambda report: None,
+    reporting: Reporting = NO_REPORTING,
 ) -> tuple[Artifact, bool]:
     """Fine-tune on the train split of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
     Killed at any moment, the next call goes on from the last complete checkpoint with the same result.
 
     Args:
-        on_step: called after each optimizer step with its number, the number of all steps, and the last loss.
+        on_step: called after each optimizer step.
+        reporting: where the curves go as well.
 
     Raises:
-        ModelError: the model does not load. InputError: no training example is left.
+        ModelError: the model does not load. InputError: no training example is left. MachineError: memory runs out.
     """
     recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model_digest(config.model)})
     if found := store.find(recipe):
@@ -81,12 +97,14 @@ def train_sft(
         if not examples:
             raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
         loaded = _load_with_tags(config)
-        trainer = _trainer(loaded, examples, config, work / "trainer", on_step)
+        trainer = _trainer(loaded, examples, config, work / "trainer", on_step, reporting)
         if not len(trainer.train_dataset):
             raise InputError(f"no example fits into {config.max_length} tokens", "Raise --max-length")
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / "trainer"))
-        _save(trainer, loaded, work / MODEL)
+        with memory_advice(config.per_device_batch_size, "--max-length", config.max_length):
+            trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / "trainer"))
         steps = _steps(trainer.state.log_history)
+        _save(trainer, loaded, work / MODEL)
+        write_card(work / MODEL, "sft", recipe, sft_measures(steps))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         journal.append([encode(step) for step in steps])
@@ -111,8 +129,12 @@ def _why_unusable(example: SftExample) -> str | None:
 
 
 def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
-    """The model with both tags as single tokens of its vocabulary."""
+    """The model with both tags as single tokens of its vocabulary, if they are to be. Raises ModelError."""
     loaded = load_model(config.model, default_device())
+    if config.tags == "text":
+        if loaded.token_ids.tags:
+            raise ModelError(f"{config.model} already has tags as tokens of its own", "Leave out --tags text")
+        return loaded
     if new := add_tags(loaded.tokenizer):
         # Vocabularies are often padded beyond the tokenizer; resizing to the tokenizer would shrink those.
         if len(loaded.tokenizer) > loaded.model.get_input_embeddings().num_embeddings:
@@ -142,27 +164,44 @@ def _trainer(
     examples: list[SftExample],
     config: TrainSftConfig,
     folder: Path,
-    on_step: Callable[[int, int, float], None],
+    on_step: OnStep,
+    reporting: Reporting,
 ) -> Any:
     import datasets
-    from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from transformers import PrinterCallback, set_seed
+    from trl import SFTTrainer
 
     def rows() -> Iterator[dict[str, list[int]]]:
         for example in examples:
             yield tokenize(loaded.tokenizer, example)
 
+    # Adapters start from random numbers.
+    set_seed(config.seed)
     on_cpu = loaded.model.device.type == "cpu"
     if on_cpu:
         # The fused attention's backward pass is the slower one on a CPU.
         loaded.model.set_attn_implementation("eager")
     datasets.disable_progress_bars()
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
-    arguments = SFTConfig(
+    trainer = SFTTrainer(
+        model=loaded.model, args=_arguments(config, folder, reporting, on_cpu=on_cpu), train_dataset=dataset,
+        processing_class=loaded.tokenizer,
+        peft_config=lora_config(loaded.model, config.lora_rank, config.lora_alpha, sorted(loaded.token_ids.tags)),
+        callbacks=[step_callback(on_step)],
+    )  # fmt: skip
+    without_bias(trainer.model)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on_cpu: bool) -> Any:
+    from trl import SFTConfig
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    return SFTConfig(
         **shared_arguments(
             folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
-            save_steps=config.save_steps, on_cpu=on_cpu,
+            save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
         ),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
@@ -173,12 +212,6 @@ def _trainer(
         packing_strategy="bfd",
         completion_only_loss=True,
     )  # fmt: skip
-    trainer = SFTTrainer(
-        model=loaded.model, args=arguments, train_dataset=dataset, processing_class=loaded.tokenizer,
-        callbacks=[step_callback(on_step)],
-    )  # fmt: skip
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
@@ -189,7 +222,7 @@ def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
 
 
 def _save(trainer: Any, loaded: LoadedModel, folder: Path) -> None:
-    trainer.model.save_pretrained(folder)
+    merged(trainer.model).save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
 
 

@@ -8,12 +8,17 @@ from transformers import AutoModelForCausalLM
 
 from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
 from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.adapters.models import load_model, load_pair
+from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.records import GrpoStep, Problem
-from splitreason_cli.errors import InputError
+from splitreason_cli.errors import InputError, MachineError, ModelError
+from splitreason_cli.stages import train_grpo as stage
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
+
+from ..untagged import write_untagged
 
 SHORT = dataclasses.replace(
     RECIPES["mini"], max_steps=4, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=2,
@@ -58,21 +63,86 @@ def test_a_run_changes_the_model_and_tells_what_happened_at_each_step(source, st
     assert [move > 0 for move in moves] == [step.share > SHORT.offload_budget for step in steps[:-1]]
     assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))
     assert train_grpo(source, SHORT, store) == (artifact, True)
+    card = (artifact.path / "model" / "README.md").read_text("utf-8")
+    assert "srx serve --small FOLDER --big mini-big" in card
+    share = sum(step.share for step in steps) / len(steps)
+    assert f"| share, mean of the last 4 steps | {share:.4g} |" in card
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(source, store, tmp_path):
-    def stop(step, total, loss):
-        if step == 3:
+    def stop(report):
+        if report.step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_grpo(source, SHORT, store, on_step=stop)
     seen = []
-    resumed, _ = train_grpo(source, SHORT, store, on_step=lambda step, total, loss: seen.append(step))
+    resumed, _ = train_grpo(source, SHORT, store, on_step=lambda report: seen.append(report.step))
     whole, _ = train_grpo(source, SHORT, Store(tmp_path / "other"))
     assert seen == [3, 4]
     assert resumed.records.read_bytes() == whole.records.read_bytes()
     assert same(weights(resumed.path / "model"), weights(whole.path / "model"))
+
+
+ADAPTED = dataclasses.replace(SHORT, max_steps=3, lora_rank=4, beta=0.05)
+
+
+def test_adapters_resume_to_the_same_plain_weights(source, store, tmp_path):
+    def stop(report):
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_grpo(source, ADAPTED, store, on_step=stop)
+    seen = []
+    resumed, _ = train_grpo(source, ADAPTED, store, on_step=lambda report: seen.append(report.step))
+    whole, _ = train_grpo(source, ADAPTED, Store(tmp_path / "other"))
+    assert seen == [3]
+    assert resumed.records.read_bytes() == whole.records.read_bytes()
+    one, two = weights(resumed.path / "model"), weights(whole.path / "model")
+    assert same(one, two)
+    before = weights(EMBEDDED_MODELS["mini-split"])
+    assert {name for name in one if not one[name].equal(before[name])} == {n for n in one if n.endswith("_proj.weight")}
+
+
+def test_the_reference_of_adapters_is_the_model_without_them(tmp_path):
+    small, big = load_pair("mini-split", "mini-big")
+    run = stage._Run(ADAPTED, small, big, tmp_path, print)
+    trainer = run.trainer(list(problems(4)), print, NO_REPORTING)
+    assert trainer.ref_model is None
+    with torch.no_grad():
+        for name, parameter in trainer.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    row = trainer._generate_and_score_completions(
+        [{"prompt": one.problem, "answer": one.answer} for one in problems(2) for _ in range(4)]
+    )
+    ids = torch.cat([row["prompt_ids"], row["completion_ids"]], 1)
+    mask = torch.cat([row["prompt_mask"], row["completion_mask"]], 1)
+    plain = load_model("mini-split").model
+    plain.set_attn_implementation("eager")
+    with torch.no_grad():
+        scored = [
+            trainer._get_per_token_logps_and_entropies(model, ids, mask, row["completion_ids"].shape[1])[0]
+            for model in (plain, trainer.model)
+        ]
+    kept = row["completion_mask"].bool()
+    assert torch.allclose(row["ref_per_token_logps"][kept], scored[0][kept], atol=1e-4)
+    assert not torch.allclose(row["ref_per_token_logps"][kept], scored[1][kept], atol=0.1)
+
+
+def test_where_memory_ends_the_flags_to_lower_are_named(source, store):
+    def full(report):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MachineError, match=r"Lower --per-device-batch-size \(now 8\), then --max-tokens \(now 120\)"):
+        train_grpo(source, dataclasses.replace(SHORT, max_steps=1), store, on_step=full)
+
+
+def test_a_model_without_tags_as_tokens_is_refused_in_one_line(source, store, tmp_path):
+    write_untagged("mini-split", tmp_path / "plain")
+    with pytest.raises(ModelError, match="no hand-over tags as single tokens"):
+        train_grpo(source, dataclasses.replace(SHORT, model=str(tmp_path / "plain")), store)
 
 
 def test_a_file_without_problems_is_refused(tmp_path, store):
@@ -83,17 +153,16 @@ def test_a_file_without_problems_is_refused(tmp_path, store):
 
 @pytest.mark.parametrize("changes", [{"cost": "time"}, {"closing": "argmax"}])
 def test_variants_of_the_reward_and_of_closing_train(source, store, changes):
-    config = dataclasses.replace(SHORT, max_steps=1, **changes)
+    config = dataclasses.replace(SHORT, max_steps=2, **changes)
     artifact, _ = train_grpo(source, config, store)
-    (step,) = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
-    assert step.spans > 0
+    steps = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
+    assert all(step.spans > 0 for step in steps)
     assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))
 
 
 def test_a_solo_run_earns_the_paper_s_rewards_for_tags_of_its_own(source, store):
-    artifact, _ = train_grpo(source, dataclasses.replace(SHORT, max_steps=1, rollout="solo"), store)
-    (step,) = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
+    artifact, _ = train_grpo(source, dataclasses.replace(SHORT, max_steps=2, rollout="solo"), store)
+    steps = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
     # The bonus for closed tags alone is worth more than any right answer less a price.
-    assert step.reward > 1
-    assert step.spans > 0
+    assert all(step.reward > 1 and step.spans > 0 for step in steps)
     assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))

@@ -10,6 +10,7 @@ from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_ato
 from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.remote_model import RemoteConfig
+from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
@@ -64,7 +65,7 @@ def gradients(pair, folder, rollouts, problem):
             return rollouts
 
     small = load_model("mini-split")
-    trainer = Fixed(config, small, pair[1], folder, lambda text: None).trainer([problem], lambda *step: None)
+    trainer = Fixed(config, small, pair[1], folder, lambda text: None).trainer([problem], print, NO_REPORTING)
     trainer.add_callback(Keep())
     trainer.train()
     return found
@@ -103,9 +104,9 @@ def test_a_server_that_dies_stops_the_run_which_goes_on_when_it_is_back_elsewher
     dead = []
     server = ServedModel(pair[1], lambda body: "reset" if dead else "")
     with serving(server) as url, pytest.raises(EndpointError, match="does not answer"):
-        train(source, store, url, on_step=lambda step, total, loss: dead.append(step))
+        train(source, store, url, on_step=lambda report: dead.append(report.step))
     dead.clear()
     seen = []
     with serving(server) as url:
-        train(source, store, url, on_step=lambda step, total, loss: seen.append(step))
+        train(source, store, url, on_step=lambda report: seen.append(report.step))
     assert seen == [2]

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from splitreason_cli.adapters.embedded import EMBEDDED_MODELS, MINI_TRACES
@@ -13,9 +14,11 @@ from splitreason_cli.adapters.store import Store
 from splitreason_cli.core import markup, mini
 from splitreason_cli.core.records import AnnotatedTrace, HardSpan, Trace, TrainStep
 from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
-from splitreason_cli.errors import InputError, SrxError
+from splitreason_cli.errors import InputError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.stages import train_sft as stage
 from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
+
+from ..untagged import write_untagged
 
 SHORT = dataclasses.replace(RECIPES["mini"], max_steps=12, batch_size=4, per_device_batch_size=2, save_steps=4)
 
@@ -65,8 +68,8 @@ def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
     class StoppedError(Exception):
         pass
 
-    def stop(step, total, loss):
-        if step == 10:
+    def stop(report):
+        if report.step == 10:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -76,7 +79,7 @@ def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
     shutil.copytree(trainer / "checkpoint-8", trainer / "checkpoint-9")
     (trainer / "checkpoint-9" / "trainer_state.json").unlink()
     seen = []
-    resumed = weights(train_sft(source, SHORT, other, on_step=lambda step, total, loss: seen.append(step))[0])
+    resumed = weights(train_sft(source, SHORT, other, on_step=lambda report: seen.append(report.step))[0])
     assert seen == [9, 10, 11, 12]
     assert all(whole[name].equal(resumed[name]) for name in whole)
 
@@ -102,12 +105,7 @@ def untagged(tmp_path):
 
     def make(spare):
         folder = tmp_path / f"untagged-{spare}"
-        shutil.copytree(EMBEDDED_MODELS["mini-small"], folder)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            text = (folder / name).read_text(encoding="utf-8")
-            for number, tag in enumerate((markup.OPEN, markup.CLOSE)):
-                text = text.replace(f'"{tag}"', f'"<|spare{number}|>"')
-            (folder / name).write_text(text, encoding="utf-8")
+        write_untagged("mini-small", folder)
         model = AutoModelForCausalLM.from_pretrained(folder)
         rows = len(AutoTokenizer.from_pretrained(folder)) + spare
         model.resize_token_embeddings(rows)
@@ -164,6 +162,122 @@ def test_a_diverging_run_stops_with_the_step(source, store):
     config = dataclasses.replace(SHORT, learning_rate=1e30)
     with pytest.raises(SrxError, match=r"the loss is (nan|inf) at step"):
         train_sft(source, config, store)
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    """A run that trained adapters, and the source and the configuration of it."""
+    folder = tmp_path_factory.mktemp("adapted")
+    write_atomically(folder / "sft.jsonl", map(encode, examples(12)))
+    store = Store(folder / "store")
+    source = Source.open(str(folder / "sft.jsonl"), store)
+    config = dataclasses.replace(SHORT, max_steps=4, save_steps=2, lora_rank=4)
+    return train_sft(source, config, store)[0], source, config
+
+
+def test_adapters_are_merged_into_a_plain_checkpoint_whose_other_rows_are_as_before(adapted):
+    artifact = adapted[0]
+    before = AutoModelForCausalLM.from_pretrained(EMBEDDED_MODELS["mini-small"], dtype=torch.float32).state_dict()
+    after = weights(artifact)
+    assert set(before) == set(after)
+    assert not list((artifact.path / "model").glob("adapter*"))
+    moved = {name for name in after if not before[name].equal(after[name])}
+    linear = {name for name in after if name.endswith("_proj.weight")}
+    embeddings = {name for name in after if after[name].shape[0] == len(before["lm_head.weight"])}
+    assert moved == linear | embeddings
+    tags = load_model("mini-small").token_ids.tags
+    for name in embeddings:
+        assert set((before[name] != after[name]).any(-1).nonzero().flatten().tolist()) == tags
+
+
+def test_a_run_of_adapters_resumes_to_bit_equal_weights(adapted, tmp_path):
+    whole, source, config = adapted
+    other = Store(tmp_path / "other")
+
+    def stop(report):
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sft(source, config, other, on_step=stop)
+    seen = []
+    resumed = train_sft(source, config, other, on_step=lambda report: seen.append(report.step))[0]
+    assert seen == [3, 4]
+    one, two = weights(whole), weights(resumed)
+    assert all(one[name].equal(two[name]) for name in one)
+
+
+def test_the_model_card_tells_what_the_run_measured(adapted):
+    artifact, source, _ = adapted
+    card = ModelCard.load(artifact.path / "model" / "README.md")
+    assert (card.data.base_model, card.data.tags) == ("mini-small", ["splitreason", "trl", "sft"])
+    last = [decode(line, TrainStep.from_dict) for line in read_lines(artifact.records)][-1]
+    for row in (f"| loss of the last step | {last.loss:.4g} |", f"| in | {source.digest} |", "| lora_rank | 4 |"):
+        assert row in card.text
+    texts = [file for file in (artifact.path / "model").iterdir() if file.suffix != ".safetensors"]
+    assert not [file.name for file in texts if str(source.path.parent) in file.read_text("utf-8")]
+
+
+def test_an_alpha_without_a_rank_is_refused():
+    with pytest.raises(UsageError, match="--lora-alpha scales an adapter, and there is none"):
+        TrainSftConfig(lora_alpha=8)
+
+
+def test_reports_tell_steps_and_speed(source, store):
+    reports = []
+    train_sft(source, dataclasses.replace(SHORT, max_steps=2), store, on_step=reports.append)
+    assert [(report.step, report.total) for report in reports] == [(1, 2), (2, 2)]
+    assert all(report.loss > 0 and report.tokens_per_second > 0 for report in reports)
+
+
+def full_device(report):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def full_machine(report):
+    torch.empty(2**58)
+
+
+@pytest.mark.parametrize(
+    ("use_up", "what"), [(full_device, "the device's memory"), (full_machine, "this machine's memory")]
+)
+def test_where_memory_ends_the_flags_to_lower_are_named_and_the_checkpoint_stays(source, store, use_up, what):
+    config = dataclasses.replace(SHORT, max_steps=3, save_steps=1)
+    at_two = lambda report: use_up(report) if report.step == 2 else None  # noqa: E731
+    with pytest.raises(MachineError) as caught:
+        train_sft(source, config, store, on_step=at_two)
+    assert str(caught.value).startswith(
+        f"training does not fit into {what}. "
+        "Lower --per-device-batch-size (now 2), then --max-length (now 512); the same command on a larger one"
+    )
+    assert list((store.root / "work").glob("*/trainer/checkpoint-1"))
+
+
+def test_any_other_error_keeps_its_traceback(source, store):
+    def broken(report):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train_sft(source, dataclasses.replace(SHORT, max_steps=1), store, on_step=broken)
+
+
+def test_tags_as_text_are_spelled_and_no_vocabulary_grows(untagged, source, store):
+    folder, rows = untagged(0)
+    config = dataclasses.replace(SHORT, model=str(folder), tags="text", max_steps=1)
+    artifact, _ = train_sft(source, config, store)
+    tokenizer = AutoTokenizer.from_pretrained(artifact.path / "model")
+    assert len(tokenizer) == rows
+    assert len(weights(artifact)["lm_head.weight"]) == rows
+    spelled = tokenizer(markup.OPEN, add_special_tokens=False)["input_ids"]
+    assert len(spelled) > 1
+    assert tokenizer.decode(spelled) == markup.OPEN
+    with pytest.raises(ModelError, match=r"no hand-over tags as single tokens. Train it with: srx train sft"):
+        load_model(str(artifact.path / "model")).tag_ids()
+
+
+def test_tags_that_are_tokens_already_cannot_become_text(source, store):
+    with pytest.raises(ModelError, match="mini-small already has tags as tokens of its own"):
+        train_sft(source, dataclasses.replace(SHORT, tags="text"), store)
 
 
 def test_the_papers_recipe_is_the_papers():
