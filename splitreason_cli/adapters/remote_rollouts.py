@@ -1,14 +1,15 @@
 """Rollouts with a big model behind a server: the small model goes on in lockstep, big tokens are read as they come."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.controller import Limits, SplitController
 from ..core.events import Cancelled, Produced
 from ..core.policies import Sampled
+from ..errors import EndpointError
 from .backends import BackendError
 from .models import LoadedModel
 from .remote_model import RemoteModel, RemoteRow
@@ -75,3 +76,21 @@ class RemoteRolloutDecoder(RolloutDecoder):
             return rollout
         length = len(rollout.completion_ids)
         return replace(rollout, decided=(0,) * length, logprobs=(0.0,) * length, failed=failed)
+
+
+def count_failed(rollouts: Sequence[Rollout], accelerator: Any) -> tuple[int, str]:
+    """How many rollouts the big model failed, over all devices, and why the first one here.
+
+    Raises EndpointError if it failed all that asked it.
+    """
+    import torch
+
+    reason = next((one.failed for one in rollouts if one.failed), "")
+    asked = sum(one.spans > 0 for one in rollouts)
+    failed = sum(bool(one.failed) for one in rollouts)
+    counts = accelerator.gather(torch.tensor([[asked, failed]], device=accelerator.device))
+    asked, failed = counts.sum(0).tolist()
+    if failed and failed == asked:
+        hint = "Start it again, then run the command again: it goes on from the last checkpoint"
+        raise EndpointError(f"the big model does not answer ({reason or 'on another device'})", hint)
+    return failed, reason

@@ -1,5 +1,6 @@
 """A benchmark as files: the Pareto plot, and one self-contained HTML page."""
 
+import base64
 import io
 from collections.abc import Sequence
 from importlib import resources
@@ -9,10 +10,17 @@ from typing import Any
 from ..core.records import BenchResult, Generation, label
 from .jsonl import write_atomically
 
-COLORS = {"split": "#0072B2", "random": "#D55E00", "small": "#555555", "big": "#009E73", "oracle": "#CC79A7"}
+COLORS = {
+    "split": "#0072B2",
+    "random": "#D55E00",
+    "small": "#555555",
+    "big": "#009E73",
+    "oracle": "#CC79A7",
+    "split + GRPO": "#56B4E9",
+}
 """Okabe and Ito's palette, which survives the common kinds of colour blindness; markers tell systems apart too."""
 
-MARKERS = {"split": "o", "random": "s", "small": "D", "big": "^", "oracle": "*"}
+MARKERS = {"split": "o", "random": "s", "small": "D", "big": "^", "oracle": "*", "split + GRPO": "P"}
 
 
 def write_pareto(path: Path, results: Sequence[BenchResult]) -> None:
@@ -33,8 +41,12 @@ def write_html(
     results: Sequence[BenchResult],
     traces: Sequence[Generation],
     commands: Sequence[str],
+    curves: bytes = b"",
 ) -> None:
-    """Write the page: table, a note, plot, traces with the big model's words marked, and the commands that made it."""
+    """Write the page: table, a note, plot, traces with the big model's words marked, and the commands that made it.
+
+    `curves` is a PNG of a training run's, if there was one.
+    """
     import jinja2
 
     drawing = io.StringIO()
@@ -50,6 +62,7 @@ def write_html(
         traces=traces,
         commands=commands,
         plot=svg[svg.index("<svg") :],
+        curves=base64.b64encode(curves).decode(),
     )
     write_atomically(path, iter([page.encode()]))
 

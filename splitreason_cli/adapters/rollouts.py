@@ -29,8 +29,8 @@ class Rollout:
         decided: 1 where the policy decided, 0 where the token is somebody else's or a limit closed the span.
         text: without tags, as it is graded.
         tagged_text: with tags.
-        segments: who wrote how many tokens, in order.
-        closed_spans: those that the policy itself closed.
+        closed_spans: those that the policy itself closed; `cut_spans` ended by a limit.
+        segments: who wrote which token ids, tags not among them.
         failed: why the big model did not answer; nothing was decided then, and the text is cut there. Empty if it did.
     """
 
@@ -44,7 +44,11 @@ class Rollout:
     big_tokens: int
     spans: int
     closed_spans: int
-    segments: tuple[tuple[Author, int], ...]
+    cut_spans: int
+    refused: int
+    ended_in_span: bool
+    finish_reason: str
+    segments: tuple[tuple[Author, tuple[int, ...]], ...]
     failed: str = ""
 
     @property
@@ -120,7 +124,11 @@ class RolloutDecoder(SplitDecoder):
             big_tokens=controller.big_tokens,
             spans=controller.hand_overs,
             closed_spans=sum(one.role is Role.CLOSE and one.logprob is not None for one in found),
-            segments=tuple((author, len(ids)) for author, ids in controller.segments),
+            cut_spans=controller.cut_spans,
+            refused=controller.refused,
+            ended_in_span=controller.ended_in_span,
+            finish_reason=controller.finish_reason or "error",
+            segments=tuple((author, tuple(ids)) for author, ids in controller.segments),
         )
 
 

@@ -43,22 +43,29 @@ class SoloDecoder:
         return ids[-1] in self.small.token_ids.end_of_text or len(ids) >= self.max_tokens
 
     def _rollout(self, prompt: Sequence[int], ids: Sequence[int]) -> Rollout:
-        in_spans = [
-            (token, role)
+        controls = {*self._tags, *self.small.token_ids.end_of_text}
+        written: list[tuple[Author, int]] = [
+            ("small" if role is Role.FREE else "big", token)
             for token, role in zip(ids, roles(ids, *self._tags), strict=True)
-            if token not in (*self._tags, *self.small.token_ids.end_of_text)
+            if token not in controls
         ]
-        authors: list[Author] = ["small" if role is Role.FREE else "big" for _, role in in_spans]
+        segments = [
+            (author, tuple(token for _, token in run)) for author, run in groupby(written, key=lambda one: one[0])
+        ]
         return Rollout(
             prompt_ids=tuple(prompt),
             completion_ids=tuple(ids),
             logprobs=(),
             decided=(1,) * len(ids),
-            text=text_of(self.small, [token for token, _ in in_spans]),
+            text=text_of(self.small, [token for _, token in written]),
             tagged_text=text_of(self.small, ids),
-            tokens=len(authors),
-            big_tokens=authors.count("big"),
+            tokens=len(written),
+            big_tokens=sum(author == "big" for author, _ in written),
             spans=ids.count(self._tags[0]),
             closed_spans=ids.count(self._tags[1]),
-            segments=tuple((author, len(list(run))) for author, run in groupby(authors)),
+            cut_spans=0,
+            refused=0,
+            ended_in_span=ids.count(self._tags[0]) > ids.count(self._tags[1]),
+            finish_reason="stop" if ids[-1] in self.small.token_ids.end_of_text else "length",
+            segments=tuple(segments),
         )

@@ -91,8 +91,9 @@ def run_bench(
     offload_budgets: list[float | None],
     store: Store,
     chance: "System | None" = None,
+    title: str = "bench",
 ) -> "list[SystemRun]":
-    """Run a benchmark with one progress line a system."""
+    """Run a benchmark with one progress line a system, which begins with `title`."""
     from ..stages import bench as stage
 
     runs: list[SystemRun] = []
@@ -100,7 +101,7 @@ def run_bench(
         tasks: list[TaskID] = []
 
         def on_start(system: stage.System, total: int) -> None:
-            tasks.append(live.add_task(f"bench {label(system.name, system.offload_budget)}", total=total, note=""))
+            tasks.append(live.add_task(f"{title} {label(system.name, system.offload_budget)}", total=total, note=""))
 
         running: Iterator[SystemRun] = stage.bench(
             config, systems, offload_budgets, store, chance=chance,
@@ -117,7 +118,7 @@ def run_bench(
 def results_table(results: list[BenchResult]) -> Table:
     """The results as a table for a terminal."""
     title = f"{results[0].task}, {results[0].problems} problems" if results else None
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1))
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("system", no_wrap=True)
     for column in ("pass@1", "95 % interval", "offload", "big", "tokens", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)

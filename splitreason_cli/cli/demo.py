@@ -1,5 +1,6 @@
 """srx demo: the whole path on the embedded pair."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,17 @@ from ..adapters.embedded import MINI_TRACES
 from ..adapters.jsonl import encode, write_atomically
 from ..adapters.source import Source
 from ..adapters.store import Store
+from ..core.mini import training_problems
 from ..core.records import Generation
 from . import console
 from .bench import results_table, run_bench
 from .options import lines_of, stepper
 from .render import render
-from .train import deliver_model
+from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
 if TYPE_CHECKING:
     from ..stages.bench import SystemRun
+    from ..stages.train_grpo import TrainGrpoConfig
 
 NOTE = (
     "Both models are tiny, and the gap between them comes from their training data: the small one was never taught "
@@ -27,6 +30,13 @@ NOTE = (
 SYSTEMS = ["small", "big", "split", "random"]
 BUDGETS: list[float | None] = [None, 0.05, 0.025, 0.01]
 
+GRPO = "split + GRPO"
+"""What the results call the split of the model that `train grpo` made."""
+
+GRPO_BUDGET = 0.05
+GRPO_MODEL, GRPO_PROBLEMS = "model-grpo", "problems.jsonl"
+TRAINING_PROBLEMS = 1000
+
 
 def register(app: typer.Typer) -> None:
     app.command("demo", epilog="Example: srx demo --out srx-demo")(demo)
@@ -35,6 +45,10 @@ def register(app: typer.Typer) -> None:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("srx-demo"),
     problems: Annotated[int, typer.Option(min=20, max=500, help="Held-out problems to measure on.")] = 500,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Train on by GRPO as well, and measure that: 15 minutes at most, on two cores."),
+    ] = False,
 ) -> None:
     """See the whole path in minutes: annotate traces, train the small model to hand over, measure it.
 
@@ -44,6 +58,11 @@ def demo(
     store = Store.default()
     model = _train(out, store)
     runs = _bench(model, problems, store)
+    if full:
+        from ..stages.train_grpo import RECIPES, SAMPLE_STEPS
+
+        config = replace(RECIPES["mini"], model=str(model), offload_budget=GRPO_BUDGET)
+        runs += learn_when_to_ask(config, out, problems, store, SAMPLE_STEPS["mini"])
     results = [run.result for run in runs]
     traces = _telling_traces(runs)
     _write(out, problems, runs, traces)
@@ -52,6 +71,8 @@ def demo(
     for trace in traces:
         screen.print(render(trace))
     console.say(f"report: {out / 'report.html'}   plot: {out / 'pareto.png'}   records: {out / 'results.jsonl'}")
+    if full:
+        console.say(f"GRPO: {out / GRPO_MODEL}   curves: {out / GRPO_MODEL / CURVES}")
 
 
 def _train(out: Path, store: Store) -> Path:
@@ -80,6 +101,25 @@ def _train(out: Path, store: Store) -> Path:
     return trained.path / "model"
 
 
+def learn_when_to_ask(
+    config: "TrainGrpoConfig", out: Path, problems: int, store: Store, sample_steps: int
+) -> "list[SystemRun]":
+    """train grpo on problems that are not held out; returns what its model's split reaches on `problems` that are.
+
+    A rollout is shown every `sample_steps`.
+    """
+    from ..stages.bench import BenchConfig, read_problems
+
+    _, held_out = read_problems(BenchConfig(), store)
+    texts = {problem.problem for problem in held_out}
+    write_atomically(out / GRPO_PROBLEMS, map(encode, training_problems(TRAINING_PROBLEMS, texts)))
+    trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, sample_steps)
+    deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, sample_steps)
+    bench_config = BenchConfig(small=str(trained.path / "model"), problems=problems)
+    runs = run_bench(bench_config, ["split"], BUDGETS, store, title="bench after GRPO:")
+    return [replace(run, result=replace(run.result, system=GRPO)) for run in runs]
+
+
 def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
     from ..stages.bench import BenchConfig
 
@@ -103,7 +143,10 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
 
     results = [run.result for run in runs]
     write_atomically(out / "results.jsonl", map(encode, results))
-    write_atomically(out / "generations.jsonl", (encode(g) for run in runs for g in read_generations(run.artifact)))
+    generations = (
+        replace(generation, system=run.result.system) for run in runs for generation in read_generations(run.artifact)
+    )
+    write_atomically(out / "generations.jsonl", map(encode, generations))
     write_pareto(out / "pareto.png", results)
     budgets = ",".join("none" if budget is None else f"{budget:g}" for budget in BUDGETS)
     commands = [
@@ -111,5 +154,16 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
         f"srx bench mini --small model --systems {','.join(SYSTEMS)} --offload-budget {budgets} --problems {problems} "
         "--out results.jsonl",
     ]
+    note, curves = NOTE, b""
+    if any(result.system == GRPO for result in results):
+        note += (
+            f" {GRPO} is split after its small model was trained on by GRPO, to land on {GRPO_BUDGET:.0%} by itself."
+        )
+        curves = (out / GRPO_MODEL / CURVES).read_bytes()
+        commands += [
+            f"srx train grpo --recipe mini --model model --in {GRPO_PROBLEMS} --offload-budget {GRPO_BUDGET:g} "
+            f"--out {GRPO_MODEL}",
+            f"srx bench mini --small {GRPO_MODEL} --systems split --offload-budget {budgets} --problems {problems}",
+        ]
     title = "srx demo: a small model that learned where to ask a big one"
-    write_html(out / "report.html", title, NOTE, results, traces, commands)
+    write_html(out / "report.html", title, note, results, traces, commands, curves)

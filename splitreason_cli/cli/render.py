@@ -1,15 +1,19 @@
 """Records as text for a terminal. Offloaded spans are coloured and bracketed, so they survive without colour."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import orjson
+from rich import box
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from ..core import markup
 from ..core.records import (
     AnnotatedTrace,
     Generation,
+    GrpoStep,
     Message,
     Record,
     SftConversation,
@@ -17,6 +21,7 @@ from ..core.records import (
     Snippets,
     Trace,
 )
+from ..core.rewards import first_warnings
 
 LEFT, RIGHT = "⟦", "⟧"
 BIG = "bold black on yellow"
@@ -58,6 +63,27 @@ def render(record: Record) -> RenderableType:
     return Text("\n".join(lines[2:]) and f"{record.kind}\n  " + "\n  ".join(lines[2:]) + "\n")
 
 
+def steps_table(steps: Sequence[Record]) -> Table:
+    """What a trainer logged, a line a step; a column that no step has is left out.
+
+    Of GRPO the loss and the schedule are left out too: its loss is about 0 whatever it learns. Warnings stand below,
+    each with the step that it first came at.
+    """
+    rows = [step.to_dict() for step in steps]
+    left_out = {"kind", "schema"} | ({"loss", "learning_rate", "warning"} if isinstance(steps[0], GrpoStep) else set())
+    names = [name for name in rows[0] if name not in left_out and any(row.get(name) not in (None, "") for row in rows)]
+    table = Table(title=f"{steps[0].kind}, {len(rows):,} records", box=box.SIMPLE, padding=0)
+    for name in names:
+        justify: Literal["left", "right"] = "left" if isinstance(rows[0][name], str) else "right"
+        # Broken here, as rich would shorten words rather than break all names.
+        table.add_column(name.replace("_", "\n"), justify=justify)
+    for row in rows:
+        table.add_row(*(_cell(row.get(name)) for name in names))
+    warnings = first_warnings(step for step in steps if isinstance(step, GrpoStep))
+    table.caption = "\n".join(f"step {step}: {warning}" for warning, step in warnings.items()) or None
+    return table
+
+
 def pieces(text: str, spans: Iterable[markup.Span]) -> list[Piece]:
     """Cut a text at its spans."""
     cut: list[Piece] = []
@@ -84,6 +110,12 @@ def _tagged(completion: str) -> list[Piece]:
         return pieces(*markup.parse(completion))
     except markup.MarkupError:
         return [(completion, False)]
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, float):
+        return Text(f"{value:.3f}" if not value or abs(value) >= 0.001 else f"{value:.1e}")
+    return Text("" if value is None else str(value))
 
 
 def _task(problem: str, answer: str) -> str:

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from ..adapters.source import Quarantine, Source, read_records
-from ..core.records import Record, read_any
+from ..core.records import GrpoStep, Record, TrainStep, read_any
 from ..errors import InputError
 from .console import stdout
-from .render import render
+from .render import render, steps_table
 
 
 def register(app: typer.Typer) -> None:
@@ -32,9 +32,15 @@ def show(
     console = stdout()
     with _paged(console, pager):
         shown = 0
-        for record in itertools.islice(records, limit or None):
-            console.print(render(record))
-            shown += 1
+        for kind, run in itertools.groupby(itertools.islice(records, limit or None), type):
+            if issubclass(kind, TrainStep | GrpoStep):
+                steps = list(run)
+                console.print(steps_table(steps))
+                shown += len(steps)
+                continue
+            for record in run:
+                console.print(render(record))
+                shown += 1
     if not shown:
         raise InputError(f"{source.label}: no record to show", f"No record has the id {record_id!r}")
 

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from ..adapters.reporters import Reporting
-from ..adapters.source import Source, raise_first_rejected
+from ..adapters.jsonl import disk_fault, encode, write_atomically
+from ..adapters.reporters import NO_REPORTING, Reporting
+from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
 from ..adapters.store import META, Artifact, Store
+from ..core.records import Generation, GrpoStep
 from ..errors import UsageError
 from . import console, values
 from .options import Strict, finish, stepper
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from ..adapters.pair import Side
+    from ..adapters.remote_model import RemoteConfig
+    from ..stages.train_grpo import TrainGrpoConfig
+
+CURVES, SAMPLES = "curves.png", "samples.jsonl"
 
 C = TypeVar("C", bound="DataclassInstance")
 
@@ -160,6 +168,9 @@ def grpo(
     hint: Annotated[bool | None, typer.Option(help="Tell the small model about the tags.")] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints to resume from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Order of the problems, and rollouts.")] = None,
+    sample_steps: Annotated[
+        int | None, typer.Option(min=0, help="Show a rollout every so many steps; 0: none. paper: 50, mini: 10.")
+    ] = None,
     lora_rank: LoraRank = None,
     lora_alpha: LoraAlpha = None,
     report_to: ReportTo = None,
@@ -170,7 +181,8 @@ def grpo(
     """Teach the small model when to ask, by TRL's GRPOTrainer, with the big model writing in every rollout.
 
     Rewarded are right answers less the price of the big model's tokens; only the small model's decisions are trained.
-    Run it again after a crash and it resumes.
+    The folder also gets curves.png, and samples.jsonl with the rollouts that were shown. Run it again after a crash and
+    it resumes.
     """
     budget = None if offload_budget in (None, "none") else values.share("--offload-budget", str(offload_budget))
     rates = {
@@ -188,17 +200,14 @@ def grpo(
     config = _resolved(stage.RECIPES, recipe, given)
     side = Side(config.big, big_tokenizer, big_key_env, served_name=big_served_name, text_only=big_text)
     remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
+    every = stage.SAMPLE_STEPS[recipe] if sample_steps is None else sample_steps
     store = Store.default()
-    source = Source.open(in_, store)
-    with console.progress(SLOWEST_STEP_SECONDS) as live:
-        artifact, cached = stage.train_grpo(
-            source, config, store, side=side, remote=remote, strict=strict, on_step=stepper(live, "train grpo"),
-            reporting=reporting,
-            on_warning=lambda text: console.note(f"warning: {text}"),
-        )  # fmt: skip
+    artifact, cached = run_grpo(
+        Source.open(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote
+    )
     if strict:
         raise_first_rejected(artifact.rejected)
-    deliver_model(artifact, Path(out))
+    deliver_grpo(artifact, Path(out), config.offload_budget, every)
     push(artifact, push_to_hub, public=hub_public)
     finish(artifact, cached, out)
 
@@ -212,6 +221,49 @@ def _reporting(report_to: list[str] | None, out: str, push_to_hub: str | None) -
     return Reporting.parse(report_to or [], Path(out).resolve().name)
 
 
+def run_grpo(
+    source: Source,
+    config: "TrainGrpoConfig",
+    store: Store,
+    sample_steps: int,
+    *,
+    strict: bool = False,
+    reporting: Reporting = NO_REPORTING,
+    side: "Side | None" = None,
+    remote: "RemoteConfig | None" = None,
+) -> tuple[Artifact, bool]:
+    """Train with one progress line, below the warnings and a rollout every `sample_steps`."""
+    from ..stages.train_grpo import train_grpo
+    from .render import render
+
+    def on_sample(sample: Generation) -> None:
+        if sample_steps and sample.sample % sample_steps == 0:
+            console.note(f"step {sample.sample}:")
+            console.stderr.print(render(sample))
+
+    with console.progress(SLOWEST_STEP_SECONDS) as live:
+        return train_grpo(
+            source, config, store, strict=strict, on_step=stepper(live, "train grpo"), on_sample=on_sample,
+            on_warning=lambda text: console.note(f"warning: {text}"), reporting=reporting, side=side, remote=remote,
+        )  # fmt: skip
+
+
+def deliver_grpo(artifact: Artifact, out: Path, offload_budget: float | None, sample_steps: int) -> None:
+    """`deliver_model`, and beside it the curves and the rollouts that were shown."""
+    from ..adapters.plots import write_curves
+
+    deliver_model(artifact, out)
+    steps = list(read_records(Source.stream(str(artifact.records)), GrpoStep.from_dict, Quarantine()))
+    write_curves(out / CURVES, steps, offload_budget)
+    samples = read_records(Source.stream(str(artifact.path / SAMPLES)), Generation.from_dict, Quarantine())
+    shown = [encode(one) for one in samples if sample_steps and one.sample % sample_steps == 0]
+    if shown:
+        write_atomically(out / SAMPLES, iter(shown))
+    else:
+        # Of an earlier run to the same folder.
+        (out / SAMPLES).unlink(missing_ok=True)
+
+
 def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]) -> C:
     """A recipe's configuration with the flags that were given. Raises UsageError."""
     if recipe not in recipes:
@@ -223,8 +275,6 @@ def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]
 
 def deliver_model(artifact: Artifact, out: Path) -> None:
     """Copy an artifact's checkpoint to `out`, with the configuration that made it as srx.json."""
-    from ..adapters.jsonl import disk_fault
-
     try:
         shutil.copytree(artifact.path / "model", out, dirs_exist_ok=True)
         shutil.copy(artifact.path / META, out / "srx.json")

@@ -170,7 +170,9 @@ def _group_charts(group: str, held: _Group) -> list[Chart]:
         if name == STEP or not any(numbers):
             continue
         values = np.asarray(numbers)
-        charts.append(histogram(name, group, values) if steps is None else over_steps(name, group, steps, values))
+        # A measure that some steps have not logged stands beside no step.
+        beside = steps if steps is not None and len(steps) == len(values) else None
+        charts.append(histogram(name, group, values) if beside is None else over_steps(name, group, beside, values))
     return charts
 
 

@@ -93,9 +93,7 @@ def measure(record: Record) -> Measures:
                 values={STEP: [record.step], "loss": [record.loss], "learning rate": [record.learning_rate]}
             )
         case GrpoStep():
-            names = ("reward", "accuracy", "share", "spans", "span_tokens", "closed", "price")
-            figures = {name.replace("_", " "): [getattr(record, name)] for name in names}
-            return Measures(values={STEP: [record.step], **figures})
+            return _grpo_step(record)
         case Rejected():
             # Line, column and character numbers would make every reason one of its own.
             return Measures(tallies={"reason": {re.sub(r"\d+", "N", record.reason): 1}})
@@ -177,6 +175,18 @@ def _generation(generation: Generation) -> Measures:
         },
         spans=spans,
         length=length,
+    )
+
+
+def _grpo_step(step: GrpoStep) -> Measures:
+    names = (
+        "reward", "accuracy", "price_paid", "share", "spans", "span_tokens", "closed", "unclosed", "tokens", "price",
+    )  # fmt: skip
+    # Runs of an older srx have not logged all of them.
+    known = {name: value for name in names if (value := getattr(step, name)) is not None}
+    return Measures(
+        values={STEP: [step.step], **{name.replace("_", " "): [value] for name, value in known.items()}},
+        tallies={"warning": {step.warning: 1} if step.warning else {}},
     )
 
 

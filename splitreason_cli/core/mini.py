@@ -15,8 +15,10 @@ keeps the last three digits of the product, which a tiny model can only know by 
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+
+from .records import Problem
 
 MULTIPLIERS = (13, 17, 23, 29, 37, 43, 47, 53, 67, 73, 83, 97)
 """The twelve `k` of the hard operation `#k`."""
@@ -96,6 +98,16 @@ def sample_problem(rng: random.Random, hard: Sequence[int] = (1, 2, 3)) -> MiniP
     operations += [rng.choice(EASY) for _ in range(count - hard_count)]
     rng.shuffle(operations)
     return MiniProblem(rng.randrange(1000), tuple(operations))
+
+
+def training_problems(count: int, held_out: Collection[str]) -> Iterator[Problem]:
+    """The same `count` problems each time, none of which has the text of a `held_out` one."""
+    rng, number = random.Random("train grpo"), 0
+    while number < count:
+        problem = sample_problem(rng)
+        if problem.text not in held_out:
+            yield Problem(id=f"mini-train-{number:04d}", problem=problem.text, answer=f"{problem.answer:03d}")
+            number += 1
 
 
 def hard_spans(reasoning: str, drilled: Sequence[int] = DRILLED) -> list[tuple[int, int]]:

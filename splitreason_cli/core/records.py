@@ -303,9 +303,12 @@ class TrainStep(Record):
 class GrpoStep(Record):
     """What a run of GRPO logged at one optimizer step, as means over its rollouts.
 
-    `accuracy` is the share of right answers, `share` that of big tokens in all, `span_tokens` the mean length of spans,
-    `closed` the share of spans that the small model itself closed, `price` what offloading everything cost in right
-    answers. `failed` counts rollouts that the big model failed, which nothing else here includes.
+    `accuracy` is the share of right answers, `share` that of big tokens in all, `spans` and `tokens` are counts a
+    rollout, `span_tokens` is the mean length of spans, `closed` the share of spans that the small model itself closed,
+    `unclosed` counts those a rollout that a limit or the end of text closed. `price` is what offloading everything cost
+    in right answers, `price_paid` what the rollouts paid of it: `reward` is `accuracy` less that, or of solo
+    rollouts `accuracy`, `format_bonus` and `tag_count` together. `warning` names a known collapse of the policy.
+    `failed` counts rollouts that the big model failed, which nothing else here includes.
     """
 
     kind: ClassVar[str] = "grpo_step"
@@ -319,6 +322,12 @@ class GrpoStep(Record):
     span_tokens: float
     closed: float
     price: float
+    price_paid: float | None = None
+    format_bonus: float | None = None
+    tag_count: float | None = None
+    unclosed: float | None = None
+    tokens: float | None = None
+    warning: str = ""
     failed: int = 0
 
 

@@ -5,11 +5,12 @@ a share of .4 on purpose, and is of characters inside tags, whoever wrote them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import markup
 from .latency import Segments, Setup, alone_timing, pipelined_timing
+from .records import GrpoStep
 
 TARGET_COVERAGE = 0.4
 MOST_TAGS = 8
@@ -20,9 +21,23 @@ _SCAFFOLDED = re.compile(
 )
 
 
-def paper_accuracy(correct: bool | None) -> float | None:
-    """1 for a right answer, 0 for a wrong one, None where the gold answer cannot be read: such a row does not count."""
-    return None if correct is None else float(correct)
+@dataclass(frozen=True)
+class Reward:
+    """What a rollout is worth, part by part; each rollout has either a price or the paper's further parts."""
+
+    accuracy: float
+    price_paid: float = 0.0
+    format_bonus: float = 0.0
+    tag_count: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.accuracy + self.format_bonus + self.tag_count - self.price_paid
+
+
+def paper_reward(correct: bool, completion: str) -> Reward:
+    """Akhauri et al.'s sum, of a completion with its tags."""
+    return Reward(float(correct), format_bonus=paper_format(completion), tag_count=paper_tag_count(completion))
 
 
 def paper_format(completion: str) -> float:
@@ -60,13 +75,9 @@ def coverage(completion: str) -> float:
     return sum(end - start for start, end in spans) / len(text) if text else 0.0
 
 
-def priced(correct: bool | None, cost: float, price: float) -> float | None:
-    """1 for a right answer less `price` times the cost; None where the gold answer cannot be read.
-
-    Args:
-        cost: what the big model's help cost, such as its share of the tokens or `added_time`.
-    """
-    return None if correct is None else float(correct) - price * cost
+def priced(correct: bool, cost: float, price: float) -> Reward:
+    """A right answer less `price` times the cost of the big model's help, such as its share or `added_time`."""
+    return Reward(float(correct), price_paid=price * cost)
 
 
 def added_time(segments: Segments, setup: Setup, prompt_tokens: int) -> float:
@@ -106,22 +117,29 @@ class Price:
         return self.value
 
 
-def collapse(shares: Sequence[float], closes: int, opens: int) -> str:
+def collapse(share: float, opens: int, closed: float) -> str:
     """The known way in which a policy has collapsed, judged by one batch; empty if it has not.
 
     Args:
-        shares: of each rollout. closes, opens: tags that the policy itself wrote.
+        share: of the big model's tokens, 0..1. opens: spans that the policy began. closed: the share of them that it
+            closed itself, 0..1.
     """
-    if not shares:
-        return ""
-    mean = sum(shares) / len(shares)
     if not opens:
         return "it never hands over"
-    if mean > 0.9:
+    if share > 0.9:
         return "it hands everything over"
-    if opens >= 8 and closes < 0.1 * opens:
+    if opens >= 8 and closed < 0.1:
         return "it hands over and never takes back"
     return ""
+
+
+def first_warnings(steps: Iterable[GrpoStep]) -> dict[str, int]:
+    """Each warning of a run, and the step that it first came at."""
+    first: dict[str, int] = {}
+    for step in steps:
+        if step.warning:
+            first.setdefault(step.warning, step.step)
+    return first
 
 
 def _is_balanced(completion: str) -> bool:

@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,27 @@ from ..adapters.lora import lora_config, merged, require_rank
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.pair import Side
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
-from ..adapters.remote_rollouts import RemoteRolloutDecoder
+from ..adapters.remote_rollouts import RemoteRolloutDecoder, count_failed
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
 from ..adapters.solo import SoloDecoder
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
+from ..adapters.transformers import text_of
 from ..core.controller import Limits
 from ..core.grading import is_correct
 from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..core.model_card import grpo_measures
-from ..core.records import GrpoStep, Problem
-from ..core.rewards import Price, added_time, collapse, paper_accuracy, paper_format, paper_tag_count, priced
-from ..errors import EndpointError, InputError
+from ..core.records import Generation, GrpoStep, Problem, Segment
+from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
+from ..errors import InputError
 
 STAGE = "train_grpo"
 MODEL = "model"
 PRICE = "price.json"
+PARTS = [part.name for part in fields(Reward)]
+SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,9 @@ RECIPES = {
 }  # fmt: skip
 """`paper`: SplitReason, arXiv:2504.16379, with the big model in the rollouts. `mini`: the embedded pair, on a CPU."""
 
+SAMPLE_STEPS = {"paper": 50, "mini": 10}
+"""Every so many steps a recipe shows a rollout. It is no part of the configuration, as it changes no result."""
+
 
 def train_grpo(
     source: Source,
@@ -106,14 +113,19 @@ def train_grpo(
     on_step: OnStep = lambda report: None,
     on_warning: Callable[[str], None] = lambda text: None,
     reporting: Reporting = NO_REPORTING,
+    on_sample: Callable[[Generation], None] = lambda sample: None,
 ) -> tuple[Artifact, bool]:
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
-    Killed at any moment, the next call goes on from the last complete checkpoint with the same result. A big model at
-    URLs counts as the same wherever a model of its name is served.
+    Its `samples.jsonl` holds a rollout of each step, a generation whose `sample` is the step's number. Killed at any
+    moment, the next call goes on from the last complete checkpoint with the same result. A big model at URLs counts
+    as the same wherever a model of its name is served.
 
     Args:
         side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
+        on_step: called after each optimizer step with its number, the number of all steps, and the loss.
+        on_warning: called with each known collapse when it first comes.
+        on_sample: called with a rollout of each step.
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
@@ -130,12 +142,12 @@ def train_grpo(
         recipe = Recipe(STAGE, asdict(config), digests)
         if found := store.find(recipe):
             return found, True
-        return _train(source, config, store, recipe, served, strict, on_step, on_warning, reporting), False
+        return _train(source, config, store, recipe, served, strict, reporting, on_step, on_warning, on_sample), False
 
 
 def _train(
     source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None, strict: bool,
-    on_step: OnStep, on_warning: Callable[[str], None], reporting: Reporting,
+    reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
 ) -> Artifact:  # fmt: skip
     with store.work(recipe) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
@@ -146,13 +158,13 @@ def _train(
             served.check()
         small = load_model(config.model, default_device())
         big = served or load_model(config.big, default_device())
-        run = _Run(config, small, big, work, on_warning)
+        run = _Run(config, small, big, work, on_warning, on_sample)
         trainer = run.trainer(problems, on_step, reporting)
         with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
             trainer.train(resume_from_checkpoint=run.resume())
         merged(trainer.model).save_pretrained(work / MODEL)
         small.tokenizer.save_pretrained(work / MODEL)
-        steps = grpo_steps(trainer.state.log_history)
+        steps = grpo_steps(trainer.state.log_history, config)
         write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
         journal = Journal(work / RECORDS)
         journal.restart(0)
@@ -166,10 +178,11 @@ class _Run:
 
     def __init__(
         self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
-        on_warning: Callable[[str], None],
+        on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
     ) -> None:  # fmt: skip
         self.config, self.small, self.big = config, small, big
-        self.folder, self.on_warning = work / "trainer", on_warning
+        self.folder, self.on_warning, self.on_sample = work / "trainer", on_warning, on_sample
+        self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.failed = 0
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
@@ -188,7 +201,7 @@ class _Run:
         if on_cpu:
             self.small.model.set_attn_implementation("eager")
         datasets.disable_progress_bars()
-        rows = [{"prompt": problem.problem, "answer": problem.answer} for problem in problems]
+        rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
         make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *decision_tags(self.small))
         completions = config.prompts * config.num_generations
@@ -216,7 +229,7 @@ class _Run:
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
             peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
-            callbacks=[step_callback(on_step), self._keep_price()],
+            callbacks=[step_callback(on_step), self._keep_price(), self._warn()],
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
@@ -224,7 +237,9 @@ class _Run:
     def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
         rollouts = self.sampled(prompts, trainer)
-        self._look_at_failures(rollouts, trainer.accelerator)
+        self.failed, reason = count_failed(rollouts, trainer.accelerator)
+        if reason:
+            self.on_warning(f"{self.failed} of this step's rollouts are left out, the big model failed ({reason})")
         return {
             "prompt_ids": [list(one.prompt_ids) for one in rollouts],
             "completion_ids": [list(one.completion_ids) for one in rollouts],
@@ -244,7 +259,9 @@ class _Run:
             was_training = model.training
             model.eval()
             policy = LoadedModel(self.small.name, model, self.small.tokenizer)
+            started = time.perf_counter()
             rollouts = self._decoder(policy).rollouts(prompts, seeds)
+            self.seconds = (time.perf_counter() - started) / len(prompts)
             model.train(was_training)
         return rollouts
 
@@ -261,23 +278,8 @@ class _Run:
             policy, self.big, self.limits, config.temperature, hint=config.hint, sample_closing=sample_closing
         )
 
-    def _look_at_failures(self, rollouts: Sequence[Rollout], accelerator: Any) -> None:
-        """Warn of rows that the big model failed. Raises EndpointError if it failed all that asked, on all devices."""
-        import torch
-
-        reasons = [one.failed for one in rollouts if one.failed]
-        counts = torch.tensor([[sum(one.spans > 0 for one in rollouts), len(reasons)]], device=accelerator.device)
-        asked, failed = accelerator.gather(counts).sum(0).tolist()
-        self.failed = failed
-        reason = reasons[0] if reasons else "on another device"
-        if failed and failed == asked:
-            hint = "Start it again, then run the command again: it goes on from the last checkpoint"
-            raise EndpointError(f"the big model does not answer ({reason})", hint)
-        if reasons:
-            self.on_warning(f"{len(reasons)} of {len(rollouts)} rollouts left out, the big model failed ({reason})")
-
     def reward(
-        self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **_: Any
+        self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
         """What each rollout is worth. None where the answer cannot be read or the big model failed:
         TRL keeps such a row out of its group's baseline, and gives it no advantage."""
@@ -285,43 +287,61 @@ class _Run:
             None if one.failed else is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)
         ]
         rewards = [self._worth(right, one) for right, one in zip(verdicts, rollout, strict=True)]
-        known = [right for right in verdicts if right is not None]
+        known = [one for one in rewards if one]
         whole = [one for one in rollout if not one.failed]
-        shares = [one.share for one in whole]
         spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
         big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         for name, value in {
-            "accuracy": sum(known) / len(known) if known else 0.0,
             "share": mean_share,
-            "spans": spans / len(whole) if whole else 0.0,
+            "spans": spans / max(1, len(whole)),
             "span_tokens": big_tokens / spans if spans else 0.0,
             "closed": closed / spans if spans else 0.0,
             "price": self.price.value,
             "failed": float(self.failed),
+            "unclosed": (spans - closed) / max(1, len(whole)),
+            "tokens": tokens / max(1, len(whole)),
+            **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
         }.items():
             log_metric(f"offload/{name}", value)
-        if warning := collapse(shares, closed, spans):
-            self.on_warning(warning)
+        if columns["trainer_state"].is_world_process_zero:
+            first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
+            self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
         if whole:
             self.price.update(mean_share)
-        return rewards
+        return [one.total if one else None for one in rewards]
 
-    def _worth(self, right: bool | None, rollout: Rollout) -> float | None:
+    def _worth(self, right: bool | None, rollout: Rollout) -> Reward | None:
+        if right is None:
+            return None
         if self.config.rollout == "solo":
-            accuracy, text = paper_accuracy(right), rollout.tagged_text
-            return None if accuracy is None else accuracy + paper_format(text) + paper_tag_count(text)
+            return paper_reward(right, rollout.tagged_text)
         cost = rollout.share
         if self.config.cost == "time":
-            setup = Setup(self.config.small_rates, self.config.big_rates)
-            cost = added_time(rollout.segments, setup, len(rollout.prompt_ids))
+            segments = [(author, len(ids)) for author, ids in rollout.segments]
+            cost = added_time(segments, Setup(self.config.small_rates, self.config.big_rates), len(rollout.prompt_ids))
         return priced(right, cost, self.price.value)
 
+    def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, correct: bool | None) -> None:
+        sample = Generation(
+            id=problem.id, system="split", sample=step, problem=problem.problem, answer=problem.answer,
+            segments=tuple(
+                Segment(author=author, token_ids=ids, text=text_of(self.small, ids)) for author, ids in rollout.segments
+            ),
+            finish_reason=rollout.finish_reason, correct=correct, tokens=rollout.tokens, big_tokens=rollout.big_tokens,
+            spans=rollout.spans, refused=rollout.refused, cut=rollout.cut_spans, unclosed=int(rollout.ended_in_span),
+            seconds=self.seconds,
+        )  # fmt: skip
+        self.samples.append([encode(sample)])
+        self.on_sample(sample)
+
     def resume(self) -> str | None:
-        """The last complete checkpoint, and the price as it was there."""
+        """The last complete checkpoint; price and samples as they were there."""
         checkpoint = last_complete_checkpoint(self.folder)
         if checkpoint:
             self.price.value = json.loads((Path(checkpoint) / PRICE).read_bytes())["value"]
+        # One sample a step.
+        self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
         return checkpoint
 
     def _keep_price(self) -> Any:
@@ -339,15 +359,35 @@ class _Run:
 
         return KeepPrice()
 
+    def _warn(self) -> Any:
+        from transformers import TrainerCallback
 
-def grpo_steps(history: list[dict[str, Any]]) -> list[GrpoStep]:
+        run = self
+
+        class Warn(TrainerCallback):  # type: ignore[misc]
+            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+                """The history holds the steps before a crash as well, so that nothing is said twice."""
+                if state.is_world_process_zero and "loss" in logs:
+                    steps = grpo_steps(state.log_history, run.config)
+                    if first_warnings(steps).get(steps[-1].warning) == steps[-1].step:
+                        run.on_warning(f"step {steps[-1].step}: {steps[-1].warning}")
+
+        return Warn()
+
+
+def grpo_steps(history: list[dict[str, Any]], config: TrainGrpoConfig) -> list[GrpoStep]:
     """The logged steps of a trainer as records."""
-    names = ("accuracy", "share", "spans", "span_tokens", "closed", "price")
-    return [
-        GrpoStep(
-            step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"], reward=entry["reward"],
-            failed=round(entry["offload/failed"]), **{name: entry[f"offload/{name}"] for name in names},
-        )
-        for entry in history
-        if "loss" in entry
-    ]  # fmt: skip
+    names = ("share", "spans", "span_tokens", "closed", "price", "unclosed", "tokens", *PARTS)
+    steps = []
+    for entry in history:
+        if "loss" in entry:
+            means = {name: entry[f"offload/{name}"] for name in names}
+            opens = round(means["spans"] * config.prompts * config.num_generations)
+            steps.append(
+                GrpoStep(
+                    step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"],
+                    failed=round(entry["offload/failed"]),
+                    reward=entry["reward"], warning=collapse(means["share"], opens, means["closed"]), **means,
+                )
+            )  # fmt: skip
+    return steps

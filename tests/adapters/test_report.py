@@ -42,3 +42,9 @@ def test_the_page_stands_alone_and_escapes_what_models_wrote(tmp_path):
     assert "split ≤2.5%" in page
     assert not re.search(r"<(script|link|img|iframe)\b", page)
     assert not re.search(r"(src|href)=[\"']?https?:", page)
+
+
+def test_curves_are_part_of_the_page(tmp_path):
+    path = tmp_path / "report.html"
+    write_html(path, "A", "a note", [result()], [generation()], ["srx bench mini"], b"\x89PNG")
+    assert 'src="data:image/png;base64,iVBORw=="' in path.read_text(encoding="utf-8")

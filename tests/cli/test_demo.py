@@ -1,8 +1,13 @@
 """The demo, whole and for real: what it promises a stranger."""
 
+import dataclasses
+
 import orjson
 import pytest
 
+from splitreason_cli.adapters.embedded import MINI_PROBLEMS
+from splitreason_cli.adapters.store import Store
+from splitreason_cli.cli import demo as command
 from splitreason_cli.core.markup import contains_tag
 
 # Some machines do much else at the same time.
@@ -67,6 +72,28 @@ def test_the_demo_ends_with_a_table_two_traces_and_a_report(demo):
     assert {path.name for path in folder.iterdir()} == {
         "annotated.jsonl", "sft.jsonl", "model", "results.jsonl", "generations.jsonl", "pareto.png", "report.html",
     }  # fmt: skip
+
+
+def test_the_full_demo_trains_on_other_problems_and_measures_again(tmp_path):
+    from splitreason_cli.stages.train_grpo import RECIPES
+
+    config = dataclasses.replace(
+        RECIPES["mini"], model="mini-split", max_steps=3, prompts=1, num_generations=2, per_device_batch_size=2
+    )
+    runs = command.learn_when_to_ask(config, tmp_path, 20, Store(tmp_path / "store"), sample_steps=2)
+    assert [(run.result.system, run.result.offload_budget) for run in runs] == [
+        ("split + GRPO", budget) for budget in (None, 0.05, 0.025, 0.01)
+    ]
+    assert {run.result.problems for run in runs} == {20}
+    made = tmp_path / "model-grpo"
+    assert (made / "curves.png").read_bytes().startswith(b"\x89PNG")
+    [sample] = (made / "samples.jsonl").read_bytes().splitlines()
+    assert orjson.loads(sample)["sample"] == 2
+    assert (made / "config.json").exists()
+    problems = [orjson.loads(line) for line in (tmp_path / "problems.jsonl").read_bytes().splitlines()]
+    held_out = [orjson.loads(line)["problem"] for line in MINI_PROBLEMS.read_bytes().splitlines()]
+    assert len(problems) == 1000
+    assert not {problem["problem"] for problem in problems} & set(held_out)
 
 
 def test_the_big_model_wrote_only_what_the_segments_say(demo):

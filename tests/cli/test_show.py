@@ -66,5 +66,16 @@ def test_snippets_are_bracketed_one_below_the_other(srx):
     assert "2 snippets, hardest first\n\n⟦one [x]⟧\n⟦two⟧\n" in done.stdout.decode()
 
 
+def test_the_steps_of_a_trainer_are_lines_of_one_table(srx):
+    rows = [orjson.loads(line) for line in (SAMPLE_DATA / "records" / "grpo_step.jsonl").read_bytes().splitlines()]
+    healthy = b"\n".join(orjson.dumps({**row, "warning": ""}) for row in rows)
+    shown = srx("show", stdin=healthy).stdout.decode()
+    assert shown.count("grpo_step") == 1
+    assert [line.split()[0] for line in shown.splitlines()[-len(rows) - 1 :] if line.strip()] == ["1", "2", "3"]
+    assert "never" not in shown
+    collapsed = b"\n".join(orjson.dumps({**row, "warning": "it never hands over"}) for row in rows)
+    assert srx("show", stdin=collapsed).stdout.decode().count("step 1: it never hands over") == 1
+
+
 def test_pieces_cut_at_the_spans():
     assert pieces("abcdef", [(1, 3), (2, 4)]) == [("a", False), ("bcd", True), ("ef", False)]

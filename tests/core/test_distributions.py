@@ -6,6 +6,7 @@ from splitreason_cli.core.records import (
     ArtifactInfo,
     BenchResult,
     Generation,
+    GrpoStep,
     Problem,
     Rejected,
     SftExample,
@@ -102,6 +103,17 @@ def test_training_is_drawn_over_its_steps():
     (kind,) = statistics(*(TrainStep(step=n, loss=4.0 - n, learning_rate=0.0) for n in range(3)))
     # The rate is 0 throughout, which needs no picture.
     assert [(chart.name, chart.heights) for chart in kind.charts] == [("loss over steps", (4, 3, 2))]
+
+
+def test_steps_that_lack_a_measure_do_not_keep_the_others_from_being_drawn():
+    fields = {"loss": 0.0, "learning_rate": 0.0, "reward": 0.8, "accuracy": 0.9, "share": 0.1, "spans": 1.0}
+    fields |= {"span_tokens": 3.0, "closed": 1.0, "price": 1.0}
+    old, new = GrpoStep(step=1, **fields), GrpoStep(step=2, **fields, tokens=80.0, warning="it never hands over")
+    [kind] = statistics(old, new)
+    names = [chart.name for chart in kind.panels()]
+    assert "reward over steps" in names
+    assert "tokens" in names
+    assert [tally.counts for tally in kind.tallies] == [{"it never hands over": 1}]
 
 
 def test_a_long_tally_ends_in_the_sum_of_the_rest():

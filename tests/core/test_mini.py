@@ -20,6 +20,15 @@ def test_an_unknown_operation_is_refused():
         mini.apply(".inv", 1)
 
 
+def test_training_problems_are_the_same_each_time_and_none_is_held_out():
+    every = list(mini.training_problems(50, ()))
+    held_out = {problem.problem for problem in every[::2]}
+    kept = list(mini.training_problems(50, held_out))
+    assert [problem.problem for problem in kept[:25]] == [problem.problem for problem in every[1::2]]
+    assert not held_out & {problem.problem for problem in kept}
+    assert [problem.id for problem in kept] == [problem.id for problem in every]
+
+
 @given(st.integers())
 def test_the_oracle_marks_the_results_of_undrilled_products_only(seed):
     problem = mini.sample_problem(random.Random(seed))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.records import KINDS, SCHEMA, AnnotatedTrace, Problem, SchemaError, Trace, read_any
+from splitreason_cli.core.records import KINDS, SCHEMA, AnnotatedTrace, GrpoStep, Problem, SchemaError, Trace, read_any
 
 TRACE = {"kind": "trace", "schema": 1, "id": "t", "problem": "p", "answer": "4", "reasoning": "r", "response": ""}
 JSON = st.recursive(
@@ -42,6 +42,13 @@ def test_a_missing_kind_counts_as_the_expected_one():
 def test_a_wrong_field_is_named(change, message):
     with pytest.raises(SchemaError, match=message):
         Trace.from_dict({**TRACE, **change})
+
+
+def test_a_step_that_an_older_srx_logged_can_be_read():
+    value = {"kind": "grpo_step", "schema": 1, "step": 1, "loss": 0.0, "learning_rate": 0.0, "reward": 0.8}
+    value |= {"accuracy": 0.9, "share": 0.1, "spans": 1.0, "span_tokens": 3.0, "closed": 1.0, "price": 1.0}
+    step = GrpoStep.from_dict(value)
+    assert (step.price_paid, step.unclosed, step.tokens, step.warning) == (None, None, None, "")
 
 
 def test_a_missing_field_is_named_also_inside_a_list():

@@ -4,14 +4,16 @@ from hypothesis import strategies as st
 
 from splitreason_cli.core import markup
 from splitreason_cli.core.latency import Rates, Setup, evenly
+from splitreason_cli.core.records import GrpoStep
 from splitreason_cli.core.rewards import (
     Price,
     added_time,
     collapse,
     coverage,
-    paper_accuracy,
+    first_warnings,
     paper_coverage,
     paper_format,
+    paper_reward,
     paper_tag_count,
     priced,
 )  # fmt: skip
@@ -20,9 +22,12 @@ SPAN = f"{markup.OPEN}x{markup.CLOSE}"
 SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"
 
 
-def test_an_unreadable_gold_answer_is_no_wrong_answer():
-    assert (paper_accuracy(None), paper_accuracy(False), paper_accuracy(True)) == (None, 0, 1)
-    assert (priced(None, 0.5, 1), priced(True, 0.5, 1), priced(False, 0.5, 1)) == (None, 0.5, -0.5)
+def test_a_reward_is_the_sum_of_its_parts():
+    assert (priced(True, 0.5, 1).total, priced(False, 0.5, 1).total) == (0.5, -0.5)
+    worth = paper_reward(True, SCAFFOLDED)
+    assert (worth.accuracy, worth.price_paid, worth.format_bonus) == (1, 0, 2)
+    assert worth.total == 3 + paper_tag_count(SCAFFOLDED)
+    assert paper_reward(False, "plain").total == 0
 
 
 @given(st.integers(1, 40), st.integers(1, 20))
@@ -85,13 +90,25 @@ def test_the_price_stays_within_its_bounds(shares):
 
 
 @pytest.mark.parametrize(
-    ("shares", "closes", "opens", "word"),
-    [([0.0] * 8, 0, 0, "never hands over"), ([0.95] * 8, 8, 8, "everything"), ([0.6] * 8, 0, 8, "never takes back")],
+    ("share", "opens", "closed", "word"),
+    [(0.0, 0, 0.0, "never hands over"), (0.95, 8, 1.0, "everything"), (0.6, 8, 0.0, "never takes back")],
 )
-def test_known_collapses_are_named(shares, closes, opens, word):
-    assert word in collapse(shares, closes, opens)
+def test_known_collapses_are_named(share, opens, closed, word):
+    assert word in collapse(share, opens, closed)
 
 
-def test_a_healthy_batch_is_not_warned_of():
-    assert collapse([0.05] * 8, 9, 10) == ""
-    assert collapse([], 0, 0) == ""
+@pytest.mark.parametrize(("share", "opens", "closed"), [(0.05, 10, 0.9), (0.9, 8, 0.1), (0.6, 7, 0.0), (0.001, 1, 1.0)])
+def test_what_may_yet_be_chance_or_learning_is_not_warned_of(share, opens, closed):
+    assert collapse(share, opens, closed) == ""
+
+
+def step(number, warning):
+    return GrpoStep(
+        step=number, loss=0.0, learning_rate=0.0, reward=0.0, accuracy=0.0, share=0.0, spans=0.0, span_tokens=0.0,
+        closed=0.0, price=1.0, warning=warning,
+    )  # fmt: skip
+
+
+def test_a_warning_counts_from_where_it_first_came():
+    warnings = ["", "a", "a", "", "b", "a"]
+    assert first_warnings(step(n, warning) for n, warning in enumerate(warnings)) == {"a": 1, "b": 4}

@@ -12,8 +12,9 @@ from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
+from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.mini import sample_problem
-from splitreason_cli.core.records import GrpoStep, Problem
+from splitreason_cli.core.records import Generation, GrpoStep, Problem
 from splitreason_cli.errors import InputError, MachineError, ModelError
 from splitreason_cli.stages import train_grpo as stage
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
@@ -48,6 +49,12 @@ def weights(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
 
 
+def untimed(artifact):
+    """The rollouts that were kept, without how long they took."""
+    samples = [decode(line, Generation.from_dict) for line in read_lines(artifact.path / "samples.jsonl")]
+    return [dataclasses.replace(sample, seconds=0.0) for sample in samples]
+
+
 def same(one, two):
     return all(torch.equal(one[name], two[name]) for name in one)
 
@@ -59,6 +66,10 @@ def test_a_run_changes_the_model_and_tells_what_happened_at_each_step(source, st
     assert [step.step for step in steps] == [1, 2, 3, 4]
     assert all(0 <= step.accuracy <= 1 and 0 <= step.share <= 1 for step in steps)
     assert any(step.spans > 0 and step.span_tokens > 0 for step in steps)
+    for step in steps:
+        assert step.reward == pytest.approx(step.accuracy - step.price_paid, abs=1e-5)
+        assert step.unclosed == pytest.approx(step.spans * (1 - step.closed), abs=1e-5)
+        assert step.share * step.tokens == pytest.approx(step.spans * step.span_tokens, abs=1e-5)
     moves = [after.price - before.price for before, after in itertools.pairwise(steps)]
     assert [move > 0 for move in moves] == [step.share > SHORT.offload_budget for step in steps[:-1]]
     assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))
@@ -76,10 +87,13 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(source, store, tmp_path)
 
     with pytest.raises(KeyboardInterrupt):
         train_grpo(source, SHORT, store, on_step=stop)
-    seen = []
-    resumed, _ = train_grpo(source, SHORT, store, on_step=lambda report: seen.append(report.step))
+    seen, samples = [], []
+    resumed, _ = train_grpo(
+        source, SHORT, store, on_step=lambda report: seen.append(report.step), on_sample=samples.append
+    )
     whole, _ = train_grpo(source, SHORT, Store(tmp_path / "other"))
-    assert seen == [3, 4]
+    assert seen == [sample.sample for sample in samples] == [3, 4]
+    assert untimed(resumed) == untimed(whole)
     assert resumed.records.read_bytes() == whole.records.read_bytes()
     assert same(weights(resumed.path / "model"), weights(whole.path / "model"))
 
@@ -107,7 +121,7 @@ def test_adapters_resume_to_the_same_plain_weights(source, store, tmp_path):
 
 def test_the_reference_of_adapters_is_the_model_without_them(tmp_path):
     small, big = load_pair("mini-split", "mini-big")
-    run = stage._Run(ADAPTED, small, big, tmp_path, print)
+    run = stage._Run(ADAPTED, small, big, tmp_path, print, print)
     trainer = run.trainer(list(problems(4)), print, NO_REPORTING)
     assert trainer.ref_model is None
     with torch.no_grad():
@@ -115,7 +129,7 @@ def test_the_reference_of_adapters_is_the_model_without_them(tmp_path):
             if "lora_B" in name:
                 parameter.normal_()
     row = trainer._generate_and_score_completions(
-        [{"prompt": one.problem, "answer": one.answer} for one in problems(2) for _ in range(4)]
+        [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems(2) for _ in range(4)]
     )
     ids = torch.cat([row["prompt_ids"], row["completion_ids"]], 1)
     mask = torch.cat([row["prompt_mask"], row["completion_mask"]], 1)
@@ -145,6 +159,37 @@ def test_a_model_without_tags_as_tokens_is_refused_in_one_line(source, store, tm
         train_grpo(source, dataclasses.replace(SHORT, model=str(tmp_path / "plain")), store)
 
 
+def test_a_rollout_of_each_step_is_kept_with_who_wrote_what(source, store):
+    seen = []
+    artifact, _ = train_grpo(source, SHORT, store, on_sample=seen.append)
+    assert [sample.sample for sample in seen] == [1, 2, 3, 4]
+    assert [decode(line, Generation.from_dict) for line in read_lines(artifact.path / "samples.jsonl")] == seen
+    answers = {problem.id: (problem.problem, problem.answer) for problem in problems(16)}
+    for sample in seen:
+        assert (sample.problem, sample.answer) == answers[sample.id]
+        tokens = {
+            author: sum(len(one.token_ids) for one in sample.segments if one.author == author)
+            for author in ("small", "big")
+        }
+        assert (tokens["big"], tokens["small"]) == (sample.big_tokens, sample.tokens - sample.big_tokens)
+        assert sample.correct == is_correct("".join(one.text for one in sample.segments), sample.answer)
+    assert any(sample.spans for sample in seen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    # One model never learned the tags. Spans of one token are closed by the limit before the other would.
+    [({"model": "mini-small"}, "never hands over"), ({"max_span_tokens": 1}, "never takes back")],
+)
+def test_a_collapse_is_told_once_and_stands_in_every_step(source, store, changes, word):
+    config = dataclasses.replace(SHORT, max_steps=3, prompts=4, per_device_batch_size=16, learning_rate=0.0, **changes)
+    told = []
+    artifact, _ = train_grpo(source, config, store, on_warning=told.append)
+    steps = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
+    assert [word in step.warning for step in steps] == [True] * 3
+    assert told == [f"step 1: {steps[0].warning}"]
+
+
 def test_a_file_without_problems_is_refused(tmp_path, store):
     write_atomically(tmp_path / "empty.jsonl", [b'{"kind":"problem","id":"a","problem":1,"answer":"2"}\n'])
     with pytest.raises(InputError, match="holds no problem"):
@@ -165,4 +210,6 @@ def test_a_solo_run_earns_the_paper_s_rewards_for_tags_of_its_own(source, store)
     steps = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
     # The bonus for closed tags alone is worth more than any right answer less a price.
     assert all(step.reward > 1 and step.spans > 0 for step in steps)
+    for step in steps:
+        assert step.reward == pytest.approx(step.accuracy + step.format_bonus + step.tag_count, abs=1e-5)
     assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))

@@ -54,6 +54,7 @@ def gradients(pair, folder, rollouts, problem):
     config = dataclasses.replace(
         SHORT, prompts=1, num_generations=len(rollouts), per_device_batch_size=len(rollouts), max_steps=1
     )
+    folder.mkdir()
     found = {}
 
     class Keep(TrainerCallback):
@@ -65,7 +66,7 @@ def gradients(pair, folder, rollouts, problem):
             return rollouts
 
     small = load_model("mini-split")
-    trainer = Fixed(config, small, pair[1], folder, lambda text: None).trainer([problem], print, NO_REPORTING)
+    trainer = Fixed(config, small, pair[1], folder, print, print).trainer([problem], print, NO_REPORTING)
     trainer.add_callback(Keep())
     trainer.train()
     return found
