@@ -12,7 +12,7 @@
 Ctrl-C exits with 130. A bug keeps its traceback and exits with 1.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class SrxError(Exception):
@@ -32,6 +32,16 @@ class SrxError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The processes of a training run send each other their errors, whatever arguments those were made with.
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(kind: type[SrxError], args: tuple[Any, ...], fields: dict[str, Any]) -> SrxError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(SrxError):

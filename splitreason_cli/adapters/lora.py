@@ -1,5 +1,6 @@
 """Low-rank adapters (LoRA, arXiv:2106.09685) by peft: trained in place of the weights, merged into them at the end."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,13 @@ if TYPE_CHECKING:
 
 
 def require_rank(rank: int, alpha: int | None) -> None:
-    """Raises UsageError for a scale without an adapter that it could scale."""
+    """Raises UsageError for a scale without an adapter that it could scale, and where weights are spread over ranks."""
     if alpha is not None and not rank:
         raise UsageError("--lora-alpha scales an adapter, and there is none", "Add --lora-rank, such as 16")
+    sharders = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    if rank and any(os.environ.get(name, "").lower() == "true" for name in sharders):
+        hint = "Launch with --multi_gpu: adapters leave room for whole weights"
+        raise UsageError("adapters cannot be merged into weights that FSDP or DeepSpeed spreads over ranks", hint)
 
 
 def lora_config(model: Any, rank: int, alpha: int | None, tokens: Sequence[int] = ()) -> "LoraConfig | None":

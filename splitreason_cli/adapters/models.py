@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ def model_digest(reference: str) -> str:
     return folder_digest(resolve_model(reference))
 
 
-def load_model(reference: str, device: str = "cpu") -> LoadedModel:
-    """Load weights (float32 on a CPU, their own precision elsewhere) and tokenizer.
+def load_model(reference: str, device: str = "cpu", *, float32: bool = False) -> LoadedModel:
+    """Load weights (float32 on a CPU or if asked for, else in their own precision) and tokenizer.
 
     Raises ModelError if they do not load, or if the tokenizer has no chat template.
     """
@@ -101,7 +102,7 @@ def load_model(reference: str, device: str = "cpu") -> LoadedModel:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             path,
-            dtype=torch.float32 if device == "cpu" else "auto",
+            dtype=torch.float32 if float32 or device == "cpu" else "auto",
             use_safetensors=True,
             trust_remote_code=False,
         )
@@ -174,10 +175,11 @@ def _require_chat_template(reference: str, tokenizer: Any) -> None:
 
 
 def default_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
+    """`cuda` where there is one and `accelerate launch --cpu` does not rule it out, else `cpu`."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    wants_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
+    return "cuda" if torch.cuda.is_available() and not wants_cpu else "cpu"
 
 
 def download(name: str, patterns: list[str]) -> Path:

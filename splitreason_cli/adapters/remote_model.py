@@ -49,7 +49,7 @@ class RemoteModel:
     """A model behind servers. Use it as a context manager.
 
     Attributes:
-        name: under which it is served.
+        name: under which it is served, wherever that is.
         loaded: its tokenizer.
         arrived: set whenever a token came, or a stream ended.
     """
@@ -76,6 +76,11 @@ class RemoteModel:
         self._thread.join()
         self._loop.close()
 
+    @property
+    def digest(self) -> str:
+        """What stands for its weights in an artifact's address."""
+        return f"served as {self.name}"
+
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Run something in the thread of the streams."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -84,13 +89,14 @@ class RemoteModel:
         """A new conversation; equal seeds ask alike after equal contexts."""
         return RemoteRow(self, temperature, seed)
 
-    def check(self) -> None:
-        """Let the model write a token. Raises EndpointError if it cannot."""
+    def checked(self) -> "RemoteModel":
+        """This model, after it wrote a token. Raises EndpointError if it cannot."""
         try:
             self.submit(self._check()).result()
         except BackendError as error:
             hint = "Check that it is up; token ids need vLLM 0.31 or newer, a host of text only --big-text"
             raise EndpointError(str(error), hint) from None
+        return self
 
     async def _check(self) -> None:
         session = self.backend.session()

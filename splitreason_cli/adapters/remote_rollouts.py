@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.controller import Limits, SplitController
 from ..core.events import Cancelled, Produced
@@ -78,19 +78,26 @@ class RemoteRolloutDecoder(RolloutDecoder):
         return replace(rollout, decided=(0,) * length, logprobs=(0.0,) * length, failed=failed)
 
 
-def count_failed(rollouts: Sequence[Rollout], accelerator: Any) -> tuple[int, str]:
-    """How many rollouts the big model failed, over all devices, and why the first one here.
+def rollout_decoder(
+    small: LoadedModel, big: LoadedModel | RemoteModel, limits: Limits, temperature: float, *, hint: bool,
+    sample_closing: bool,
+) -> RolloutDecoder:  # fmt: skip
+    """The decoder for a big model that is here, or elsewhere. Raises as they do."""
+    if isinstance(big, RemoteModel):
+        return RemoteRolloutDecoder(small, big, limits, temperature, hint=hint, sample_closing=sample_closing)
+    return RolloutDecoder(small, big, limits, temperature, hint=hint, sample_closing=sample_closing)
+
+
+def answered(rollouts: Sequence[Rollout]) -> tuple[list[Rollout], str]:
+    """The rollouts that the big model did not fail, and a line about the others if there are any.
 
     Raises EndpointError if it failed all that asked it.
     """
-    import torch
-
-    reason = next((one.failed for one in rollouts if one.failed), "")
-    asked = sum(one.spans > 0 for one in rollouts)
-    failed = sum(bool(one.failed) for one in rollouts)
-    counts = accelerator.gather(torch.tensor([[asked, failed]], device=accelerator.device))
-    asked, failed = counts.sum(0).tolist()
-    if failed and failed == asked:
+    failed = [one for one in rollouts if one.failed]
+    if not failed:
+        return list(rollouts), ""
+    if len(failed) == sum(one.spans > 0 for one in rollouts):
         hint = "Start it again, then run the command again: it goes on from the last checkpoint"
-        raise EndpointError(f"the big model does not answer ({reason or 'on another device'})", hint)
-    return failed, reason
+        raise EndpointError(f"the big model does not answer ({failed[0].failed})", hint)
+    warning = f"{len(failed)} of {len(rollouts)} rollouts left out, the big model failed ({failed[0].failed})"
+    return [one for one in rollouts if not one.failed], warning

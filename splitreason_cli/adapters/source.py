@@ -70,11 +70,15 @@ class Source:
 
 
 class Quarantine:
-    """Bad input lines, written to a file with the reason. Without a file, the first one is raised."""
+    """Bad input lines, written to a file with the reason. Without a file, the first one is raised.
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
-        if path:
+    Args:
+        writes: False leaves the writing to another process that reads the same lines.
+    """
+
+    def __init__(self, path: Path | None = None, *, writes: bool = True) -> None:
+        self.path, self.writes = path, writes
+        if path and writes:
             # A rerun reads the whole input again and would list every bad line twice.
             path.unlink(missing_ok=True)
 
@@ -82,6 +86,8 @@ class Quarantine:
         """Write a bad line down. Raises `error` if there is no file, MachineError if it cannot be written."""
         if self.path is None:
             raise error
+        if not self.writes:
+            return
         try:
             with self.path.open("ab") as stream:
                 stream.write(encode(line.rejected(error.reason)))

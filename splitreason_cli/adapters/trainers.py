@@ -1,4 +1,4 @@
-"""What every run of a trainer needs: reports of its steps, the checkpoint to go on from, advice where memory ends."""
+"""What every run of a trainer needs: reports of its steps, checkpoints, the model saved, advice where memory ends."""
 
 import contextlib
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MachineError, SrxError
+from . import ranks
+from .lora import merged
 from .reporters import Reporting
 
 
@@ -25,6 +27,9 @@ class StepReport:
 
 
 OnStep = Callable[[StepReport], None]
+
+COMPLETE = "complete"
+"""The file that a checkpoint has once all ranks have written their parts of it."""
 
 
 def shared_arguments(
@@ -48,6 +53,7 @@ def shared_arguments(
         **reporting.arguments(),
         "disable_tqdm": True,
         "dataloader_pin_memory": not on_cpu,
+        "ddp_find_unused_parameters": False,
     }
 
 
@@ -90,12 +96,42 @@ def memory_advice(per_device_batch_size: int, length_flag: str, length: int) -> 
         raise MachineError(f"training does not fit into {where}", hint) from None
 
 
+def mark_callback() -> Any:
+    """Mark each checkpoint as complete when all ranks have written their parts of it, such as their random states."""
+    from transformers import TrainerCallback
+
+    class Mark(TrainerCallback):  # type: ignore[misc]
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            ranks.barrier()
+            if ranks.is_main():
+                (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+    return Mark()
+
+
+def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the trained model and its tokenizer, whole, also where its parameters are spread over the ranks."""
+    model, weights = trainer.accelerator.unwrap_model(trainer.model), None
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        # Gathered one by one, tied weights are no longer one tensor, and would be written twice.
+        weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
+    if ranks.is_main():
+        merged(model).save_pretrained(folder, state_dict=weights)
+        tokenizer.save_pretrained(folder)
+
+
 def last_complete_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint whose state file, which is written last, is readable; younger wrecks are deleted."""
+    """The newest checkpoint that is marked complete, the same on all ranks; younger wrecks are deleted."""
+    return ranks.from_main(lambda: _last_complete(folder))
+
+
+def _last_complete(folder: Path) -> str | None:
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
     for checkpoint in found:
         try:
             json.loads((checkpoint / "trainer_state.json").read_bytes())
+            (checkpoint / COMPLETE).stat()
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
         else:

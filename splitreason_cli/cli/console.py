@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import NoReturn
@@ -11,8 +13,12 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..adapters import ranks
 from ..adapters.jsonl import print_line
 from ..errors import SrxError
+
+ALONE_AFTER_SECONDS = 5.0
+"""How long a rank of a training run waits with its error for rank 0 to report the same."""
 
 
 class _Stdout(Console):
@@ -25,7 +31,8 @@ def stdout() -> Console:
     return _Stdout(highlight=False)
 
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+# Under `accelerate launch` every process would say the same.
+stderr = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not ranks.is_main())
 
 
 def emit(line: bytes) -> None:
@@ -38,7 +45,15 @@ def emit(line: bytes) -> None:
 
 def report_error(error: SrxError) -> None:
     """One line: what is wrong, then what to do."""
-    stderr.print(f"[bold red]error[/]: {_escape(str(error))}")
+    if ranks.is_main():
+        stderr.print(f"[bold red]error[/]: {_escape(str(error))}")
+        return
+    # Rank 0 mostly fails alike, and the launcher then ends this process before it says the same again.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(ALONE_AFTER_SECONDS)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]error[/] on rank {ranks.rank()}: {_escape(str(error))}"
+    )
 
 
 def say(message: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from ..adapters import ranks
 from ..adapters.jsonl import disk_fault, encode, write_atomically
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
@@ -71,7 +72,7 @@ def sft(
         int | None, typer.Option(min=1, help="Sequences an optimizer step, over all devices.")
     ] = None,
     per_device_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Sequences at a time on each device.")
+        int | None, typer.Option(min=1, help="Sequences at a time on each device, at most.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens a sequence; longer ones are cut.")] = None,
@@ -100,16 +101,18 @@ def sft(
 
     config = _resolved(stage.RECIPES, recipe, given)
     store = Store.default()
-    source = Source.open(in_, store)
+    source = _source(in_, store)
     with console.progress(SLOWEST_STEP_SECONDS) as live:
         artifact, cached = stage.train_sft(
             source, config, store, strict=strict, on_step=stepper(live, "train sft"), reporting=reporting
         )
     if strict:
         raise_first_rejected(artifact.rejected)
-    deliver_model(artifact, Path(out))
-    push(artifact, push_to_hub, public=hub_public)
-    finish(artifact, cached, out)
+    ranks.leave()
+    if ranks.is_main():
+        deliver_model(artifact, Path(out))
+        push(artifact, push_to_hub, public=hub_public)
+        finish(artifact, cached, out)
 
 
 @train.command("grpo", epilog="Example: srx train grpo --recipe mini --model my-model --in problems.jsonl")
@@ -158,7 +161,7 @@ def grpo(
     prompts: Annotated[int | None, typer.Option(min=1, help="Problems an optimizer step, over all devices.")] = None,
     num_generations: Annotated[int | None, typer.Option(min=2, help="Rollouts of each problem.")] = None,
     per_device_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Rollouts at a time in the backward pass of each device.")
+        int | None, typer.Option(min=1, help="Rollouts at a time in the backward pass of each device, at most.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.01, help="Of rollouts.")] = None,
@@ -203,13 +206,15 @@ def grpo(
     every = stage.SAMPLE_STEPS[recipe] if sample_steps is None else sample_steps
     store = Store.default()
     artifact, cached = run_grpo(
-        Source.open(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote
+        _source(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote
     )
     if strict:
         raise_first_rejected(artifact.rejected)
-    deliver_grpo(artifact, Path(out), config.offload_budget, every)
-    push(artifact, push_to_hub, public=hub_public)
-    finish(artifact, cached, out)
+    ranks.leave()
+    if ranks.is_main():
+        deliver_grpo(artifact, Path(out), config.offload_budget, every)
+        push(artifact, push_to_hub, public=hub_public)
+        finish(artifact, cached, out)
 
 
 def _reporting(report_to: list[str] | None, out: str, push_to_hub: str | None) -> Reporting:
@@ -271,6 +276,16 @@ def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]
     fields = {field.name for field in dataclasses.fields(recipes[recipe])}
     flags = {name: value for name, value in given.items() if name in fields and value is not None}
     return dataclasses.replace(recipes[recipe], **flags)
+
+
+def _source(in_: str, store: Store) -> Source:
+    """The input of one or several processes. Raises UsageError, InputError."""
+    ranks.require_file(in_)
+    if ranks.launched_alone():
+        console.note(
+            "warning: accelerate launch --cpu has started one process; --multi_gpu starts several, on CPUs too"
+        )
+    return Source.open(in_, store)
 
 
 def deliver_model(artifact: Artifact, out: Path) -> None:

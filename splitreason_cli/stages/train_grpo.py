@@ -1,7 +1,6 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -11,19 +10,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..adapters import ranks
 from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
-from ..adapters.lora import lora_config, merged, require_rank
+from ..adapters.lora import lora_config, require_rank
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.pair import Side
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
-from ..adapters.remote_rollouts import RemoteRolloutDecoder, count_failed
+from ..adapters.remote_rollouts import answered, rollout_decoder
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
+from ..adapters.sharded import WholePolicy
 from ..adapters.solo import SoloDecoder
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
+from ..adapters.trainers import (
+    OnStep,
+    last_complete_checkpoint,
+    mark_callback,
+    memory_advice,
+    save_model,
+    shared_arguments,
+    step_callback,
+)
 from ..adapters.transformers import text_of
 from ..core.controller import Limits
 from ..core.grading import is_correct
@@ -42,8 +51,8 @@ SAMPLES = "samples.jsonl"
 
 @dataclass(frozen=True)
 class TrainGrpoConfig:
-    """`prompts` problems an optimizer step, each sampled `num_generations` times; `per_device_batch_size` completions
-    at a time in the backward pass.
+    """`prompts` problems an optimizer step, each sampled `num_generations` times; at most `per_device_batch_size`
+    completions at a time in the backward pass of each device.
 
     `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
     paper's rewards apply. `closing` is `sampled`, a decision that is trained, or `argmax`, which is not.
@@ -118,29 +127,29 @@ def train_grpo(
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
     Its `samples.jsonl` holds a rollout of each step, a generation whose `sample` is the step's number. Killed at any
-    moment, the next call goes on from the last complete checkpoint with the same result. A big model at URLs counts
-    as the same wherever a model of its name is served.
+    moment, the next call goes on from the last complete checkpoint with the same result. URLs count by the served name.
 
     Args:
         side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
         on_step: called after each optimizer step with its number, the number of all steps, and the loss.
-        on_warning: called with each known collapse when it first comes.
-        on_sample: called with a rollout of each step.
+        on_warning: called with each known collapse when it first comes. on_sample: with a rollout of each step.
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
         EndpointError: the big model's server does not answer, or stops answering.
-        MachineError: memory runs out.
+        UsageError: the processes cannot share a batch equally. MachineError: memory runs out.
     """
+    ranks.join(default_device())
+    ranks.require_same(source.label, source.digest)
     side = side or Side(config.big)
     with ExitStack() as stack:
-        served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
-        if served:
-            config = replace(config, big=served.name)
-        digest = f"served as {served.name}" if served else model_digest(config.big)
-        digests = {"in": source.digest, "model": model_digest(config.model), "big": digest}
-        recipe = Recipe(STAGE, asdict(config), digests)
-        if found := store.find(recipe):
+        with ranks.together():
+            served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
+        config = replace(config, big=served.name if served else config.big)
+        model = ranks.from_main(lambda: model_digest(config.model))
+        big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
+        recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
+        if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         return _train(source, config, store, recipe, served, strict, reporting, on_step, on_warning, on_sample), False
 
@@ -149,28 +158,35 @@ def _train(
     source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None, strict: bool,
     reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
 ) -> Artifact:  # fmt: skip
-    with store.work(recipe) as work:
-        quarantine = Quarantine(None if strict else work / REJECTED)
-        problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
-        if not problems:
-            raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
-        if served:
-            served.check()
-        small = load_model(config.model, default_device())
-        big = served or load_model(config.big, default_device())
+    with ranks.work(store, recipe) as work:
+        with ranks.together():
+            problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            big = served.checked() if served else load_model(config.big, default_device())
+            # Steps of 1e-6 vanish in bfloat16 weights.
+            small = load_model(config.model, default_device(), float32=not config.lora_rank)
         run = _Run(config, small, big, work, on_warning, on_sample)
         trainer = run.trainer(problems, on_step, reporting)
         with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
             trainer.train(resume_from_checkpoint=run.resume())
-        merged(trainer.model).save_pretrained(work / MODEL)
-        small.tokenizer.save_pretrained(work / MODEL)
+        save_model(trainer, small.tokenizer, work / MODEL)
         steps = grpo_steps(trainer.state.log_history, config)
-        write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
-        journal = Journal(work / RECORDS)
-        journal.restart(0)
-        journal.append([encode(step) for step in steps])
-        shutil.rmtree(work / "trainer")
-        return store.publish(recipe, work, len(steps))
+        return ranks.from_main(lambda: _publish(store, recipe, work, steps))
+
+
+def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
+    problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
+    if not problems:
+        raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
+    return problems
+
+
+def _publish(store: Store, recipe: Recipe, work: Path, steps: list[GrpoStep]) -> Artifact:
+    write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
+    journal = Journal(work / RECORDS)
+    journal.restart(0)
+    journal.append([encode(step) for step in steps])
+    shutil.rmtree(work / "trainer")
+    return store.publish(recipe, work, len(steps))
 
 
 class _Run:
@@ -184,7 +200,6 @@ class _Run:
         self.folder, self.on_warning, self.on_sample = work / "trainer", on_warning, on_sample
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
-        self.failed = 0
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
 
     def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
@@ -204,8 +219,9 @@ class _Run:
         rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
         make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *decision_tags(self.small))
-        completions = config.prompts * config.num_generations
-        world = int(os.environ.get("WORLD_SIZE", "1"))
+        per_device, accumulation = ranks.share_batch(
+            config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
+        )
         arguments = GRPOConfig(
             **shared_arguments(
                 self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
@@ -213,8 +229,8 @@ class _Run:
             ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
-            per_device_train_batch_size=config.per_device_batch_size,
-            gradient_accumulation_steps=max(1, completions // (config.per_device_batch_size * world)),
+            per_device_train_batch_size=per_device,
+            gradient_accumulation_steps=accumulation,
             temperature=config.temperature,
             max_completion_length=config.max_tokens,
             beta=config.beta,
@@ -229,17 +245,21 @@ class _Run:
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
             peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
-            callbacks=[step_callback(on_step), self._keep_price(), self._warn()],
+            callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
         )
         trainer.remove_callback(PrinterCallback)
+        self.policy = WholePolicy(trainer)
         return trainer
 
     def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
-        rollouts = self.sampled(prompts, trainer)
-        self.failed, reason = count_failed(rollouts, trainer.accelerator)
-        if reason:
-            self.on_warning(f"{self.failed} of this step's rollouts are left out, the big model failed ({reason})")
+        # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
+        first = ranks.rank() * len(prompts)
+        seeds = [f"{self.config.seed}/{trainer.state.global_step}/{first + number}" for number in range(len(prompts))]
+        with self.policy.here() as model, trainer.accelerator.autocast(), ranks.together():
+            started = time.perf_counter()
+            rollouts = self._decoder(LoadedModel(self.small.name, model, self.small.tokenizer)).rollouts(prompts, seeds)
+            self.seconds = (time.perf_counter() - started) / len(prompts)
         return {
             "prompt_ids": [list(one.prompt_ids) for one in rollouts],
             "completion_ids": [list(one.completion_ids) for one in rollouts],
@@ -249,67 +269,52 @@ class _Run:
             "rollout": rollouts,
         }
 
-    def sampled(self, prompts: list[str], trainer: Any) -> list[Rollout]:
-        """A rollout of each prompt by the policy as it is now."""
-        from trl.models import unwrap_model_for_generation
-
-        rank, step = trainer.accelerator.process_index, trainer.state.global_step
-        seeds = [f"{self.config.seed}/{step}/{rank}/{number}" for number in range(len(prompts))]
-        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
-            was_training = model.training
-            model.eval()
-            policy = LoadedModel(self.small.name, model, self.small.tokenizer)
-            started = time.perf_counter()
-            rollouts = self._decoder(policy).rollouts(prompts, seeds)
-            self.seconds = (time.perf_counter() - started) / len(prompts)
-            model.train(was_training)
-        return rollouts
-
     def _decoder(self, policy: LoadedModel) -> RolloutDecoder | SoloDecoder:
         config = self.config
         if config.rollout == "solo":
             return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint)
-        sample_closing = config.closing == "sampled"
-        if isinstance(self.big, RemoteModel):
-            return RemoteRolloutDecoder(
-                policy, self.big, self.limits, config.temperature, hint=config.hint, sample_closing=sample_closing
-            )
-        return RolloutDecoder(
-            policy, self.big, self.limits, config.temperature, hint=config.hint, sample_closing=sample_closing
-        )
+        return rollout_decoder(
+            policy, self.big, self.limits, config.temperature, hint=config.hint,
+            sample_closing=config.closing == "sampled",
+        )  # fmt: skip
 
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
-        """What each rollout is worth. None where the answer cannot be read or the big model failed:
-        TRL keeps such a row out of its group's baseline, and gives it no advantage."""
+        """What each rollout is worth; None, from which TRL learns nothing, if the gold answer or the big model failed.
+
+        What is logged, and what moves the price, are figures of the whole batch, of which each rank has a part.
+        """
         verdicts = [
             None if one.failed else is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)
         ]
         rewards = [self._worth(right, one) for right, one in zip(verdicts, rollout, strict=True)]
+        worth = [one.total if one else None for one in rewards]
+        rewards, rollout = ranks.gather(rewards), ranks.gather(rollout)
         known = [one for one in rewards if one]
-        whole = [one for one in rollout if not one.failed]
+        whole, warning = answered(rollout)
+        if warning and ranks.is_main():
+            self.on_warning(warning)
         spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
         big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         for name, value in {
             "share": mean_share,
-            "spans": spans / max(1, len(whole)),
+            "spans": spans / len(whole),
             "span_tokens": big_tokens / spans if spans else 0.0,
             "closed": closed / spans if spans else 0.0,
             "price": self.price.value,
-            "failed": float(self.failed),
-            "unclosed": (spans - closed) / max(1, len(whole)),
-            "tokens": tokens / max(1, len(whole)),
+            "failed": float(len(rollout) - len(whole)),
+            "unclosed": (spans - closed) / len(whole),
+            "tokens": tokens / len(whole),
             **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
         }.items():
             log_metric(f"offload/{name}", value)
-        if columns["trainer_state"].is_world_process_zero:
+        if ranks.is_main():
             first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
             self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
-        if whole:
-            self.price.update(mean_share)
-        return [one.total if one else None for one in rewards]
+        self.price.update(mean_share)
+        return worth
 
     def _worth(self, right: bool | None, rollout: Rollout) -> Reward | None:
         if right is None:
@@ -341,7 +346,8 @@ class _Run:
         if checkpoint:
             self.price.value = json.loads((Path(checkpoint) / PRICE).read_bytes())["value"]
         # One sample a step.
-        self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+        if ranks.is_main():
+            self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
         return checkpoint
 
     def _keep_price(self) -> Any:
@@ -352,7 +358,8 @@ class _Run:
         class KeepPrice(TrainerCallback):  # type: ignore[misc]
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 """Written before the checkpoint's last file, so that a complete checkpoint has it."""
-                if state.global_step % args.save_steps == 0 or state.global_step == state.max_steps:
+                is_saved = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
+                if is_saved and ranks.is_main():
                     folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / PRICE).write_text(json.dumps({"value": run.price.value}))
@@ -367,7 +374,7 @@ class _Run:
         class Warn(TrainerCallback):  # type: ignore[misc]
             def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
                 """The history holds the steps before a crash as well, so that nothing is said twice."""
-                if state.is_world_process_zero and "loss" in logs:
+                if ranks.is_main() and "loss" in logs:
                     steps = grpo_steps(state.log_history, run.config)
                     if first_warnings(steps).get(steps[-1].warning) == steps[-1].step:
                         run.on_warning(f"step {steps[-1].step}: {steps[-1].warning}")

@@ -1,21 +1,29 @@
 """train sft: teach the small model where to open and close a hand-over, by TRL's SFTTrainer."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..adapters import ranks
 from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
-from ..adapters.lora import lora_config, merged, require_rank, without_bias
+from ..adapters.lora import lora_config, require_rank, without_bias
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, read_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..adapters.tokenizers import add_tags, example_ids
-from ..adapters.trainers import OnStep, last_complete_checkpoint, memory_advice, shared_arguments, step_callback
+from ..adapters.trainers import (
+    OnStep,
+    last_complete_checkpoint,
+    mark_callback,
+    memory_advice,
+    save_model,
+    shared_arguments,
+    step_callback,
+)
 from ..core import markup
 from ..core.model_card import sft_measures
 from ..core.records import SftConversation, SftExample, TrainStep
@@ -27,7 +35,7 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class TrainSftConfig:
-    """`batch_size` sequences an optimizer step, `per_device_batch_size` of them at a time on each device.
+    """`batch_size` sequences an optimizer step, at most `per_device_batch_size` of them at a time on each device.
 
     `epochs` passes over the data, or `max_steps` optimizer steps if that is not 0. `max_length` in tokens, longer
     sequences are cut, and dropped if nothing is left to learn. `packing` joins short sequences up to `max_length`. A
@@ -85,31 +93,44 @@ def train_sft(
         reporting: where the curves go as well.
 
     Raises:
-        ModelError: the model does not load. InputError: no training example is left. MachineError: memory runs out.
+        ModelError: the model does not load. InputError: no training example is left. UsageError: the processes cannot
+        share a batch equally. MachineError: memory runs out.
     """
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model_digest(config.model)})
-    if found := store.find(recipe):
+    ranks.join(default_device())
+    ranks.require_same(source.label, source.digest)
+    digests = ranks.from_main(lambda: {"in": source.digest, "model": model_digest(config.model)})
+    recipe = Recipe(STAGE, asdict(config), digests)
+    if found := ranks.from_main(lambda: store.find(recipe)):
         return found, True
-    with store.work(recipe) as work:
-        quarantine = Quarantine(None if strict else work / REJECTED)
-        records = read_records(source, _read_example, quarantine, _why_unusable)
-        examples = [example for example in records if example.split == "train"]
-        if not examples:
-            raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
-        loaded = _load_with_tags(config)
+    with ranks.work(store, recipe) as work:
+        with ranks.together():
+            examples = _examples(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            loaded = _load_with_tags(config)
         trainer = _trainer(loaded, examples, config, work / "trainer", on_step, reporting)
         if not len(trainer.train_dataset):
             raise InputError(f"no example fits into {config.max_length} tokens", "Raise --max-length")
         with memory_advice(config.per_device_batch_size, "--max-length", config.max_length):
             trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / "trainer"))
+        save_model(trainer, loaded.tokenizer, work / MODEL)
         steps = _steps(trainer.state.log_history)
-        _save(trainer, loaded, work / MODEL)
-        write_card(work / MODEL, "sft", recipe, sft_measures(steps))
-        journal = Journal(work / RECORDS)
-        journal.restart(0)
-        journal.append([encode(step) for step in steps])
-        shutil.rmtree(work / "trainer")
-        return store.publish(recipe, work, len(steps)), False
+        return ranks.from_main(lambda: _publish(store, recipe, work, steps)), False
+
+
+def _examples(source: Source, quarantine: Quarantine) -> list[SftExample]:
+    records = read_records(source, _read_example, quarantine, _why_unusable)
+    examples = [example for example in records if example.split == "train"]
+    if not examples:
+        raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
+    return examples
+
+
+def _publish(store: Store, recipe: Recipe, work: Path, steps: list[TrainStep]) -> Artifact:
+    write_card(work / MODEL, "sft", recipe, sft_measures(steps))
+    journal = Journal(work / RECORDS)
+    journal.restart(0)
+    journal.append([encode(step) for step in steps])
+    shutil.rmtree(work / "trainer")
+    return store.publish(recipe, work, len(steps))
 
 
 def _read_example(value: Any) -> SftExample:
@@ -130,7 +151,7 @@ def _why_unusable(example: SftExample) -> str | None:
 
 def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
     """The model with both tags as single tokens of its vocabulary, if they are to be. Raises ModelError."""
-    loaded = load_model(config.model, default_device())
+    loaded = load_model(config.model, default_device(), float32=not config.lora_rank)
     if config.tags == "text":
         if loaded.token_ids.tags:
             raise ModelError(f"{config.model} already has tags as tokens of its own", "Leave out --tags text")
@@ -182,12 +203,13 @@ def _trainer(
         # The fused attention's backward pass is the slower one on a CPU.
         loaded.model.set_attn_implementation("eager")
     datasets.disable_progress_bars()
-    dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
+    with ranks.main_first():
+        dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
     trainer = SFTTrainer(
         model=loaded.model, args=_arguments(config, folder, reporting, on_cpu=on_cpu), train_dataset=dataset,
         processing_class=loaded.tokenizer,
         peft_config=lora_config(loaded.model, config.lora_rank, config.lora_alpha, sorted(loaded.token_ids.tags)),
-        callbacks=[step_callback(on_step)],
+        callbacks=[step_callback(on_step), mark_callback()],
     )  # fmt: skip
     without_bias(trainer.model)
     trainer.remove_callback(PrinterCallback)
@@ -197,7 +219,7 @@ def _trainer(
 def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on_cpu: bool) -> Any:
     from trl import SFTConfig
 
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    per_device, accumulation = ranks.share_batch(config.batch_size, config.per_device_batch_size, "--batch-size")
     return SFTConfig(
         **shared_arguments(
             folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
@@ -205,8 +227,8 @@ def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on
         ),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
-        per_device_train_batch_size=config.per_device_batch_size,
-        gradient_accumulation_steps=max(1, config.batch_size // (config.per_device_batch_size * world)),
+        per_device_train_batch_size=per_device,
+        gradient_accumulation_steps=accumulation,
         max_length=config.max_length,
         packing=config.packing,
         packing_strategy="bfd",
@@ -219,11 +241,6 @@ def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
     prompt, completion = example_ids(tokenizer, example)
     completion = [*completion, tokenizer.eos_token_id]
     return {"input_ids": prompt + completion, "completion_mask": [0] * len(prompt) + [1] * len(completion)}
-
-
-def _save(trainer: Any, loaded: LoadedModel, folder: Path) -> None:
-    merged(trainer.model).save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
 
 
 def _steps(history: list[dict[str, Any]]) -> list[TrainStep]:

@@ -81,3 +81,11 @@ def test_the_scale_is_twice_the_rank_unless_it_is_given():
     assert [lora_config(model, 4, alpha).lora_alpha for alpha in (None, 16)] == [8, 16]
     with pytest.raises(UsageError, match="Add --lora-rank"):
         require_rank(0, 16)
+
+
+@pytest.mark.parametrize("sharder", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_adapters_of_weights_that_are_spread_over_ranks_are_refused(monkeypatch, sharder):
+    monkeypatch.setenv(sharder, "true")
+    with pytest.raises(UsageError, match="cannot be merged"):
+        require_rank(4, None)
+    require_rank(0, None)

@@ -152,7 +152,7 @@ def test_a_server_that_is_gone_is_an_error_before_anything_starts(pair):
 def test_a_server_that_refuses_to_write_is_an_error(pair):
     refusing = ServedModel(pair[1], lambda body: "refused")
     with remote(refusing) as model, pytest.raises(EndpointError, match="HTTP 500: out of order"):
-        model.check()
+        model.checked()
 
 
 def test_a_tokenizer_that_is_not_found_asks_for_its_flag(pair):

@@ -53,7 +53,7 @@ def test_vllm_and_this_process_write_the_same_rollouts(servers, monkeypatch):
     limits = Limits(200, max_span_tokens=32)
     expected = RolloutDecoder(*pair, limits, 0.01, hint=True).rollouts(problems, seeds)
     with connect_remote(Side(big.url, "mini-big", "BIG_KEY"), RemoteConfig()) as model:
-        model.check()
+        model.checked()
         found = RemoteRolloutDecoder(pair[0], model, limits, 0.01, hint=True).rollouts(problems, seeds)
     assert [one.completion_ids for one in found] == [one.completion_ids for one in expected]
     assert [one.decided for one in found] == [one.decided for one in expected]
