@@ -1,5 +1,7 @@
 """A key-value cache whose rows have their own lengths."""
 
+import weakref
+
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
@@ -49,7 +51,9 @@ class KeyValueRows(Cache):  # type: ignore[misc]
 class _Layer(CacheLayerMixin):  # type: ignore[misc]
     def __init__(self, owner: KeyValueRows, rows: int) -> None:
         super().__init__()
-        self.owner, self.count = owner, rows
+        # In a cycle of references the tensors would stay until the garbage collector comes by.
+        self.owner: KeyValueRows = weakref.proxy(owner)  # type: ignore[assignment]
+        self.count = rows
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         _, heads, _, size = key_states.shape

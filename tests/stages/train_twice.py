@@ -11,8 +11,8 @@ from splitreason_cli.stages.train_grpo import train_grpo
 from tests.stages.test_train_grpo import SHORT
 
 
-def stop(step, total, loss):
-    if step == 3:
+def stop(report):
+    if report.step == 3:
         raise KeyboardInterrupt
 
 
@@ -22,9 +22,7 @@ def main(folder):
     with contextlib.suppress(KeyboardInterrupt):
         train_grpo(source, SHORT, Store(folder / "resumed"), on_step=stop)
     seen = []
-    resumed, _ = train_grpo(
-        source, SHORT, Store(folder / "resumed"), on_step=lambda step, total, loss: seen.append(step)
-    )
+    resumed, _ = train_grpo(source, SHORT, Store(folder / "resumed"), on_step=lambda report: seen.append(report.step))
     assert seen == [3, 4]
     assert train_grpo(source, SHORT, Store(folder / "resumed")) == (resumed, True)
     (folder / f"rank-{ranks.rank()}").write_text(f"{whole.path}\n{resumed.path}")
