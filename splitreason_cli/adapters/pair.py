@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..errors import EndpointError, UsageError
 from .backends import Backend
+from .connections import Timeouts
 from .embedded import EMBEDDED_MODELS
 from .keys import read_key
 from .models import LoadedModel, default_device, load_model, load_tokenizer_only
@@ -100,10 +101,10 @@ def start_pair(
     for side in sorted((small, big), key=lambda side: not side.urls):
         if side.urls:
             key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
-            running[id(side)] = _connect(side, side.urls, key)
+            running[id(side)] = connect(side, side.urls, key)
         elif id(side) in servers:
             server = servers[id(side)]
-            running[id(side)] = replace(_connect(side, (server.url,), server.api_key), log=server.log_path)
+            running[id(side)] = replace(connect(side, (server.url,), server.api_key), log=server.log_path)
         else:
             on_status(f"loading {side.model}")
             running[id(side)] = _load(side, thread)
@@ -123,7 +124,8 @@ def _load(side: Side, thread: ThreadPoolExecutor) -> Running:
     return Running(InProcessBackend(loaded, thread), loaded, loaded.model.config.max_position_embeddings)
 
 
-def _connect(side: Side, urls: tuple[str, ...], key: str | None) -> Running:
+def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeouts | None = None) -> Running:
+    """A side at URLs, with the tokenizer that it names or its server does. Raises ModelError, EndpointError."""
     from .completions import CompletionsBackend
     from .text_backend import TextBackend
 
@@ -132,9 +134,9 @@ def _connect(side: Side, urls: tuple[str, ...], key: str | None) -> Running:
     card = known or _model_card(urls[0], key, side.served_name)
     loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"]))
     backend: Backend = (
-        TextBackend(urls, card["id"], key, tokenizer=loaded.tokenizer)
+        TextBackend(urls, card["id"], key, timeouts or Timeouts(), tokenizer=loaded.tokenizer)
         if side.text_only
-        else CompletionsBackend(urls, card["id"], key)
+        else CompletionsBackend(urls, card["id"], key, timeouts or Timeouts())
     )
     return Running(backend, loaded, card.get("max_model_len"))
 

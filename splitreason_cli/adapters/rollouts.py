@@ -31,6 +31,7 @@ class Rollout:
         tagged_text: with tags.
         closed_spans: those that the policy itself closed; `cut_spans` ended by a limit.
         segments: who wrote which token ids, tags not among them.
+        failed: why the big model did not answer; nothing was decided then, and the text is cut there. Empty if it did.
     """
 
     prompt_ids: tuple[int, ...]
@@ -48,6 +49,7 @@ class Rollout:
     ended_in_span: bool
     finish_reason: str
     segments: tuple[tuple[Author, tuple[int, ...]], ...]
+    failed: str = ""
 
     @property
     def share(self) -> float:

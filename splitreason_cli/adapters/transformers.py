@@ -7,8 +7,10 @@ so that a hand-over costs the big model only the tokens it has not read yet.
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..core.budget import OffloadBudget
@@ -188,18 +190,22 @@ class SplitDecoder:
         """
         budget = budget or OffloadBudget()
         rows = [self._start(request, budget) for request in requests]
-        models: dict[Author, CachedModel] = {
-            "small": CachedModel(self.small, len(rows)),
-            "big": CachedModel(self.big, len(rows)),
-        }
-        while any(row.floor for row in rows):
-            self._read_small(models["small"], rows)
-            self._decode_big(models["big"], rows)
-            if on_tick:
-                on_tick(sum(row.floor is not None for row in rows))
-        for author, model in models.items():
-            self.forwarded_tokens[author] += model.forwarded_tokens
+        small = CachedModel(self.small, len(rows))
+        with self._big_side(rows) as decode_big:
+            while any(row.floor for row in rows):
+                self._read_small(small, rows)
+                decode_big()
+                if on_tick:
+                    on_tick(sum(row.floor is not None for row in rows))
+        self.forwarded_tokens["small"] += small.forwarded_tokens
         return [row.controller for row in rows]
+
+    @contextmanager
+    def _big_side(self, rows: list[_Row]) -> Iterator[Callable[[], None]]:
+        """What lets the big model go on by a position wherever it has the floor."""
+        big = CachedModel(self.big, len(rows))
+        yield partial(self._decode_big, big, rows)
+        self.forwarded_tokens["big"] += big.forwarded_tokens
 
     def _start(self, request: Request, budget: OffloadBudget) -> _Row:
         controller = SplitController(

@@ -22,6 +22,8 @@ from .options import Strict, finish, stepper
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ..adapters.pair import Side
+    from ..adapters.remote_model import RemoteConfig
     from ..stages.train_grpo import TrainGrpoConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
@@ -119,7 +121,19 @@ def grpo(
     out: Annotated[str, typer.Option("--out", help="Folder for the checkpoint.")] = "srx-grpo",
     recipe: Annotated[str, typer.Option(help="Defaults for all that follows: paper or mini.")] = "paper",
     model: Annotated[str | None, typer.Option(help="Small model to start from: what srx train sft wrote.")] = None,
-    big: Annotated[str | None, typer.Option(help="Big model, frozen, with the same vocabulary.")] = None,
+    big: Annotated[
+        str | None, typer.Option(help="Big model, frozen, with the same vocabulary; or URLs of vLLM servers of it.")
+    ] = None,
+    big_served_name: Annotated[
+        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
+    ] = None,
+    big_tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of --big, if its server does not say.")] = None,
+    big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
+    big_text: Annotated[
+        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API.")
+    ] = False,
+    big_concurrency: Annotated[int, typer.Option(min=1, help="Streams at once from --big's URLs.")] = 64,
+    big_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the first token from --big's URLs.")] = 120.0,
     rollout: Annotated[
         Literal["split", "solo"] | None,
         typer.Option(help="split: the big model writes the spans. solo: the paper's procedure and rewards."),
@@ -182,12 +196,18 @@ def grpo(
     given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
     reporting = _reporting(report_to, out, push_to_hub)
+    from ..adapters.pair import Side
+    from ..adapters.remote_model import RemoteConfig
     from ..stages import train_grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
+    side = Side(config.big, big_tokenizer, big_key_env, served_name=big_served_name, text_only=big_text)
+    remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
     every = stage.SAMPLE_STEPS[recipe] if sample_steps is None else sample_steps
     store = Store.default()
-    artifact, cached = run_grpo(_source(in_, store), config, store, every, strict=strict, reporting=reporting)
+    artifact, cached = run_grpo(
+        _source(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote
+    )
     if strict:
         raise_first_rejected(artifact.rejected)
     ranks.leave()
@@ -214,6 +234,8 @@ def run_grpo(
     *,
     strict: bool = False,
     reporting: Reporting = NO_REPORTING,
+    side: "Side | None" = None,
+    remote: "RemoteConfig | None" = None,
 ) -> tuple[Artifact, bool]:
     """Train with one progress line, below the warnings and a rollout every `sample_steps`."""
     from ..stages.train_grpo import train_grpo
@@ -227,7 +249,7 @@ def run_grpo(
     with console.progress(SLOWEST_STEP_SECONDS) as live:
         return train_grpo(
             source, config, store, strict=strict, on_step=stepper(live, "train grpo"), on_sample=on_sample,
-            on_warning=lambda text: console.note(f"warning: {text}"), reporting=reporting,
+            on_warning=lambda text: console.note(f"warning: {text}"), reporting=reporting, side=side, remote=remote,
         )  # fmt: skip
 
 

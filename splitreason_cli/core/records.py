@@ -308,6 +308,7 @@ class GrpoStep(Record):
     `unclosed` counts those a rollout that a limit or the end of text closed. `price` is what offloading everything cost
     in right answers, `price_paid` what the rollouts paid of it: `reward` is `accuracy` less that, or of solo
     rollouts `accuracy`, `format_bonus` and `tag_count` together. `warning` names a known collapse of the policy.
+    `failed` counts rollouts that the big model failed, which nothing else here includes.
     """
 
     kind: ClassVar[str] = "grpo_step"
@@ -327,6 +328,7 @@ class GrpoStep(Record):
     unclosed: float | None = None
     tokens: float | None = None
     warning: str = ""
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ..adapters.hub_model import write_card
 from ..adapters.jsonl import encode
 from ..adapters.lora import lora_config, require_rank
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
+from ..adapters.pair import Side
+from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
+from ..adapters.remote_rollouts import answered, rollout_decoder
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.rollouts import Rollout, RolloutDecoder, decision_tags
 from ..adapters.sharded import WholePolicy
@@ -112,6 +116,8 @@ def train_grpo(
     config: TrainGrpoConfig,
     store: Store,
     *,
+    side: Side | None = None,
+    remote: RemoteConfig | None = None,
     strict: bool = False,
     on_step: OnStep = lambda report: None,
     on_warning: Callable[[str], None] = lambda text: None,
@@ -121,37 +127,50 @@ def train_grpo(
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
     Its `samples.jsonl` holds a rollout of each step, a generation whose `sample` is the step's number. Killed at any
-    moment, the next call goes on from the last complete checkpoint with the same result.
+    moment, the next call goes on from the last complete checkpoint with the same result. URLs count by the served name.
 
     Args:
+        side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
         on_step: called after each optimizer step with its number, the number of all steps, and the loss.
-        on_warning: called with each known collapse when it first comes.
-        on_sample: called with a rollout of each step.
+        on_warning: called with each known collapse when it first comes. on_sample: with a rollout of each step.
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
+        EndpointError: the big model's server does not answer, or stops answering.
         UsageError: the processes cannot share a batch equally. MachineError: memory runs out.
     """
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
-    models = {"model": config.model, "big": config.big}
-    digests = ranks.from_main(lambda: {role: model_digest(name) for role, name in models.items()})
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **digests})
-    if found := ranks.from_main(lambda: store.find(recipe)):
-        return found, True
+    side = side or Side(config.big)
+    with ExitStack() as stack:
+        with ranks.together():
+            served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
+        config = replace(config, big=served.name if served else config.big)
+        model = ranks.from_main(lambda: model_digest(config.model))
+        big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
+        recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
+        if found := ranks.from_main(lambda: store.find(recipe)):
+            return found, True
+        return _train(source, config, store, recipe, served, strict, reporting, on_step, on_warning, on_sample), False
+
+
+def _train(
+    source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None, strict: bool,
+    reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
+) -> Artifact:  # fmt: skip
     with ranks.work(store, recipe) as work:
         with ranks.together():
             problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            big = served.checked() if served else load_model(config.big, default_device())
             # Steps of 1e-6 vanish in bfloat16 weights.
             small = load_model(config.model, default_device(), float32=not config.lora_rank)
-            big = load_model(config.big, default_device())
         run = _Run(config, small, big, work, on_warning, on_sample)
         trainer = run.trainer(problems, on_step, reporting)
         with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
             trainer.train(resume_from_checkpoint=run.resume())
         save_model(trainer, small.tokenizer, work / MODEL)
         steps = grpo_steps(trainer.state.log_history, config)
-        return ranks.from_main(lambda: _publish(store, recipe, work, steps)), False
+        return ranks.from_main(lambda: _publish(store, recipe, work, steps))
 
 
 def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
@@ -174,7 +193,7 @@ class _Run:
     """One training run: what its rollouts, rewards and checkpoints share."""
 
     def __init__(
-        self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel, work: Path,
+        self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
         on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
     ) -> None:  # fmt: skip
         self.config, self.small, self.big = config, small, big
@@ -254,7 +273,7 @@ class _Run:
         config = self.config
         if config.rollout == "solo":
             return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint)
-        return RolloutDecoder(
+        return rollout_decoder(
             policy, self.big, self.limits, config.temperature, hint=config.hint,
             sample_closing=config.closing == "sampled",
         )  # fmt: skip
@@ -262,26 +281,32 @@ class _Run:
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
-        """What each rollout is worth; None where the answer cannot be read.
+        """What each rollout is worth; None, from which TRL learns nothing, if the gold answer or the big model failed.
 
         What is logged, and what moves the price, are figures of the whole batch, of which each rank has a part.
         """
-        verdicts = [is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)]
+        verdicts = [
+            None if one.failed else is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)
+        ]
         rewards = [self._worth(right, one) for right, one in zip(verdicts, rollout, strict=True)]
         worth = [one.total if one else None for one in rewards]
         rewards, rollout = ranks.gather(rewards), ranks.gather(rollout)
         known = [one for one in rewards if one]
-        spans, closed = sum(one.spans for one in rollout), sum(one.closed_spans for one in rollout)
-        big_tokens, tokens = sum(one.big_tokens for one in rollout), sum(one.tokens for one in rollout)
+        whole, warning = answered(rollout)
+        if warning and ranks.is_main():
+            self.on_warning(warning)
+        spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
+        big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         for name, value in {
             "share": mean_share,
-            "spans": spans / len(rollout),
+            "spans": spans / len(whole),
             "span_tokens": big_tokens / spans if spans else 0.0,
             "closed": closed / spans if spans else 0.0,
             "price": self.price.value,
-            "unclosed": (spans - closed) / len(rollout),
-            "tokens": tokens / len(rollout),
+            "failed": float(len(rollout) - len(whole)),
+            "unclosed": (spans - closed) / len(whole),
+            "tokens": tokens / len(whole),
             **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
         }.items():
             log_metric(f"offload/{name}", value)
@@ -368,6 +393,7 @@ def grpo_steps(history: list[dict[str, Any]], config: TrainGrpoConfig) -> list[G
             steps.append(
                 GrpoStep(
                     step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"],
+                    failed=round(entry["offload/failed"]),
                     reward=entry["reward"], warning=collapse(means["share"], opens, means["closed"]), **means,
                 )
             )  # fmt: skip

@@ -122,5 +122,5 @@ def test_solo_rollouts_are_the_small_model_s_alone(pair):
         assert set(rollout.decided) == {1}
         assert rollout.tagged_text.count(markup.OPEN) == rollout.spans
         assert markup.OPEN not in rollout.text
-        assert sum(tokens for _, tokens in rollout.segments) == rollout.tokens
+        assert sum(len(ids) for _, ids in rollout.segments) == rollout.tokens
     assert sum(rollout.big_tokens for rollout in rollouts) > 0
