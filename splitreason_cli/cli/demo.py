@@ -19,8 +19,8 @@ from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
 if TYPE_CHECKING:
+    from ..adapters.grpo_run import TrainGrpoConfig
     from ..stages.bench import SystemRun
-    from ..stages.train_grpo import TrainGrpoConfig
 
 NOTE = (
     "Both models are tiny, and the gap between them comes from their training data: the small one was never taught "

@@ -22,9 +22,9 @@ from .options import Strict, finish, stepper
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ..adapters.grpo_run import TrainGrpoConfig
     from ..adapters.pair import Side
     from ..adapters.remote_model import RemoteConfig
-    from ..stages.train_grpo import TrainGrpoConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
 

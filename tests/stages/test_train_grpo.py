@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
+from splitreason_cli.adapters.grpo_run import GrpoRun
 from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.reporters import NO_REPORTING
@@ -16,7 +17,6 @@ from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.records import Generation, GrpoStep, Problem
 from splitreason_cli.errors import InputError, MachineError, ModelError
-from splitreason_cli.stages import train_grpo as stage
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 
 from ..untagged import write_untagged
@@ -121,7 +121,7 @@ def test_adapters_resume_to_the_same_plain_weights(source, store, tmp_path):
 
 def test_the_reference_of_adapters_is_the_model_without_them(tmp_path):
     small, big = load_pair("mini-split", "mini-big")
-    run = stage._Run(ADAPTED, small, big, tmp_path, print, print)
+    run = GrpoRun(ADAPTED, small, big, tmp_path, print, print)
     trainer = run.trainer(list(problems(4)), print, NO_REPORTING)
     assert trainer.ref_model is None
     with torch.no_grad():

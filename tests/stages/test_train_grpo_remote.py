@@ -18,7 +18,7 @@ from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.records import GrpoStep
 from splitreason_cli.errors import EndpointError
-from splitreason_cli.stages.train_grpo import RECIPES, _Run, train_grpo
+from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 from tests.stages.test_train_grpo import problems
@@ -62,7 +62,7 @@ def gradients(pair, folder, rollouts, problem):
         def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
             found.update({name: weight.grad.clone() for name, weight in model.named_parameters()})
 
-    class Fixed(_Run):
+    class Fixed(GrpoRun):
         def _decoder(self, policy):
             return SimpleNamespace(rollouts=lambda prompts, seeds: rollouts)
 
