@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from splitreason_cli.adapters.grpo_run import GrpoRun
 from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.pair import Side
