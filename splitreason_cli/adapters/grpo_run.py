@@ -24,7 +24,7 @@ from .rollouts import Rollout, RolloutDecoder, decision_tags
 from .sharded import WholePolicy
 from .solo import SoloDecoder
 from .store import Journal
-from .trainers import OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
+from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
 from .transformers import text_of
 
 PRICE = "price.json"
@@ -89,7 +89,7 @@ class GrpoRun:
         on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
     ) -> None:  # fmt: skip
         self.config, self.small, self.big = config, small, big
-        self.folder, self.on_warning, self.on_sample = work / "trainer", on_warning, on_sample
+        self.folder, self.on_warning, self.on_sample = work / TRAINER, on_warning, on_sample
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.limits = Limits(config.max_tokens, config.max_span_tokens)

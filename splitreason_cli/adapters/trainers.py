@@ -5,15 +5,19 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.records import Record
 from ..errors import MachineError, SrxError
 from . import ranks
+from .hub_model import write_card
+from .jsonl import encode
 from .lora import merged
 from .reporters import Reporting
+from .store import RECORDS, Artifact, Journal, Recipe, Store
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class StepReport:
 
 
 OnStep = Callable[[StepReport], None]
+
+MODEL, TRAINER = "model", "trainer"
+"""The folders of the finished model and of the unfinished run."""
 
 COMPLETE = "complete"
 """The file that a checkpoint has once all ranks have written their parts of it."""
@@ -119,6 +126,26 @@ def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
     if ranks.is_main():
         merged(model).save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
+
+
+def publish(
+    store: Store, recipe: Recipe, work: Path, method: str, steps: Sequence[Record], measures: Mapping[str, float]
+) -> Artifact:
+    """The artifact of a finished run: its model with a card, its steps as records. On every rank, made by the first.
+
+    Args:
+        method: `sft` or `grpo`. measures: for the card, as of `core.model_card`.
+    """
+
+    def make() -> Artifact:
+        write_card(work / MODEL, method, recipe, measures)
+        journal = Journal(work / RECORDS)
+        journal.restart(0)
+        journal.append([encode(step) for step in steps])
+        shutil.rmtree(work / TRAINER)
+        return store.publish(recipe, work, len(steps))
+
+    return ranks.from_main(make)
 
 
 def last_complete_checkpoint(folder: Path) -> str | None:

@@ -1,28 +1,23 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from ..adapters import ranks
 from ..adapters.grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
-from ..adapters.hub_model import write_card
-from ..adapters.jsonl import encode
 from ..adapters.models import default_device, load_model, model_digest
 from ..adapters.pair import Side
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
-from ..adapters.trainers import OnStep, memory_advice, save_model
+from ..adapters.store import REJECTED, Artifact, Recipe, Store
+from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
-from ..core.records import Generation, GrpoStep, Problem
+from ..core.records import Generation, Problem
 from ..errors import InputError
 
 STAGE = "train_grpo"
-MODEL = "model"
 
 
 RECIPES = {
@@ -97,7 +92,7 @@ def _train(
             trainer.train(resume_from_checkpoint=run.resume())
         save_model(trainer, small.tokenizer, work / MODEL)
         steps = grpo_steps(trainer.state.log_history, config)
-        return ranks.from_main(lambda: _publish(store, recipe, work, steps))
+        return publish(store, recipe, work, "grpo", steps, grpo_measures(steps))
 
 
 def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
@@ -105,12 +100,3 @@ def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
     if not problems:
         raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
     return problems
-
-
-def _publish(store: Store, recipe: Recipe, work: Path, steps: list[GrpoStep]) -> Artifact:
-    write_card(work / MODEL, "grpo", recipe, grpo_measures(steps))
-    journal = Journal(work / RECORDS)
-    journal.restart(0)
-    journal.append([encode(step) for step in steps])
-    shutil.rmtree(work / "trainer")
-    return store.publish(recipe, work, len(steps))

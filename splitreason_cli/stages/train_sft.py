@@ -1,25 +1,25 @@
 """train sft: teach the small model where to open and close a hand-over, by TRL's SFTTrainer."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..adapters import ranks
-from ..adapters.hub_model import write_card
-from ..adapters.jsonl import encode
 from ..adapters.lora import lora_config, require_rank, without_bias
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
+from ..adapters.store import REJECTED, Artifact, Recipe, Store
 from ..adapters.tokenizers import add_tags, example_ids
 from ..adapters.trainers import (
+    MODEL,
+    TRAINER,
     OnStep,
     last_complete_checkpoint,
     mark_callback,
     memory_advice,
+    publish,
     save_model,
     shared_arguments,
     step_callback,
@@ -30,7 +30,6 @@ from ..core.records import SftConversation, SftExample, TrainStep
 from ..errors import InputError, ModelError
 
 STAGE = "train_sft"
-MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -106,14 +105,14 @@ def train_sft(
         with ranks.together():
             examples = _examples(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
             loaded = _load_with_tags(config)
-        trainer = _trainer(loaded, examples, config, work / "trainer", on_step, reporting)
+        trainer = _trainer(loaded, examples, config, work / TRAINER, on_step, reporting)
         if not len(trainer.train_dataset):
             raise InputError(f"no example fits into {config.max_length} tokens", "Raise --max-length")
         with memory_advice(config.per_device_batch_size, "--max-length", config.max_length):
-            trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / "trainer"))
+            trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / TRAINER))
         save_model(trainer, loaded.tokenizer, work / MODEL)
         steps = _steps(trainer.state.log_history)
-        return ranks.from_main(lambda: _publish(store, recipe, work, steps)), False
+        return publish(store, recipe, work, "sft", steps, sft_measures(steps)), False
 
 
 def _examples(source: Source, quarantine: Quarantine) -> list[SftExample]:
@@ -122,15 +121,6 @@ def _examples(source: Source, quarantine: Quarantine) -> list[SftExample]:
     if not examples:
         raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
     return examples
-
-
-def _publish(store: Store, recipe: Recipe, work: Path, steps: list[TrainStep]) -> Artifact:
-    write_card(work / MODEL, "sft", recipe, sft_measures(steps))
-    journal = Journal(work / RECORDS)
-    journal.restart(0)
-    journal.append([encode(step) for step in steps])
-    shutil.rmtree(work / "trainer")
-    return store.publish(recipe, work, len(steps))
 
 
 def _read_example(value: Any) -> SftExample:

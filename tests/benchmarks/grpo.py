@@ -196,7 +196,7 @@ class Benchmark:
     def _sft(self, traces: Path, seed: int, **changes: Any) -> str:
         examples, _ = build_sft.build_sft(self._source(traces), BuildSftConfig(), self.store)
         config = dataclasses.replace(train_sft.RECIPES["mini"], seed=seed, **changes)
-        return str(train_sft.train_sft(self._source(examples.records), config, self.store)[0].path / train_sft.MODEL)
+        return str(train_sft.train_sft(self._source(examples.records), config, self.store)[0].path / "model")
 
     def _noisy_sft(self, seed: int) -> str:
         traces = [noisy(trace, random.Random(f"{seed}/{trace.id}")) for trace in self._annotated()]
@@ -212,7 +212,7 @@ class Benchmark:
         if not cached:
             minutes = (time.perf_counter() - started) / 60
             self.screen.print(f"seed {seed} {changes}: {config.max_steps} steps in {minutes:.1f} min")
-        return str(artifact.path / train_grpo.MODEL)
+        return str(artifact.path / "model")
 
     def _evaluate(
         self, model: str, seed: int, decoding: dict[str, float], problems: Path | None = None,
