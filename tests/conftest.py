@@ -1,6 +1,11 @@
-"""For all tests: no property fails because the machine was busy for a moment. Timings belong in benchmarks."""
+"""For all tests: none fails because the machine was busy for a moment. Timings belong in benchmarks."""
+
+import os
 
 from hypothesis import settings
+
+# The models are tiny: threads would wait for each other, and for ever on a busy machine. Also for child processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

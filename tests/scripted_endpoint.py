@@ -52,10 +52,15 @@ def hardest_lines(reasoning: str) -> list[str]:
 
 @dataclass
 class ScriptedEndpoint:
-    """What the server does, and what it has seen. `calls` counts by reasoning text."""
+    """What the server does, and what it has seen. `calls` counts by reasoning text.
+
+    Unless None, calls beyond the first `hold_after` are not answered before `released` is set.
+    """
 
     script: Script = good
     latency_seconds: float = 0.0
+    hold_after: int | None = None
+    released: bool = False
     supports_json: bool = True
     key: str | None = None
     calls: Counter[str] = field(default_factory=Counter)
@@ -78,6 +83,9 @@ class ScriptedEndpoint:
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
+            is_held = self.hold_after is not None and sum(self.calls.values()) > self.hold_after
+            while is_held and not self.released:
+                await asyncio.sleep(0.01)
             await asyncio.sleep(self.latency_seconds)
             return await self._answer(request, body, reasoning)
         finally:

@@ -86,6 +86,9 @@ def model_digest(reference: str) -> str:
     return folder_digest(resolve_model(reference))
 
 
+TINY_PARAMETERS = 10_000_000
+
+
 def load_model(reference: str, device: str = "cpu", *, float32: bool = False) -> LoadedModel:
     """Load weights (float32 on a CPU or if asked for, else in their own precision) and tokenizer.
 
@@ -110,6 +113,9 @@ def load_model(reference: str, device: str = "cpu", *, float32: bool = False) ->
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{reference}: cannot be loaded ({first_line})", "Check the folder's files") from None
     _require_chat_template(reference, tokenizer)
+    if device == "cpu" and model.num_parameters() < TINY_PARAMETERS:
+        # Threads that wait for each other after every small product take longer than one, ten times so on a busy machine.
+        torch.set_num_threads(1)
     return LoadedModel(reference, model.to(device).eval(), tokenizer)
 
 

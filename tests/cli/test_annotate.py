@@ -71,7 +71,8 @@ def test_a_spent_budget_delivers_what_is_done(srx, source):
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_and_repeats_at_most_the_calls_in_flight(srx, source, stop):
-    endpoint = ScriptedEndpoint(latency_seconds=0.3)
+    # However slow this test is to send the signal, the run cannot end before.
+    endpoint = ScriptedEndpoint(latency_seconds=0.3, hold_after=10)
     with serving(endpoint) as url:
         command = [sys.executable, "-m", "splitreason_cli", *flags(url, "--concurrency", "4", "--out", "a.jsonl")]
         home = source.parent
@@ -82,6 +83,7 @@ def test_an_interrupted_run_goes_on_and_repeats_at_most_the_calls_in_flight(srx,
         while sum(endpoint.calls.values()) < 10 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(stop)
+        endpoint.released = True
         _, stderr = process.communicate(timeout=400)
         before = sum(endpoint.calls.values())
         assert 10 <= before < COUNT
