@@ -114,7 +114,7 @@ def load_model(reference: str, device: str = "cpu", *, float32: bool = False) ->
         raise ModelError(f"{reference}: cannot be loaded ({first_line})", "Check the folder's files") from None
     _require_chat_template(reference, tokenizer)
     if device == "cpu" and model.num_parameters() < TINY_PARAMETERS:
-        # Threads that wait for each other after every small product take longer than one, ten times so on a busy machine.
+        # Several threads would wait for each other after every small product; on a busy machine that is most of the time.
         torch.set_num_threads(1)
     return LoadedModel(reference, model.to(device).eval(), tokenizer)
 
