@@ -114,7 +114,7 @@ def load_model(reference: str, device: str = "cpu", *, float32: bool = False) ->
         raise ModelError(f"{reference}: cannot be loaded ({first_line})", "Check the folder's files") from None
     _require_chat_template(reference, tokenizer)
     if device == "cpu" and model.num_parameters() < TINY_PARAMETERS:
-        # Several threads would wait for each other after every small product; on a busy machine that is most of the time.
+        # Several threads would wait for each other after every small product, most of all on a busy machine.
         torch.set_num_threads(1)
     return LoadedModel(reference, model.to(device).eval(), tokenizer)
 
