@@ -105,7 +105,7 @@ def test_a_budget_that_is_no_share_is_a_usage_error(srx, budget):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bench", "aime99"], "unknown task 'aime99'. Known tasks: mini"),
+        (["bench", "aime99"], "'aime99' is no task and no file. Known tasks: mini"),
         (["bench", "mini", "--systems", "small,huge"], "unknown system 'huge'"),
         (["bench", "mini", "--systems", "random"], "Add split to --systems"),
         (["bench", "mini", "--samples", "4"], "several greedy samples are the same sample"),
