@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import EndpointError, MachineError, ModelError, UsageError
 from . import ranks
 from .models import default_device
-from .vllm import install_command
 
 START = 'Start it with: VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config \'{"backend": "nccl"}\''
 
@@ -54,15 +53,16 @@ COLOCATED = EngineConfig()
 def checked_engine(config: EngineConfig) -> EngineConfig:
     """This configuration with what the server says of itself, if there is one. Ask before any model is loaded.
 
-    Raises MachineError if vLLM is not installed, UsageError if this machine cannot feed a server, EndpointError if it
-    does not answer or takes no weights.
+    Raises UsageError without a GPU, MachineError if vLLM is not installed, EndpointError if the server does not answer
+    or takes no weights.
     """
+    if default_device() == "cpu":
+        # A server gets them by NCCL, and an engine on a CPU has repacked its own beyond recognition.
+        raise UsageError("--use-vllm needs a GPU: vLLM takes no new weights on a CPU", "Leave it out")
     if importlib.util.find_spec("vllm") is None:
-        raise MachineError("--use-vllm: vLLM is not installed", f"Install it: {install_command()}")
+        raise MachineError("--use-vllm: vLLM is not installed", "Install it: pip install 'splitreason-cli[vllm]'")
     if config.mode != "server":
         return config
-    if default_device() == "cpu":
-        raise UsageError("--vllm-mode server sends the weights by NCCL, which needs a GPU", "Leave --use-vllm out")
     url = config.server_base_url.rstrip("/").removesuffix("/v1")
     return replace(config, server_base_url=url, context_tokens=_context_of(url))
 
