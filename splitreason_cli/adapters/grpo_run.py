@@ -1,9 +1,10 @@
 """One run of GRPO by TRL's trainer: its rollouts, rewards, price, and what is kept of each step."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..core.records import Generation, GrpoStep, Problem, Segment
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from . import ranks
+from .engine_rollouts import EngineRollouts, EngineSolo
 from .jsonl import encode
 from .lora import lora_config, require_rank
 from .models import LoadedModel
+from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
 from .remote_model import RemoteModel
 from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
@@ -44,6 +47,8 @@ class TrainGrpoConfig:
     answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
     at the models' `small_rates` and `big_rates` (prefilled and decoded tokens a second). `temperature` is that of
     rollouts, both models' and that of closing.
+
+    With `use_vllm` vLLM generates for the small model. It draws as it likes, so that a seed does not fix a run.
 
     With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
     `lora_alpha` / `lora_rank`; without an alpha by 2.
@@ -74,6 +79,7 @@ class TrainGrpoConfig:
     hint: bool = True
     save_steps: int = 50
     seed: int = 0
+    use_vllm: bool = False
     lora_rank: int = 0
     lora_alpha: int | None = None
 
@@ -87,8 +93,9 @@ class GrpoRun:
     def __init__(
         self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
         on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
+        engine: EngineConfig = COLOCATED,
     ) -> None:  # fmt: skip
-        self.config, self.small, self.big = config, small, big
+        self.config, self.small, self.big, self.engine_config = config, small, big, engine
         self.folder, self.on_warning, self.on_sample = work / TRAINER, on_warning, on_sample
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
@@ -128,6 +135,7 @@ class GrpoRun:
             beta=config.beta,
             # Dividing by a group's deviation blows up the price where all answers of a group are equally right.
             scale_rewards="none",
+            **self._engine_arguments(problems),
         )  # fmt: skip
         trainer = make_trainer(
             model=self.small.model,
@@ -140,15 +148,37 @@ class GrpoRun:
             callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
         )
         trainer.remove_callback(PrinterCallback)
-        self.policy = WholePolicy(trainer)
+        if config.use_vllm:
+            self.engine = PolicyEngine(
+                trainer.vllm_generation, self.engine_config.context_tokens, shared=self.engine_config.mode == "server"
+            )
+        else:
+            self.policy = WholePolicy(trainer)
         return trainer
+
+    def _engine_arguments(self, problems: Sequence[Problem]) -> dict[str, Any]:
+        """What TRL is told of the engine. One that it starts here gets as much context as rollouts can fill."""
+        config, engine = self.config, self.engine_config
+        if not config.use_vllm:
+            return {}
+        if engine.mode == "colocate":
+            # A token stands for a byte at least. Two tags around each token of the big model are not counted.
+            prompt = len(self.small.prompt_ids("", hint=config.hint)) + max(
+                len(one.problem.encode()) for one in problems
+            )
+            needed = prompt + 3 * config.max_tokens + 1
+            limit = getattr(self.small.model.config, "max_position_embeddings", needed)
+            self.engine_config = replace(engine, context_tokens=min(needed, limit))
+        return self.engine_config.arguments()
 
     def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
         # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
         first = ranks.rank() * len(prompts)
         seeds = [f"{self.config.seed}/{trainer.state.global_step}/{first + number}" for number in range(len(prompts))]
-        with self.policy.here() as model, trainer.accelerator.autocast(), ranks.together():
+        # An engine has weights of its own, which TRL has just brought up to date.
+        policy = contextlib.nullcontext(self.small.model) if self.config.use_vllm else self.policy.here()
+        with policy as model, trainer.accelerator.autocast(), ranks.together():
             started = time.perf_counter()
             rollouts = self._decoder(LoadedModel(self.small.name, model, self.small.tokenizer)).rollouts(prompts, seeds)
             self.seconds = (time.perf_counter() - started) / len(prompts)
@@ -163,10 +193,21 @@ class GrpoRun:
 
     def _decoder(self, policy: LoadedModel) -> RolloutDecoder | SoloDecoder:
         config = self.config
+        if config.use_vllm:
+            return self._engine_decoder()
         if config.rollout == "solo":
             return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint)
         return rollout_decoder(
             policy, self.big, self.limits, config.temperature, hint=config.hint,
+            sample_closing=config.closing == "sampled",
+        )  # fmt: skip
+
+    def _engine_decoder(self) -> EngineRollouts | EngineSolo:
+        config = self.config
+        if config.rollout == "solo":
+            return EngineSolo(self.small, config.max_tokens, config.temperature, engine=self.engine, hint=config.hint)
+        return EngineRollouts(
+            self.small, self.big, self.limits, config.temperature, engine=self.engine, hint=config.hint,
             sample_closing=config.closing == "sampled",
         )  # fmt: skip
 

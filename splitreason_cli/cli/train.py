@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..adapters.grpo_run import TrainGrpoConfig
     from ..adapters.pair import Side
+    from ..adapters.policy_engine import EngineConfig
     from ..adapters.remote_model import RemoteConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
@@ -171,6 +172,19 @@ def grpo(
     hint: Annotated[bool | None, typer.Option(help="Tell the small model about the tags.")] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints to resume from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Order of the problems, and rollouts.")] = None,
+    use_vllm: Annotated[
+        bool | None, typer.Option("--use-vllm", help="Let vLLM generate for the small model, weights synced each step.")
+    ] = None,
+    vllm_mode: Annotated[
+        Literal["server", "colocate"] | None,
+        typer.Option(help="--use-vllm: one server for all, or beside the trainer on each GPU (the default)."),
+    ] = None,
+    vllm_server_base_url: Annotated[
+        str | None, typer.Option(help="--vllm-mode server: its URL; http://127.0.0.1:8000.")
+    ] = None,
+    vllm_gpu_memory_utilization: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="--vllm-mode colocate: its part of a GPU's memory; 0.3.")
+    ] = None,
     sample_steps: Annotated[
         int | None, typer.Option(min=0, help="Show a rollout every so many steps; 0: none. paper: 50, mini: 10.")
     ] = None,
@@ -203,11 +217,13 @@ def grpo(
     config = _resolved(stage.RECIPES, recipe, given)
     side = Side(config.big, big_tokenizer, big_key_env, served_name=big_served_name, text_only=big_text)
     remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
+    engine = _engine(config.use_vllm, vllm_mode, vllm_server_base_url, vllm_gpu_memory_utilization)
     every = stage.SAMPLE_STEPS[recipe] if sample_steps is None else sample_steps
     store = Store.default()
     artifact, cached = run_grpo(
-        _source(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote
-    )
+        _source(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote,
+        engine=engine,
+    )  # fmt: skip
     if strict:
         raise_first_rejected(artifact.rejected)
     ranks.leave()
@@ -215,6 +231,21 @@ def grpo(
         deliver_grpo(artifact, Path(out), config.offload_budget, every)
         push(artifact, push_to_hub, public=hub_public)
         finish(artifact, cached, out)
+
+
+def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: float | None) -> "EngineConfig":
+    """Where vLLM generates. Raises UsageError for what would have no effect."""
+    from ..adapters.policy_engine import EngineConfig
+
+    given = {"mode": mode, "server_base_url": url, "gpu_memory_utilization": utilization}
+    flags = {name: value for name, value in given.items() if value is not None}
+    if flags and not use_vllm:
+        raise UsageError(f"--vllm-{next(iter(flags)).replace('_', '-')} has no effect", "Give --use-vllm as well")
+    if url is not None and mode != "server":
+        raise UsageError("--vllm-server-base-url has no effect", "Give --vllm-mode server as well")
+    if utilization is not None and mode == "server":
+        raise UsageError("--vllm-gpu-memory-utilization has no effect", "Tell the server: --gpu-memory-utilization")
+    return EngineConfig(**flags)  # type: ignore[arg-type]
 
 
 def _reporting(report_to: list[str] | None, out: str, push_to_hub: str | None) -> Reporting:
@@ -236,6 +267,7 @@ def run_grpo(
     reporting: Reporting = NO_REPORTING,
     side: "Side | None" = None,
     remote: "RemoteConfig | None" = None,
+    engine: "EngineConfig | None" = None,
 ) -> tuple[Artifact, bool]:
     """Train with one progress line, below the warnings and a rollout every `sample_steps`."""
     from ..stages.train_grpo import train_grpo
@@ -250,6 +282,7 @@ def run_grpo(
         return train_grpo(
             source, config, store, strict=strict, on_step=stepper(live, "train grpo"), on_sample=on_sample,
             on_warning=lambda text: console.note(f"warning: {text}"), reporting=reporting, side=side, remote=remote,
+            engine=engine,
         )  # fmt: skip
 
 

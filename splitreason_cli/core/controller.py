@@ -156,6 +156,11 @@ class SplitController:
                 self._finish("cancelled")
         return self._take_actions()
 
+    @property
+    def unconfirmed(self) -> range:
+        """The offsets in this span after which it is not decided yet whether the small model takes back."""
+        return range(self._confirmed + 1, len(self._span) + 1)
+
     def small_context_at(self, offset: int) -> list[int]:
         """What the small model is to have read to tell whether it takes back after `offset` tokens of this span."""
         if self._floor != "big" or not 0 <= offset <= len(self._span):

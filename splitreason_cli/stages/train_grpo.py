@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 
 from ..adapters import ranks
 from ..adapters.grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from ..adapters.models import default_device, load_model, model_digest
 from ..adapters.pair import Side
+from ..adapters.policy_engine import EngineConfig, checked_engine
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, read_records
@@ -40,6 +42,7 @@ def train_grpo(
     *,
     side: Side | None = None,
     remote: RemoteConfig | None = None,
+    engine: EngineConfig | None = None,
     strict: bool = False,
     on_step: OnStep = lambda report: None,
     on_warning: Callable[[str], None] = lambda text: None,
@@ -53,17 +56,20 @@ def train_grpo(
 
     Args:
         side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
+        engine: where the small model generates if `config.use_vllm`.
         on_step: called after each optimizer step with its number, the number of all steps, and the loss.
         on_warning: called with each known collapse when it first comes. on_sample: with a rollout of each step.
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
-        EndpointError: the big model's server does not answer, or stops answering.
-        UsageError: the processes cannot share a batch equally. MachineError: memory runs out.
+        EndpointError: the big model's server or the engine's does not answer, or stops answering.
+        UsageError: the processes cannot share a batch equally. MachineError: memory runs out, or vLLM is missing.
     """
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
-    side = side or Side(config.big)
+    side, engine = side or Side(config.big), engine or EngineConfig()
+    if config.use_vllm:
+        engine = ranks.from_main(partial(checked_engine, engine))
     with ExitStack() as stack:
         with ranks.together():
             served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
@@ -73,12 +79,14 @@ def train_grpo(
         recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
-        return _train(source, config, store, recipe, served, strict, reporting, on_step, on_warning, on_sample), False
+        run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)
+        return run, False
 
 
 def _train(
-    source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None, strict: bool,
-    reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
+    source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None,
+    engine: EngineConfig, strict: bool, reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None],
+    on_sample: Callable[[Generation], None],
 ) -> Artifact:  # fmt: skip
     with ranks.work(store, recipe) as work:
         with ranks.together():
@@ -86,7 +94,7 @@ def _train(
             big = served.checked() if served else load_model(config.big, default_device())
             # Steps of 1e-6 vanish in bfloat16 weights.
             small = load_model(config.model, default_device(), float32=not config.lora_rank)
-        run = GrpoRun(config, small, big, work, on_warning, on_sample)
+        run = GrpoRun(config, small, big, work, on_warning, on_sample, engine)
         trainer = run.trainer(problems, on_step, reporting)
         with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
             trainer.train(resume_from_checkpoint=run.resume())

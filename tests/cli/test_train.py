@@ -1,6 +1,7 @@
 """What both trainers do around the training itself: the hub, reporters, refusals before anything loads."""
 
 import os
+import re
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,8 @@ from rich.progress import Progress, TextColumn
 
 from splitreason_cli.adapters.trainers import StepReport
 from splitreason_cli.cli.options import stepper
+from splitreason_cli.cli.train import _engine
+from splitreason_cli.errors import UsageError
 
 from ..scripted_hub import ScriptedHub
 from ..stages.test_train_sft import encode, examples, write_atomically
@@ -70,6 +73,22 @@ def test_flags_that_cannot_work_are_refused(train, arguments, message):
     done = train(*arguments)
     assert done.returncode == 2
     assert message in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((False, "server", None, None), "--vllm-mode has no effect. Give --use-vllm as well"),
+        (
+            (True, None, "http://host:8000", None),
+            "--vllm-server-base-url has no effect. Give --vllm-mode server as well",
+        ),
+        ((True, "server", None, 0.5), "--vllm-gpu-memory-utilization has no effect. Tell the server"),
+    ],
+)
+def test_flags_of_an_engine_that_is_not_there_are_refused(flags, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        _engine(*flags)
 
 
 def test_progress_shows_step_loss_and_speed_and_tells_the_time_left_from_the_steps_alone():
