@@ -323,11 +323,12 @@ def grpo_steps(history: list[dict[str, Any]], config: TrainGrpoConfig) -> list[G
         if "loss" in entry:
             means = {name: entry[f"offload/{name}"] for name in names}
             opens = round(means["spans"] * config.prompts * config.num_generations)
+            warning = collapse(means["share"], opens, means["closed"], config.offload_budget)
             steps.append(
                 GrpoStep(
                     step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"],
                     failed=round(entry["offload/failed"]),
-                    reward=entry["reward"], warning=collapse(means["share"], opens, means["closed"]), **means,
+                    reward=entry["reward"], warning=warning, **means,
                 )
             )  # fmt: skip
     return steps

@@ -117,15 +117,17 @@ class Price:
         return self.value
 
 
-def collapse(share: float, opens: int, closed: float) -> str:
+def collapse(share: float, opens: int, closed: float, target: float | None = None) -> str:
     """The known way in which a policy has collapsed, judged by one batch; empty if it has not.
 
     Args:
         share: of the big model's tokens, 0..1. opens: spans that the policy began. closed: the share of them that it
-            closed itself, 0..1.
+            closed itself, 0..1. target: the share that is to be reached, if one is.
     """
     if not opens:
         return "it never hands over"
+    if target and share < target / 4:
+        return "it hardly ever hands over, less than a quarter of the budget"
     if share > 0.9:
         return "it hands everything over"
     if opens >= 8 and closed < 0.1:

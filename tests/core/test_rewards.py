@@ -102,6 +102,11 @@ def test_what_may_yet_be_chance_or_learning_is_not_warned_of(share, opens, close
     assert collapse(share, opens, closed) == ""
 
 
+def test_hand_overs_far_below_the_budget_are_named_though_a_few_are_left():
+    assert "hardly ever" in collapse(0.012, 3, 1.0, target=0.05)
+    assert collapse(0.013, 3, 1.0, target=0.05) == ""
+
+
 def step(number, warning):
     return GrpoStep(
         step=number, loss=0.0, learning_rate=0.0, reward=0.0, accuracy=0.0, share=0.0, spans=0.0, span_tokens=0.0,
