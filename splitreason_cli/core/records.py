@@ -201,7 +201,9 @@ class BenchResult(Record):
     """One system's line of a benchmark.
 
     `pass_at_1` is the mean over problems of the share of right samples, `ci95` its problem-clustered bootstrap
-    interval. `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time.
+    interval. `maj_at_k` is the share of problems that the majority of all samples answers right, null for one sample.
+    `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all completions, `truncated`
+    reached the token limit, `unclosed` ended inside a span, and `ungraded` have no verdict.
     """
 
     kind: ClassVar[str] = "bench_result"
@@ -217,6 +219,31 @@ class BenchResult(Record):
     tokens: int
     big_tokens: int
     seconds: float
+    maj_at_k: float | None = None
+    spans: int = 0
+    truncated: int = 0
+    unclosed: int = 0
+    ungraded: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchComparison(Record):
+    """Two systems on the same problems: `difference` in pass@1, `system` less `baseline`.
+
+    `ci95` is its paired, problem-clustered bootstrap interval, `p_value` that of a two-sided sign-flip test over
+    problems. `problems` counts those that both have a verdict for.
+    """
+
+    kind: ClassVar[str] = "bench_comparison"
+    task: str
+    system: str
+    offload_budget: float | None
+    baseline: str
+    baseline_budget: float | None
+    difference: float
+    ci95: tuple[float, float]
+    p_value: float
+    problems: int
 
 
 SimulationMode = Literal["small", "big", "serial_cold", "serial", "pipelined"]
@@ -360,7 +387,7 @@ class ArtifactInfo(Record):
 KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
-        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, LatencyResult,
+        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, BenchComparison, LatencyResult,
         Simulation, TrainStep, GrpoStep, Rejected, ArtifactInfo,
     )
 }  # fmt: skip
