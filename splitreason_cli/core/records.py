@@ -175,7 +175,7 @@ class Generation(Record):
     `tokens` counts the completion without hand-over tags and end-of-text, `big_tokens` the part the big model wrote.
     `refused` counts hand-overs the budget refused, `cut` spans that a limit or the budget ended; `unclosed` is 1 if the
     text ended inside a span.
-    `correct` is null where the gold answer could not be read.
+    `correct` is null where there is no verdict, and `ungraded_reason` says why.
     """
 
     kind: ClassVar[str] = "generation"
@@ -194,6 +194,7 @@ class Generation(Record):
     cut: int
     unclosed: int
     seconds: float
+    ungraded_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,8 +388,8 @@ class ArtifactInfo(Record):
 KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
-        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, BenchComparison, LatencyResult,
-        Simulation, TrainStep, GrpoStep, Rejected, ArtifactInfo,
+        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult,
+        BenchComparison, LatencyResult, Simulation, TrainStep, GrpoStep, Rejected, ArtifactInfo,
     )
 }  # fmt: skip
 

@@ -23,11 +23,12 @@ from ..adapters.store import RECORDS, Artifact, Journal, Recipe, Store
 from ..adapters.transformers import Request, Sampling, SplitDecoder, text_of
 from ..core import mini
 from ..core.budget import OffloadBudget
+from ..core.comparison import verdicts, votes
 from ..core.controller import Limits, SplitController
 from ..core.grading import is_correct
 from ..core.policies import Always, Learned, Never, Pattern, Policy, Random
 from ..core.records import BenchResult, Generation, Problem, Segment
-from ..core.statistics import bootstrap_ci95, pass_at_1
+from ..core.statistics import bootstrap_ci95, maj_at_k, pass_at_1
 from ..errors import UsageError
 
 STAGE = "bench"
@@ -136,11 +137,7 @@ def summarize(
     system: System, policy: str, generations: Sequence[Generation], config: BenchConfig, seconds: float | None = None
 ) -> BenchResult:
     """One system's line. Generations without a verdict are left out of the accuracy, not of the token counts."""
-    verdicts: dict[str, list[bool]] = {}
-    for generation in generations:
-        if generation.correct is not None:
-            verdicts.setdefault(generation.id, []).append(generation.correct)
-    correct = list(verdicts.values())
+    correct = list(verdicts(generations).values())
     tokens, big_tokens = sum(g.tokens for g in generations), sum(g.big_tokens for g in generations)
     return BenchResult(
         system=system.name,
@@ -155,6 +152,11 @@ def summarize(
         tokens=tokens,
         big_tokens=big_tokens,
         seconds=sum(g.seconds for g in generations) if seconds is None else seconds,
+        maj_at_k=maj_at_k(votes(generations)) if config.samples > 1 else None,
+        spans=sum(g.spans for g in generations),
+        truncated=sum(g.finish_reason == "length" for g in generations),
+        unclosed=sum(g.unclosed for g in generations),
+        ungraded=sum(g.correct is None for g in generations),
     )
 
 
