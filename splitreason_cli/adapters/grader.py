@@ -5,6 +5,7 @@ import resource
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ from typing import Self
 from pebble import ProcessExpired, ProcessPool
 
 from ..core.grading import Verdict, boxed_answer, integer_verdict, mathematical_verdict
+from ..errors import MachineError
 
 WORKERS = 2
 TIMEOUT_SECONDS = 5.0
@@ -34,7 +36,10 @@ class Grader:
         self._pool: ProcessPool | None = None
 
     def grade(self, completions: Sequence[tuple[str, str]]) -> list[Verdict]:
-        """The verdicts of (completion, gold answer), in their order. Equal answers are graded once."""
+        """The verdicts of (completion, gold answer), in their order. Equal answers are graded once.
+
+        Raises MachineError if the processes die without an answer to blame.
+        """
         questions = [(boxed_answer(completion), gold) for completion, gold in completions]
         verdicts: dict[Question, Verdict] = {}
         waiting: dict[Question, Future[Verdict]] = {}
@@ -68,6 +73,8 @@ class Grader:
             return future.result()
         except TimeoutError:
             return Verdict(None, f"no verdict within {self.timeout_seconds:g} s")
+        except BrokenProcessPool as error:
+            raise MachineError("the processes that grade answers died", "Is memory left? Run it again") from error
         except ProcessExpired as error:
             return Verdict(None, f"the grading process died with code {error.exitcode}")
 

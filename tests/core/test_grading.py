@@ -1,9 +1,9 @@
 import pytest
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.core.grading import (
+    Verdict,
     boxed_answer,
     integer_of,
     integer_verdict,
@@ -156,7 +156,11 @@ def test_an_answer_that_is_no_mathematics_is_wrong_and_an_unreadable_gold_answer
     assert "gold answer" in mathematical_verdict("1", "").reason
 
 
-def test_what_the_library_raises_is_a_reason_and_no_verdict():
-    """Too deep for its recursive parser."""
-    verdict = mathematical_verdict("9" * 10_000, r"\frac{1}{2}")
-    assert verdict.correct is False or "math-verify failed with" in verdict.reason
+def test_what_the_library_raises_is_a_reason_and_no_verdict(monkeypatch):
+    def fail(*arguments, **options):
+        raise RecursionError("too deep\nand more")
+
+    monkeypatch.setattr("math_verify.verify", fail)
+    assert mathematical_verdict("x", "y") == Verdict(None, "math-verify failed with RecursionError: too deep")
+    with pytest.raises(RecursionError):
+        is_correct(r"\boxed{x}", "y")

@@ -85,11 +85,11 @@ def test_changed_sampling_is_another_run(store, runs):
     assert first.result.problems == 8
 
 
-def generation(problem, correct, tokens=10, big=1):
+def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):
     return Generation(
-        id=problem, system="split", sample=0, problem="p", answer="1", finish_reason="stop", correct=correct,
-        segments=(Segment(author="small", token_ids=(1,) * tokens, text=""),), tokens=tokens, big_tokens=big, spans=1,
-        refused=0, cut=0, unclosed=0, seconds=0.5,
+        id=problem, system="split", sample=0, problem="p", answer="1", finish_reason=finish_reason, correct=correct,
+        segments=(Segment(author="small", token_ids=(1,) * tokens, text=text),), tokens=tokens, big_tokens=big, spans=1,
+        refused=0, cut=0, unclosed=unclosed, seconds=0.5,
     )  # fmt: skip
 
 
@@ -102,3 +102,24 @@ def test_a_missing_verdict_is_left_out_of_the_accuracy_only():
 def test_the_share_is_taken_over_the_run_and_not_over_the_problems():
     made = [generation("a", True, tokens=90, big=0), generation("b", True, tokens=10, big=10)]
     assert summarize(System("split"), "learned", made, BenchConfig()).offload_share == 0.1
+
+
+def test_what_ended_how_is_counted():
+    made = [
+        generation("a", True, finish_reason="length"), generation("b", None, finish_reason="length", unclosed=1),
+        generation("c", True, unclosed=1), generation("d", False), generation("e", None),
+    ]  # fmt: skip
+    result = summarize(System("split"), "learned", made, BenchConfig())
+    assert (result.spans, result.truncated, result.unclosed, result.ungraded) == (5, 2, 2, 2)
+    assert result.maj_at_k is None
+
+
+def test_the_majority_of_several_samples_is_graded():
+    made = [
+        generation(problem, answer == "1", text=rf"\boxed{{{answer}}}")
+        for problem, answers in {"a": "112", "b": "122", "c": "12"}.items()
+        for answer in answers
+    ]
+    result = summarize(System("split"), "learned", made, BenchConfig(samples=3, temperature=1.0))
+    assert result.maj_at_k == 0.5
+    assert result.pass_at_1 == 0.5
