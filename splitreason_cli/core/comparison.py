@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from .grading import boxed_answer, normalized
-from .records import BenchComparison, Generation
+from .records import BenchComparison, Generation, label
 from .statistics import Vote, paired_difference
 
 
@@ -57,7 +57,9 @@ def too_few_problems(comparison: BenchComparison, smallest_detectable: float) ->
     difference, problems = comparison.difference, comparison.problems
     if problems and abs(difference) >= smallest_detectable:
         return ""
-    line = f"{comparison.system} less {comparison.baseline}: {difference:+.3f} over {problems:,} problems"
+    mine = label(comparison.system, comparison.offload_budget)
+    theirs = label(comparison.baseline, comparison.baseline_budget)
+    line = f"{mine} less {theirs}: {difference:+.3f} over {problems:,} problems"
     if problems < 2:
         return f"{line} shows nothing; more problems are needed"
     needed = f"; it takes about {math.ceil(problems * (smallest_detectable / difference) ** 2):,}" if difference else ""

@@ -8,6 +8,7 @@ from . import markup
 from .records import (
     AnnotatedTrace,
     ArtifactInfo,
+    BenchComparison,
     BenchResult,
     Generation,
     GrpoStep,
@@ -31,6 +32,7 @@ STEP = "step"
 GROUP_BY = {
     "generation": "system",
     "bench_result": "system",
+    "bench_comparison": "systems",
     "latency": "mode",
     "simulation": "mode",
     "artifact": "stage",
@@ -84,6 +86,10 @@ def measure(record: Record) -> Measures:
         case BenchResult():
             rates = {"pass@1": [record.pass_at_1], "offload share": [record.offload_share]}
             return Measures(group=label(record.system, record.offload_budget), values=rates)
+        case BenchComparison():
+            mine, theirs = label(record.system, record.offload_budget), label(record.baseline, record.baseline_budget)
+            found = {"difference in pass@1": [record.difference], "p-value": [record.p_value]}
+            return Measures(group=f"{mine} less {theirs}", values=found)
         case LatencyResult():
             return Measures(group=record.mode, values={"seconds": [record.seconds]})
         case Simulation():

@@ -81,8 +81,9 @@ def smallest_detectable(differences: Sequence[float], power: float = 0.8, level:
     """The smallest difference in pass@1 that so many problems show with this power in a two-sided test at this level.
 
     (z(1 - level / 2) + z(power)) * s / sqrt(n), where s is the standard deviation of the observed differences by
-    problem (Miller 2024, arXiv:2411.00640, section 5). At least one problem is taken to differ by 1, as none that does
-    proves little. Infinite for less than two problems.
+    problem (Miller 2024, arXiv:2411.00640, on power). At least one problem is taken to differ by 1, as none that does
+    proves little. Of single samples the sign-flip test finds somewhat fewer, as few outcomes make it cautious. Infinite
+    for less than two problems.
     """
     import numpy as np
     from scipy import stats

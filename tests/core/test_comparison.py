@@ -29,10 +29,10 @@ def test_a_comparison_names_both_systems_and_their_budgets():
 
 
 def test_a_small_difference_of_few_problems_is_warned_of_in_one_line():
-    comparison, warning = compare(run("split", 16, 30), run("random", 15, 30), "mini")
+    comparison, warning = compare(run("split", 16, 30), run("random", 15, 30), "mini", 0.05)
     assert comparison.p_value == 1
     assert warning == (
-        "split less random: +0.033 over 30 problems is too small to rely on: they show 0.093 with 80 % power; "
+        "split ≤5% less random: +0.033 over 30 problems is too small to rely on: they show 0.093 with 80 % power; "
         "it takes about 236"
     )
 
