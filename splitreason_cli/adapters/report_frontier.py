@@ -40,7 +40,7 @@ PAPER = (
     Reference(0.0, 17.3, "1.5B alone", "D"),
     Reference(1.35, 41.3, "1.5B with 32B, 1.35 % offloaded (+24 points)", "o"),
     Reference(5.0, 45.6, "1.5B with 32B, 5 % offloaded", "o"),
-    Reference(7.5, 37.3, "random hand-over of 5 to 10 %: up to +20 points", "s"),
+    Reference(7.5, 37.3, "random hand-over of 5 to 10 % (up to +20 points)", "s"),
 )
 PAPER_BIG = Reference(100.0, 64.0, "32B alone", "^")
 """What Akhauri et al., arXiv:2504.16379 (2025), print for AIME24: other models than most runs', and no intervals."""

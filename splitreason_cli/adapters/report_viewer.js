@@ -58,7 +58,7 @@ function showFacts(g, answer) {
   const facts = {
     verdict: VERDICTS.get(g.correct), "gold answer": answer,
     tokens: `${count(g.tokens)}: ${count(g.tokens - g.big_tokens)} small, ${count(g.big_tokens)} big (${share} %)`,
-    spans, ended, seconds: g.seconds.toFixed(1),
+    spans, ended, seconds: g.seconds.toFixed(g.seconds < 10 ? 2 : 1),
   };
   $("facts").replaceChildren(...Object.entries(facts).map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", { className: name }, value))));
