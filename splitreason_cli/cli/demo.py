@@ -138,7 +138,8 @@ def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
 
 
 def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
-    from ..adapters.report import write_html, write_pareto
+    from ..adapters.report import write_report
+    from ..adapters.report_frontier import write_pareto
     from ..stages.bench import read_generations
 
     results = [run.result for run in runs]
@@ -154,10 +155,10 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
         f"srx bench mini --small model --systems {','.join(SYSTEMS)} --offload-budget {budgets} --problems {problems} "
         "--out results.jsonl",
     ]
-    note, curves = NOTE, b""
+    notes, curves = [NOTE], b""
     if any(result.system == GRPO for result in results):
-        note += (
-            f" {GRPO} is split after its small model was trained on by GRPO, to land on {GRPO_BUDGET:.0%} by itself."
+        notes.append(
+            f"{GRPO} is split after its small model was trained on by GRPO, to land on {GRPO_BUDGET:.0%} by itself."
         )
         curves = (out / GRPO_MODEL / CURVES).read_bytes()
         commands += [
@@ -166,4 +167,5 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
             f"srx bench mini --small {GRPO_MODEL} --systems split --offload-budget {budgets} --problems {problems}",
         ]
     title = "srx demo: a small model that learned where to ask a big one"
-    write_html(out / "report.html", title, note, results, traces, commands, curves)
+    groups = [(run.result, read_generations(run.artifact)) for run in runs]
+    write_report(out / "report.html", title, notes, groups, examples=traces, commands=commands, curves=curves)

@@ -68,7 +68,10 @@ def test_the_demo_ends_with_a_table_two_traces_and_a_report(demo):
     assert "pass@1" in shown
     assert not contains_tag(shown.split("pass@1")[1].split("generation")[0])
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
-    assert "<mark>" in (folder / "report.html").read_text(encoding="utf-8")
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<mark>" in report
+    assert report.count('<th scope="row">mini-test-') == 240
+    assert "srx bench mini --small model" in report
     assert {path.name for path in folder.iterdir()} == {
         "annotated.jsonl", "sft.jsonl", "model", "results.jsonl", "generations.jsonl", "pareto.png", "report.html",
     }  # fmt: skip
