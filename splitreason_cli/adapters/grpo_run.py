@@ -72,7 +72,7 @@ class TrainGrpoConfig:
     max_span_tokens: int | None = None
     offload_budget: float | None = None
     price: float = 1.0
-    price_rate: float = 0.1
+    price_rate: float = 0.005
     cost: str = "share"
     small_rates: Rates = PAPER_SMALL
     big_rates: Rates = PAPER_BIG
@@ -135,8 +135,11 @@ class GrpoRun:
             temperature=config.temperature,
             max_completion_length=config.max_tokens,
             beta=config.beta,
-            # Dividing by a group's deviation blows up the price where all answers of a group are equally right.
-            scale_rewards="none",
+            # Dividing by a group's deviation blows up the price where all answers of a group are equally right. By the
+            # batch's, a high price does not drown the steps after it in Adam's memory of its gradients. The paper's
+            # procedure has TRL's default.
+            scale_rewards="group" if config.rollout == "solo" else "batch",
+            adam_beta2=0.99,
             **self._engine_arguments(problems),
         )  # fmt: skip
         trainer = make_trainer(
@@ -225,22 +228,22 @@ class GrpoRun:
         verdicts = [
             Verdict(None, one.failed) if one.failed else verdict for verdict, one in zip(graded, rollout, strict=True)
         ]
-        rewards = [self._worth(verdict.correct, one) for verdict, one in zip(verdicts, rollout, strict=True)]
-        worth = [one.total if one else None for one in rewards]
-        rewards, rollout = ranks.gather(rewards), ranks.gather(rollout)
-        known = [one for one in rewards if one]
+        own, rollout = rollout, ranks.gather(rollout)
         whole, warning = answered(rollout)
         if warning and ranks.is_main():
             self.on_warning(warning)
         spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
         big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
+        price = self.price.of_batch(mean_share)
+        rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
+        known = [one for one in ranks.gather(rewards) if one]
         for name, value in {
             "share": mean_share,
             "spans": spans / len(whole),
             "span_tokens": big_tokens / spans if spans else 0.0,
             "closed": closed / spans if spans else 0.0,
-            "price": self.price.value,
+            "price": price,
             "failed": float(len(rollout) - len(whole)),
             "unclosed": (spans - closed) / len(whole),
             "tokens": tokens / len(whole),
@@ -250,10 +253,9 @@ class GrpoRun:
         if ranks.is_main():
             first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
             self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
-        self.price.update(mean_share)
-        return worth
+        return [one.total if one else None for one in rewards]
 
-    def _worth(self, right: bool | None, rollout: Rollout) -> Reward | None:
+    def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Reward | None:
         if right is None:
             return None
         if self.config.rollout == "solo":
@@ -262,7 +264,7 @@ class GrpoRun:
         if self.config.cost == "time":
             segments = [(author, len(ids)) for author, ids in rollout.segments]
             cost = added_time(segments, Setup(self.config.small_rates, self.config.big_rates), len(rollout.prompt_ids))
-        return priced(right, cost, self.price.value)
+        return priced(right, cost, price)
 
     def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(
@@ -282,7 +284,7 @@ class GrpoRun:
         """The last complete checkpoint; price and samples as they were there."""
         checkpoint = last_complete_checkpoint(self.folder)
         if checkpoint:
-            self.price.value = json.loads((Path(checkpoint) / PRICE).read_bytes())["value"]
+            self.price.multiplier = json.loads((Path(checkpoint) / PRICE).read_bytes())["multiplier"]
         # One sample a step.
         if ranks.is_main():
             self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
@@ -300,7 +302,7 @@ class GrpoRun:
                 if is_saved and ranks.is_main():
                     folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                     folder.mkdir(parents=True, exist_ok=True)
-                    (folder / PRICE).write_text(json.dumps({"value": run.price.value}))
+                    (folder / PRICE).write_text(json.dumps({"multiplier": run.price.multiplier}))
 
         return KeepPrice()
 

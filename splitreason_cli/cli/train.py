@@ -149,7 +149,9 @@ def grpo(
     price: Annotated[
         float | None, typer.Option(min=0, help="Right answers that offloading everything costs, at first.")
     ] = None,
-    price_rate: Annotated[float | None, typer.Option(min=0, help="How fast the price follows the share.")] = None,
+    price_rate: Annotated[
+        float | None, typer.Option(min=0, help="How fast the price follows the share, in right answers a budget.")
+    ] = None,
     cost: Annotated[
         Literal["share", "time"] | None,
         typer.Option(help="What the price is of: big tokens, or the time they add at the two models' rates."),

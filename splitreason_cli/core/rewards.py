@@ -15,6 +15,7 @@ from .records import GrpoStep
 TARGET_COVERAGE = 0.4
 MOST_TAGS = 8
 TAG_CREDIT = 1 / MOST_TAGS
+PROPORTIONAL = 20
 SCAFFOLD = (markup.THINK_OPEN, markup.THINK_CLOSE, "<answer>", "</answer>", r"\boxed{")
 _SCAFFOLDED = re.compile(
     rf"\s*{re.escape(markup.THINK_OPEN)}.*{re.escape(markup.THINK_CLOSE)}\s*<answer>.*</answer>\s*", re.DOTALL
@@ -94,27 +95,31 @@ def added_time(segments: Segments, setup: Setup, prompt_tokens: int) -> float:
 
 @dataclass
 class Price:
-    """What offloading everything costs, in right answers, moved so that the mean share lands on `target`.
+    """What offloading everything costs, in right answers, steered so that the mean share lands on `target`.
 
-    A dual ascent on the constraint mean share <= target (as in Lagrangian RL, for example Tessler et al. 2019): after
-    each batch the price rises by `rate` for every unit that the mean share exceeds the target, relative to it, and
-    falls where it is below, never under 0.
+    Proportional and integral control of a Lagrange multiplier (Stooke et al. 2020, arXiv:2007.03964). A batch pays the
+    multiplier, and in proportion to how far its mean share is off; then the multiplier moves by a twentieth of that.
+    The multiplier alone answers too late: a policy that is priced out of asking never learns what asking is good for.
+    Far below the target the price is negative, a bonus for asking.
 
     Args:
         target: mean offload share to land on, 0..1; None keeps the price as it is.
+        rate: what the multiplier rises by after a batch of twice the target, in right answers for every `target` of
+            tokens.
     """
 
-    value: float = 1.0
+    multiplier: float = 1.0
     target: float | None = None
-    rate: float = 0.1
-    highest: float = 20.0
+    rate: float = 0.005
 
-    def update(self, mean_share: float) -> float:
-        """Take one batch's mean share; returns the new price."""
-        if self.target is not None:
-            step = self.rate * max(-1.0, min(1.0, mean_share / self.target - 1))
-            self.value = max(0.0, min(self.highest, self.value + step))
-        return self.value
+    def of_batch(self, mean_share: float) -> float:
+        """The price for one batch with this mean share; moves the multiplier."""
+        if self.target is None:
+            return self.multiplier
+        step = self.rate / self.target * max(-1.0, min(1.0, mean_share / self.target - 1))
+        price = self.multiplier + PROPORTIONAL * step
+        self.multiplier += step
+        return price
 
 
 def collapse(share: float, opens: int, closed: float, target: float | None = None) -> str:

@@ -1,17 +1,17 @@
 """What `srx train grpo` reaches on the task `mini`, seed by seed, and how fast its rollouts are.
 
-    python tests/benchmarks/grpo.py --out grpo-benchmark [--seeds 3] [--parts noisy,weak,budgets,solo,closing,speed]
+    python tests/benchmarks/grpo.py --out grpo-benchmark [--seeds 3] [--parts noisy,weak,budgets,solo,speed]
 
 noisy    from SFT on labels of which 40 % are dropped and 10 % wrong ones added
-weak     from SFT that was stopped early
+weak     from SFT at half the learning rate, stopped after 60 steps, which asks too much and takes back too late; and
+         the same with closing by argmax, masked from the loss, in place of closing as a trained decision
 budgets  2, 5 and 8 % on problems of 3 to 5 hard operations, against random hand-overs of the same share and against
          SFT with the budget as a cap while it answers
 solo     the paper's rollouts and rewards against ours, from the noisy SFT, as many rollouts of as many steps
-closing  closing by argmax, masked from the loss, against closing as a trained decision, from the noisy SFT
 speed    rollout tokens a second of the lockstep decoder, and of one that reads the prefix again at each turn
 
 Every pass@1 is of problems that no training saw, spans closed where the tag is the likeliest token; words are sampled
-at temperature 1 as in training, at temperature 0.6 and top_p 0.95, or greedy. Intervals are 95 % bootstraps over
+at temperature 1 as in mini's rollouts, at temperature 0.6 and top_p 0.95, or greedy. Intervals are 95 % bootstraps over
 problems, with all seeds of each.
 Finished parts are in the store: the same command goes on where it was stopped.
 """
@@ -46,11 +46,10 @@ from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 
-PARTS = ("noisy", "weak", "budgets", "solo", "closing", "speed")
+PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)
 AS_TRAINED, SAMPLED, GREEDY = {"temperature": 1.0}, {"temperature": 0.6, "top_p": 0.95}, {"temperature": 0.0}
 SPLIT = bench.System("split")
-WEAK_STEPS = 30
 
 
 def main() -> None:
@@ -87,12 +86,12 @@ class Benchmark:
         self.hard_training = self._problems("hard-training.jsonl", 4000, (3, 4, 5), 3, tests)
 
     def noisy(self) -> None:
-        table = self._table("noisy labels, then GRPO to a budget of 7 %")
+        table = self._table("noisy labels, then GRPO to a budget of 5 %")
         decodings = {"temperature 1": AS_TRAINED, "temperature .6, top_p .95": SAMPLED, "greedy": GREEDY}
         for name, decoding in decodings.items():
             sft = [self._evaluate(self._noisy_sft(seed), seed, decoding) for seed in self.seeds]
             trained = [
-                self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.07), seed, decoding)
+                self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.05), seed, decoding)
                 for seed in self.seeds
             ]
             self._row(table, f"SFT, {name}", sft)
@@ -100,14 +99,19 @@ class Benchmark:
         self.screen.print(table)
 
     def weak(self) -> None:
-        table = self._table(f"SFT stopped after {WEAK_STEPS} steps, then GRPO to a budget of 5 %")
-        sft = [self._evaluate(self._weak_sft(seed), seed, GREEDY) for seed in self.seeds]
-        trained = [
-            self._evaluate(self._grpo(self._weak_sft(seed), seed, offload_budget=0.05), seed, GREEDY)
-            for seed in self.seeds
-        ]
-        self._row(table, "SFT", sft)
-        self._row(table, "GRPO", trained, against=sft)
+        table = self._table("SFT at half the rate, stopped after 60 steps, then GRPO to a budget of 3.5 %")
+        for name, decoding in {"temperature .6, top_p .95": SAMPLED, "greedy": GREEDY}.items():
+            sft = [self._evaluate(self._weak_sft(seed), seed, decoding) for seed in self.seeds]
+            self._row(table, f"SFT, {name}", sft)
+            for closing in ("sampled", "argmax"):
+                models = [
+                    self._grpo(self._weak_sft(seed), seed, offload_budget=0.035, temperature=0.7, closing=closing)
+                    for seed in self.seeds
+                ]
+                trained = [
+                    self._evaluate(model, seed, decoding) for model, seed in zip(models, self.seeds, strict=True)
+                ]
+                self._row(table, f"GRPO, closing {closing}, {name}", trained, against=sft)
         self.screen.print(table)
 
     def budgets(self) -> None:
@@ -116,13 +120,13 @@ class Benchmark:
         for budget in BUDGETS:
             runs: dict[str, list[list[Generation]]] = {"GRPO": [], "random": [], "SFT, capped": []}
             for seed in self.seeds:
-                model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget)
-                runs["GRPO"].append(self._evaluate(model, seed, GREEDY, self.hard_test))
+                model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget, price_rate=0.05)
+                runs["GRPO"].append(self._evaluate(model, seed, SAMPLED, self.hard_test))
                 share = _share(runs["GRPO"][-1])
                 chance = bench.System("random", None, share, 3)
-                runs["random"].append(self._evaluate("mini-split", seed, GREEDY, self.hard_test, chance))
+                runs["random"].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, chance))
                 capped = bench.System("split", budget)
-                runs["SFT, capped"].append(self._evaluate("mini-split", seed, GREEDY, self.hard_test, capped))
+                runs["SFT, capped"].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, capped))
             for name, generations in runs.items():
                 against = None if name == "GRPO" else runs["GRPO"]
                 self._row(table, f"{name}, {budget:.0%}", generations, against=against)
@@ -134,7 +138,7 @@ class Benchmark:
     def solo(self) -> None:
         table = self._table("rollouts with the big model, and the paper's without")
         split = [
-            self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.07), seed, SAMPLED)
+            self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.05), seed, SAMPLED)
             for seed in self.seeds
         ]
         solo = [
@@ -143,18 +147,6 @@ class Benchmark:
         ]
         self._row(table, "split", split)
         self._row(table, "solo", solo, against=split)
-        self.screen.print(table)
-
-    def closing(self) -> None:
-        table = self._table("closing as a trained decision, and by argmax outside the loss")
-        for name in ("sampled", "argmax"):
-            runs = [
-                self._evaluate(
-                    self._grpo(self._noisy_sft(seed), seed, offload_budget=0.07, closing=name), seed, SAMPLED
-                )
-                for seed in self.seeds
-            ]
-            self._row(table, name, runs)
         self.screen.print(table)
 
     def speed(self, count: int = 64, rounds: int = 3) -> None:
@@ -203,7 +195,10 @@ class Benchmark:
         return self._sft(self._written(f"noisy-{seed}.jsonl", traces), seed)
 
     def _weak_sft(self, seed: int) -> str:
-        return self._sft(self._written("annotated.jsonl", self._annotated()), seed, max_steps=WEAK_STEPS)
+        return self._sft(
+            self._written("annotated.jsonl", self._annotated()), seed, max_steps=60,
+            learning_rate=train_sft.RECIPES["mini"].learning_rate / 2,
+        )  # fmt: skip
 
     def _grpo(self, model: str, seed: int, problems: Path | None = None, **changes: Any) -> str:
         config = dataclasses.replace(self.recipe, model=model, seed=seed, **changes)

@@ -74,19 +74,24 @@ def test_many_tags_and_unequal_ones_cost():
     assert paper_tag_count(long + SPAN + markup.OPEN) < paper_tag_count(long + SPAN)
 
 
-def test_a_share_above_the_target_makes_it_dearer_and_one_below_cheaper():
-    price = Price(1.0, target=0.05, rate=0.1)
-    assert price.update(0.10) == pytest.approx(1.1)
-    assert price.update(0.05) == pytest.approx(1.1)
-    assert price.update(0.0) == pytest.approx(1.0)
-    assert Price(1.0).update(0.9) == 1.0
+def test_a_batch_above_the_target_pays_more_and_one_below_less():
+    price = Price(1.0, target=0.05, rate=0.05)
+    assert price.of_batch(0.10) == pytest.approx(21)
+    assert price.multiplier == pytest.approx(2)
+    assert price.of_batch(0.05) == pytest.approx(2)
+    assert price.of_batch(0.0) == pytest.approx(-18)
+    assert price.multiplier == pytest.approx(1)
+    assert Price(1.0).of_batch(0.9) == 1.0
 
 
-@given(st.lists(st.floats(0, 1), max_size=50))
-def test_the_price_stays_within_its_bounds(shares):
-    price = Price(1.0, target=0.05, rate=3.0)
-    for share in shares:
-        assert 0 <= price.update(share) <= price.highest
+@given(st.floats(0.01, 0.2), st.floats(0.05, 0.3), st.floats(0.5, 10), st.floats(0.2, 1.5))
+def test_a_policy_that_asks_less_the_dearer_it_is_lands_on_the_target(target, natural, worth, start):
+    """Asking moves towards where one more share is worth its price, `worth` falling to 0 at the `natural` share."""
+    price, share = Price(target=target, rate=0.02), start * target
+    for _ in range(2000):
+        gain = worth * (1 - share / natural) - price.of_batch(share)
+        share = min(1.0, max(0.0, share + 0.05 * target * target * gain))
+    assert share == pytest.approx(target, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 import random
 
 import pytest
@@ -16,6 +15,7 @@ from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.records import Generation, GrpoStep, Problem
+from splitreason_cli.core.rewards import Price
 from splitreason_cli.errors import InputError, MachineError, ModelError
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 
@@ -70,8 +70,8 @@ def test_a_run_changes_the_model_and_tells_what_happened_at_each_step(source, st
         assert step.reward == pytest.approx(step.accuracy - step.price_paid, abs=1e-5)
         assert step.unclosed == pytest.approx(step.spans * (1 - step.closed), abs=1e-5)
         assert step.share * step.tokens == pytest.approx(step.spans * step.span_tokens, abs=1e-5)
-    moves = [after.price - before.price for before, after in itertools.pairwise(steps)]
-    assert [move > 0 for move in moves] == [step.share > SHORT.offload_budget for step in steps[:-1]]
+    price = Price(SHORT.price, SHORT.offload_budget, SHORT.price_rate)
+    assert [step.price for step in steps] == pytest.approx([price.of_batch(step.share) for step in steps], rel=1e-3)
     assert not same(weights(artifact.path / "model"), weights(EMBEDDED_MODELS["mini-split"]))
     assert train_grpo(source, SHORT, store) == (artifact, True)
     card = (artifact.path / "model" / "README.md").read_text("utf-8")
