@@ -118,7 +118,9 @@ def _stated(logged: LoggedSamples) -> Problem:
         raise SchemaError("field 'answer' is missing; without it give the task as well")
     field, value = logged.gold
     name = logged.id or hashlib.sha256(logged.question.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return Problem(id=name, problem=logged.question, answer=answer_of({field: value}, field))
+    # Without a gold answer there is no verdict, and that is counted; the other rows are no worse for it.
+    answer = "" if value == "" else answer_of({field: value}, field)
+    return Problem(id=name, problem=logged.question, answer=answer)
 
 
 def _generation(problem: Problem, completion: Completion, layout: str, system: str, sample: int) -> Generation:

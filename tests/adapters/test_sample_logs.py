@@ -141,6 +141,11 @@ def test_samples_that_are_all_the_same_text_are_counted(read):
     assert read(PLAIN, {**PLAIN, "completion": "3"}).repeated == 0
 
 
+def test_a_row_whose_gold_answer_is_empty_has_no_verdict_and_stops_nothing(read):
+    log = read({**PLAIN, "id": "a", "answer": ""}, {**PLAIN, "id": "b"})
+    assert verdicts(log) == {"a": [None], "b": [True]}
+
+
 def test_a_task_gives_ids_texts_and_answers_that_the_log_lacks(read, mini):
     problem = mini[7]
     by_text = {"problem": f"Solve this.\n\n{problem.problem}\n\nBox it.", "completion": "1", "answer": "wrong"}
