@@ -141,6 +141,14 @@ def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeou
     return Running(backend, loaded, card.get("max_model_len"))
 
 
+def served_name(side: Side) -> str:
+    """What the first of a side's URLs calls the model. Raises EndpointError, UsageError."""
+    if side.text_only and side.served_name:
+        return side.served_name
+    key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
+    return str(_model_card(side.urls[0], key, side.served_name)["id"])
+
+
 def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
     """What a server says at `/v1/models` of the model of that name, or of its first one. Raises EndpointError."""
     import httpx

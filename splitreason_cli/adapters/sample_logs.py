@@ -56,7 +56,7 @@ def read_sample_log(
 def _generations(source: Source, index: ProblemIndex | None, system: str | None) -> Iterator[Generation]:
     samples: Counter[tuple[str, str]] = Counter()
     filters: dict[str, str | None] = {}
-    places: dict[tuple[str, str, int], str] = {}
+    places: dict[tuple[str, float | None, str, int], str] = {}
     for line, value in located_records(source, _read, Quarantine()):
         try:
             if isinstance(value, Generation):
@@ -68,7 +68,7 @@ def _generations(source: Source, index: ProblemIndex | None, system: str | None)
         except SchemaError as error:
             raise RecordError(line.where, str(error), "Correct the log, or give that of another run") from None
         for generation in found:
-            key = (generation.system, generation.id, generation.sample)
+            key = (generation.system, generation.offload_budget, generation.id, generation.sample)
             if key in places:
                 what = f"sample {generation.sample} of problem {generation.id!r} by {generation.system!r}"
                 raise RecordError(line.where, f"{what} is at {places[key]} too", "Give the generations of one run only")

@@ -90,7 +90,7 @@ class SplitEngine:
             self._decoders["big"] = self._decoders["small"]
         else:
             self._vocabularies = {author: loaded.vocabulary for author, loaded in tokenizers.items()}
-        self._token_text = functools.cache(lambda token: self._decoders["big"]([token]))
+        self._is_boundary = boundaries(functools.cache(lambda token: self._decoders["big"]([token])))
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless the small model answers."""
@@ -229,8 +229,13 @@ class SplitEngine:
             self._decoders, stop=request.stop, thinking=thinking if splits else None, context=controller.context
         )
 
-    def _is_boundary(self, span: Sequence[int], offset: int) -> bool:
-        """Whether a line or a sentence ends with the first `offset` tokens of a span."""
-        if offset < len(span) and self._token_text(span[offset]).startswith("\n"):
+
+def boundaries(token_text: Callable[[int], str]) -> Callable[[Sequence[int], int], bool]:
+    """Tells whether a line or a sentence ends with the first so many tokens of a span, from the texts of its tokens."""
+
+    def is_boundary(span: Sequence[int], offset: int) -> bool:
+        if offset < len(span) and token_text(span[offset]).startswith("\n"):
             return True
-        return self._token_text(span[offset - 1]).rstrip(" ").endswith(_SENTENCE_ENDS)
+        return token_text(span[offset - 1]).rstrip(" ").endswith(_SENTENCE_ENDS)
+
+    return is_boundary

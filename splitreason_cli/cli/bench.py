@@ -1,23 +1,30 @@
 """srx bench"""
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich import box
-from rich.progress import TaskID
-from rich.table import Table
 
 from ..adapters.jsonl import encode, write_atomically
+from ..adapters.source import STDIN
 from ..adapters.store import Store
-from ..core.records import BenchResult, label
-from . import console
-from .options import Hint, deliver_results
+from ..core.records import BenchComparison, BenchResult, Generation, Record
+from ..errors import SrxError, UsageError
+from . import console, values
+from .bench_live import LiveRuns
+from .bench_tables import comparisons_table, endings_table, results_table
+from .options import Hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ..adapters.bench_backends import Backends
+    from ..adapters.bench_run import BenchConfig
+    from ..core.bench_systems import System
 
-    from ..stages.bench import BenchConfig, System, SystemRun
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+Graded = Sequence[tuple[BenchResult, Sequence[Generation]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,106 +33,240 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     task: Annotated[
-        str, typer.Argument(help="mini, a JSONL file with problem and answer, or latency on two vLLM servers.")
+        str,
+        typer.Argument(
+            help="aime24, aime25, math500, mini, a file or hf:// dataset with problem and answer; latency; compare."
+        ),
     ],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="compare: two files of --generations or --out, or store keys; FILE:split@5% picks one."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="File with the task's problems, where it cannot be downloaded.")
+    ] = None,
     systems: Annotated[
-        str, typer.Option(help="Comma-separated: small, big, split, random, oracle.")
+        str,
+        typer.Option(
+            help="Comma-separated: small, big, split, random, relay, entropy, oracle; relay(16,64) is explicit."
+        ),
     ] = "small,big,random,split",
-    small: Annotated[str, typer.Option(help="Small model: a folder, a Hugging Face name, mini-split.")] = "mini-split",
-    big: Annotated[str, typer.Option(help="Big model with the same vocabulary.")] = "mini-big",
+    policy: Annotated[
+        str, typer.Option(help="When split hands over: learned, learned(0.3), relay(16), entropy(1.5), keyword(Wait).")
+    ] = "learned",
+    small: Annotated[
+        str, typer.Option(help="Small model: a folder, a name, mini-split, or URLs of servers.")
+    ] = "mini-split",
+    big: Annotated[str, typer.Option(help="Big model, likewise.")] = "mini-big",
     offload_budget: Annotated[
         str, typer.Option(help="Cap on big tokens / all tokens over the run; a list runs split once for each.")
     ] = "none",
     random_share: Annotated[
-        str | None, typer.Option(help="Offload share of system random, instead of each split run's.")
+        str | None, typer.Option(help="Offload share of system random, instead of each split's own spans.")
     ] = None,
     random_span_tokens: Annotated[int, typer.Option(min=1, help="Span length that goes with --random-share.")] = 3,
-    samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 1,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens a completion, tags not counted.")] = 256,
+    samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 16,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 0.95,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a completion, tags not counted; default 256 for mini, else 32768.")
+    ] = None,
     max_span_tokens: Annotated[int | None, typer.Option(min=1, help="Take back after so many tokens.")] = None,
     problems: Annotated[int, typer.Option(min=0, help="Use only the first N problems; 0 uses all.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together in this process.")] = 128,
     seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0,
     hint: Hint = True,
+    runtime: Annotated[
+        Literal["in-process", "vllm"], typer.Option(help="Where models that are no URLs run; vllm starts servers.")
+    ] = "in-process",
+    concurrency: Annotated[int, typer.Option(min=1, help="Samples in flight on servers.")] = 16,
+    small_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the key of --small's URLs.")
+    ] = None,
+    big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
+    small_tokenizer: Annotated[
+        str | None, typer.Option(help="Tokenizer of --small, if its server does not say.")
+    ] = None,
+    big_tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of --big, if its server does not say.")] = None,
+    small_served_name: Annotated[
+        str | None, typer.Option(help="Name of the model at --small's URLs, if they serve several.")
+    ] = None,
+    big_served_name: Annotated[
+        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
+    ] = None,
+    small_gpu: Annotated[str | None, typer.Option(help="GPUs of the small model's vLLM, such as 0.")] = None,
+    big_gpu: Annotated[str | None, typer.Option(help="GPUs of the big model's vLLM, such as 1,2.")] = None,
+    vllm_args: Annotated[str, typer.Option(help="Arguments of both vLLM servers started, in quotes.")] = "",
+    small_args: Annotated[str, typer.Option(help="Further arguments of the small model's vLLM, in quotes.")] = "",
+    big_args: Annotated[str, typer.Option(help="Further arguments of the big model's vLLM, in quotes.")] = "",
+    log_folder: Annotated[Path, typer.Option(help="Where vLLM servers that are started write.")] = Path(
+        "srx-bench-logs"
+    ),
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="Grade the completions of this log, of another program or ours; decode nothing."),
+    ] = None,
     out: Annotated[
-        str | None, typer.Option("--out", help="JSONL of bench_result records; - is standard output.")
+        str | None,
+        typer.Option("--out", help="JSONL of bench_result and bench_comparison records; - is standard output."),
     ] = None,
     generations: Annotated[str | None, typer.Option(help="JSONL of generation records, who wrote what.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page with every trace.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Accuracy over share, as png, svg or pdf.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="latency: runs of every mode.")] = 5,
     tokens: Annotated[int, typer.Option(min=100, help="latency: tokens of every run.")] = 2048,
-    vllm_args: Annotated[str, typer.Option(help="latency: arguments of the vLLM servers started, in quotes.")] = "",
 ) -> None:
     """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals.
 
-    Task latency measures instead how long the pipelined pair takes on two vLLM servers, which --small and --big name by
-    URL or which are started for it.
+    Task compare compares two runs that are there already. Task latency measures how long the pipelined pair takes
+    on two vLLM servers, which --small and --big name by URL or which are started for it.
     """
     console.quiet_libraries()
+    if task == "compare":
+        return compare(runs or [], out)
+    if runs:
+        raise UsageError(f"unexpected argument {runs[0]!r}", "Only srx bench compare takes files")
     if task == "latency":
         from .bench_latency import run
 
-        run(small, big, rounds, tokens, vllm_args, out)
-        return
-    from ..stages.bench import BenchConfig, System, read_generations
-    from .values import budgets, names, share
+        return run(small, big, rounds, tokens, vllm_args, out)
+    outputs = Outputs(out, generations, report, plot)
+    if from_ is not None:
+        return grade_log(task, data, from_, outputs)
+    from ..adapters.bench_backends import Backends
+    from ..adapters.bench_run import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
+    from ..adapters.pair import Side
+    from ..core.bench_systems import System, split_names
 
     config = BenchConfig(
-        task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
-        max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint,
+        task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p,
+        max_tokens=max_tokens or (MINI_MAX_TOKENS if task == "mini" else MAX_TOKENS),
+        max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint, data=data,
     )  # fmt: skip
     chance = None
     if random_share is not None:
-        chance = System("random", None, share("--random-share", random_share), random_span_tokens)
-    runs = run_bench(config, names(systems), budgets(offload_budget), Store.default(), chance)
-    results = [run.result for run in runs]
-    deliver_results(results, results_table(results), out)
-    if generations:
-        write_atomically(Path(generations), (encode(g) for run in runs for g in read_generations(run.artifact)))
+        chance = System("random", None, values.share("--random-share", random_share), random_span_tokens)
+    both = values.arguments("--vllm-args", vllm_args)
+    small_side = Side(
+        small, small_tokenizer, small_key_env, small_gpu, (*both, *values.arguments("--small-args", small_args)),
+        small_served_name,
+    )  # fmt: skip
+    big_side = Side(
+        big, big_tokenizer, big_key_env, big_gpu, (*both, *values.arguments("--big-args", big_args)), big_served_name
+    )
+    backends = Backends(small_side, big_side, runtime, concurrency, batch_size, log_folder)
+    budgets = values.budgets(offload_budget)
+    return measure(config, split_names(systems), budgets, chance, policy, backends, outputs)
 
 
-def run_bench(
+class Outputs:
+    """The files that a benchmark writes. Raises UsageError for a plot of no known format."""
+
+    def __init__(self, out: str | None, generations: str | None, report: Path | None, plot: Path | None) -> None:
+        if plot is not None and plot.suffix not in PLOT_SUFFIXES:
+            raise UsageError(f"--plot: {plot} is no {', '.join(PLOT_SUFFIXES)}", "Write a name such as frontier.png")
+        self.out, self.generations, self.report, self.plot = out, generations, report, plot
+
+    def write(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
+        """Everything but the records of `out`."""
+        results = [result for result, _ in runs]
+        if self.generations:
+            write_atomically(Path(self.generations), (encode(one) for _, made in runs for one in made))
+        if self.report:
+            from ..adapters.report import write_report
+
+            command = shlex.join(["srx", *sys.argv[1:]])
+            title = f"srx bench {results[0].task}" if results else "srx bench"
+            write_report(self.report, title, [], runs, comparisons, commands=[command])
+        if self.plot and results:
+            from ..adapters.report_frontier import write_pareto
+
+            write_pareto(self.plot, results)
+
+
+def measure(
     config: "BenchConfig",
-    systems: list[str],
-    offload_budgets: list[float | None],
-    store: Store,
-    chance: "System | None" = None,
-    title: str = "bench",
-) -> "list[SystemRun]":
-    """Run a benchmark with one progress line a system, which begins with `title`."""
-    from ..stages import bench as stage
+    systems: Sequence[str],
+    budgets: Sequence[float | None],
+    chance: "System | None",
+    policy: str,
+    backends: "Backends",
+    outputs: Outputs,
+) -> None:
+    """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
+    from ..stages.bench import comparisons, read_generations
 
-    runs: list[SystemRun] = []
+    live = LiveRuns(config)
+    try:
+        live.run(systems, budgets, Store.default(), chance, policy, backends)
+    except (KeyboardInterrupt, SrxError):
+        known = [run.result for run in live.runs]
+        unfinished = live.partial()
+        if known or unfinished:
+            show_results([*known, *([unfinished] if unfinished else [])], outputs.out, partial=unfinished)
+        raise
+    results = [run.result for run in live.runs]
+    show_results(results, outputs.out)
+    compared = show_comparisons(list(comparisons(live.runs)), outputs.out)
+    _emit([*results, *compared], outputs.out)
+    outputs.write([(run.result, list(read_generations(run.artifact))) for run in live.runs], compared)
+
+
+def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
+    """Grade generations made elsewhere, and deliver what they come to."""
+    from ..stages.bench_log import bench_log
+
     with console.progress() as live:
-        tasks: list[TaskID] = []
+        bar = live.add_task("grade", total=None, note="")
+        graded = bench_log(
+            task, data, log, Store.default(), lambda done, total: live.update(bar, completed=done, total=total)
+        )
+    results = [result for result, _ in graded.runs]
+    show_results(results, outputs.out)
+    for count, what in (
+        (graded.log.failed, "completions are not in the log, as their requests failed; they have no verdict"),
+        (
+            graded.log.repeated,
+            "problems have the same text in every sample: decoding was greedy, or the seed was fixed",
+        ),
+        (graded.missing, "problems of the task are not in the log; nothing here counts them"),
+    ):
+        if count:
+            console.note(f"warning: {count:,} {what}")
+    _emit(results, outputs.out)
+    outputs.write(graded.runs, [])
 
-        def on_start(system: stage.System, total: int) -> None:
-            tasks.append(live.add_task(f"{title} {label(system.name, system.offload_budget)}", total=total, note=""))
 
-        running: Iterator[SystemRun] = stage.bench(
-            config, systems, offload_budgets, store, chance=chance,
-            on_start=on_start, on_progress=lambda done: live.update(tasks[-1], completed=done),
-        )  # fmt: skip
-        for run in running:
-            runs.append(run)
-            note = f"pass@1 {run.result.pass_at_1:.3f}, offload {run.result.offload_share:.1%}"
-            note += ", cached" if run.cached else ""
-            live.update(tasks[-1], completed=run.artifact.info.records, note=note)
-    return runs
+def compare(runs: Sequence[str], out: str | None) -> None:
+    """Print the paired comparison of two runs."""
+    from ..stages.bench_compare import bench_compare
+
+    if len(runs) != 2:
+        raise UsageError(f"compare takes two runs, got {len(runs)}", "Write: srx bench compare A.jsonl B.jsonl")
+    _emit(show_comparisons(bench_compare(runs[0], runs[1], Store.default()), out), out)
 
 
-def results_table(results: list[BenchResult]) -> Table:
-    """The results as a table for a terminal."""
-    title = f"{results[0].task}, {results[0].problems} problems" if results else None
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column("system", no_wrap=True)
-    for column in ("pass@1", "95 % interval", "offload", "big", "tokens", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        interval = "{:.3f} to {:.3f}".format(*result.ci95)
-        table.add_row(
-            label(result.system, result.offload_budget), f"{result.pass_at_1:.3f}", interval,
-            f"{result.offload_share:.2%}", f"{result.big_tokens:,}", f"{result.tokens:,}", f"{result.seconds:.1f}",
-        )  # fmt: skip
-    return table
+def show_results(results: Sequence[BenchResult], out: str | None, partial: BenchResult | None = None) -> None:
+    """The tables of results, on standard error if the records go to standard output."""
+    screen = console.stderr if out == STDIN else console.stdout()
+    screen.print(results_table(results, [partial] if partial else []))
+    screen.print(endings_table(results))
+
+
+def show_comparisons(compared: Sequence[tuple[BenchComparison, str]], out: str | None) -> list[BenchComparison]:
+    """The table of comparisons, and what is to be warned of."""
+    found = [comparison for comparison, _ in compared]
+    if found:
+        (console.stderr if out == STDIN else console.stdout()).print(comparisons_table(found))
+    for _, warning in compared:
+        if warning:
+            console.note(f"warning: {warning}")
+    return found
+
+
+def _emit(records: Sequence[Record], out: str | None) -> None:
+    if out == STDIN:
+        for record in records:
+            console.emit(encode(record))
+    elif out:
+        write_atomically(Path(out), map(encode, records))

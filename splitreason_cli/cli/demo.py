@@ -13,7 +13,8 @@ from ..adapters.store import Store
 from ..core.mini import training_problems
 from ..core.records import Generation
 from . import console
-from .bench import results_table, run_bench
+from .bench_live import run_bench
+from .bench_tables import results_table
 from .options import lines_of, stepper
 from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
@@ -108,10 +109,10 @@ def learn_when_to_ask(
 
     A rollout is shown every `sample_steps`.
     """
-    from ..stages.bench import BenchConfig, read_problems
+    from ..adapters.tasks import read_task
+    from ..stages.bench import BenchConfig
 
-    _, held_out = read_problems(BenchConfig(), store)
-    texts = {problem.problem for problem in held_out}
+    texts = {problem.problem for problem in read_task("mini", store).problems}
     write_atomically(out / GRPO_PROBLEMS, map(encode, training_problems(TRAINING_PROBLEMS, texts)))
     trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, sample_steps)
     deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, sample_steps)

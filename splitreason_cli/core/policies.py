@@ -153,6 +153,47 @@ class Random:
 
 
 @dataclass
+class Placed:
+    """Spans of given lengths at given places: the control of another policy's completion (see `scattered`).
+
+    Where the completion ends before a place is reached, or within a span, the rest is not handed over.
+
+    Args:
+        spans: (tokens that the small model writes before the span, tokens of the span), by place.
+    """
+
+    name: ClassVar[str] = "placed"
+    tagged: ClassVar[bool] = False
+    spans: Sequence[tuple[int, int]]
+    _opened: int = field(init=False, default=0)
+    _written: int = field(init=False, default=-1)
+    _comes_back: bool = field(init=False, default=False)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        # Right after a span the small model is asked again before it has written anything.
+        self._written += not self._comes_back
+        self._comes_back = False
+        if self._opened >= len(self.spans) or self._written < self.spans[self._opened][0]:
+            return False
+        self._opened += 1
+        return True
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        self._comes_back = True
+        return len(span) >= self.spans[self._opened - 1][1]
+
+
+def scattered(lengths: Sequence[int], small_tokens: int, rng: random.Random) -> list[tuple[int, int]]:
+    """Spans of these lengths, in random order, at random places among so many small tokens, for `Placed`.
+
+    Places differ, so that spans do not merge, unless there are fewer small tokens than spans.
+    """
+    room = range(max(1, small_tokens))
+    places = rng.sample(room, len(lengths)) if len(lengths) <= len(room) else rng.choices(room, k=len(lengths))
+    return list(zip(sorted(places), rng.sample(lengths, len(lengths)), strict=True))
+
+
+@dataclass
 class Relay:
     """The models take turns: `small_tokens` by the small one, then `span_tokens` by the big one."""
 
@@ -192,6 +233,36 @@ class Entropy:
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return len(span) >= self.span_tokens
+
+
+@dataclass
+class EntropyRecorder:
+    """The small model alone; keeps the entropy of each of its next tokens, in nats, to calibrate `Entropy`."""
+
+    name: ClassVar[str] = "never"
+    tagged: ClassVar[bool] = False
+    entropies: list[float] = field(init=False, default_factory=list)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        return False
+
+    def opens_at(self, entropy: float) -> bool:
+        self.entropies.append(entropy)
+        return False
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        return False
+
+
+def entropy_threshold(entropies: Sequence[float], share: float, span_tokens: int) -> float:
+    """The threshold at which `Entropy` reaches a share, if the small model stays as uncertain as it was.
+
+    As with `Random`, a share p of its tokens must open a span: p = share / (share + span_tokens * (1 - share)). The
+    threshold is the entropy that so many of `entropies` reach; infinite for none.
+    """
+    chance = share / (share + span_tokens * (1 - share)) if share > 0 else 0.0
+    reached = round(chance * len(entropies))
+    return sorted(entropies, reverse=True)[reached - 1] if reached else math.inf
 
 
 @dataclass

@@ -108,7 +108,7 @@ def test_a_budget_that_is_no_share_is_a_usage_error(srx, budget):
         (["bench", "aime99"], "'aime99' is no task and no file. Known tasks: mini"),
         (["bench", "mini", "--systems", "small,huge"], "unknown system 'huge'"),
         (["bench", "mini", "--systems", "random"], "Add split to --systems"),
-        (["bench", "mini", "--samples", "4"], "several greedy samples are the same sample"),
+        (["bench", "mini", "--samples", "4", "--temperature", "0"], "several greedy samples are the same sample"),
         (["train", "sft", "--recipe", "grand"], "unknown recipe 'grand'. Known recipes: paper, mini"),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_records_are_the_documented_ones(demo):
         assert list(record) == [
             "kind", "schema", "system", "policy", "offload_budget", "task", "problems", "samples", "pass_at_1", "ci95",
             "offload_share", "tokens", "big_tokens", "seconds", "maj_at_k", "spans", "truncated", "unclosed",
-            "ungraded",
+            "ungraded", "hand_over_seconds", "artifact",
         ]  # fmt: skip
 
 

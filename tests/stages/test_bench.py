@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from splitreason_cli.adapters.store import Store
+from splitreason_cli.core.bench_systems import summarize
 from splitreason_cli.core.records import Generation, Segment
-from splitreason_cli.stages.bench import BenchConfig, System, bench, read_generations, summarize
+from splitreason_cli.stages.bench import BenchConfig, System, bench, read_generations
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)
 
@@ -58,14 +59,23 @@ def test_the_embedded_pair_is_what_the_readme_says(store):
     assert min(result.problems for result in found.values()) >= 400
 
 
-def test_random_has_the_share_and_span_length_of_split_under_the_same_budget(runs):
+def test_random_has_the_spans_of_split_under_the_same_budget_sample_by_sample(runs):
     for budget in (None, 0.03):
-        split, chance = runs["split", budget].result, runs["random", budget].result
-        assert chance.policy == f"random({split.offload_share:.4f}, 3)"
-        assert chance.offload_share == pytest.approx(split.offload_share, rel=0.35)
+        split, chance = runs["split", budget], runs["random", budget]
+        assert chance.result.policy == "placed"
+        assert chance.result.offload_share == pytest.approx(split.result.offload_share, rel=0.35)
+        same = 0
+        for mine, theirs in zip(read_generations(chance.artifact), read_generations(split.artifact), strict=True):
+            lengths, copied = (
+                sorted(len(s.token_ids) for s in g.segments if s.author == "big") for g in (mine, theirs)
+            )
+            same += lengths == copied
+            assert len(lengths) <= len(copied)
+            assert mine.big_tokens <= theirs.big_tokens
+            assert mine.offload_budget == budget
+        assert same >= 40
         if budget:
-            assert split.offload_share <= budget
-            assert chance.offload_share <= budget
+            assert split.result.offload_share <= budget
 
 
 def test_a_finished_system_is_not_decoded_again(runs, store):
@@ -95,13 +105,13 @@ def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop"
 
 def test_a_missing_verdict_is_left_out_of_the_accuracy_only():
     made = [generation("a", True), generation("b", False), generation("c", None)]
-    result = summarize(System("split"), "learned", made, BenchConfig())
+    result = summarize(System("split"), "learned", made, task="mini", samples=1)
     assert (result.pass_at_1, result.problems, result.tokens, result.seconds) == (0.5, 3, 30, 1.5)
 
 
 def test_the_share_is_taken_over_the_run_and_not_over_the_problems():
     made = [generation("a", True, tokens=90, big=0), generation("b", True, tokens=10, big=10)]
-    assert summarize(System("split"), "learned", made, BenchConfig()).offload_share == 0.1
+    assert summarize(System("split"), "learned", made, task="mini", samples=1).offload_share == 0.1
 
 
 def test_what_ended_how_is_counted():
@@ -109,7 +119,7 @@ def test_what_ended_how_is_counted():
         generation("a", True, finish_reason="length"), generation("b", None, finish_reason="length", unclosed=1),
         generation("c", True, unclosed=1), generation("d", False), generation("e", None),
     ]  # fmt: skip
-    result = summarize(System("split"), "learned", made, BenchConfig())
+    result = summarize(System("split"), "learned", made, task="mini", samples=1)
     assert (result.spans, result.truncated, result.unclosed, result.ungraded) == (5, 2, 2, 2)
     assert result.maj_at_k is None
 
@@ -120,6 +130,6 @@ def test_the_majority_of_several_samples_is_graded():
         for problem, answers in {"a": "112", "b": "122", "c": "12"}.items()
         for answer in answers
     ]
-    result = summarize(System("split"), "learned", made, BenchConfig(samples=3, temperature=1.0))
+    result = summarize(System("split"), "learned", made, task="mini", samples=3)
     assert result.maj_at_k == 0.5
     assert result.pass_at_1 == 0.5

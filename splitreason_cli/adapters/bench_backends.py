@@ -1,0 +1,73 @@
+"""Where the models of a benchmark run, and what identifies them."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..core.controller import Limits
+from .bench_decoders import BatchDriver, Driver, ServerDriver
+from .models import default_device, load_pair, model_digest
+from .pair import Side, served_name, start_pair
+from .transformers import Sampling, SplitDecoder
+
+BenchRuntime = Literal["in-process", "vllm"]
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Both sides, and where those run that are no URLs.
+
+    Args:
+        concurrency: samples in flight on servers; `batch_size` of them are decoded together in this process.
+        log_folder: where vLLM servers that are started write.
+    """
+
+    small: Side
+    big: Side
+    runtime: BenchRuntime = "in-process"
+    concurrency: int = 16
+    batch_size: int = 128
+    log_folder: Path = Path("srx-bench-logs")
+
+    @property
+    def on_servers(self) -> bool:
+        return self.runtime == "vllm" or bool(self.small.urls or self.big.urls)
+
+    def identities(self) -> dict[str, str]:
+        """What results depend on: digests of folders, names of what URLs serve wherever they are.
+
+        Raises ModelError, EndpointError.
+        """
+        sides = {"small": self.small, "big": self.big}
+        found = {name: identity(side) for name, side in sides.items()}
+        return {**found, "driver": "servers" if self.on_servers else f"in process, {self.batch_size}"}
+
+    def open(
+        self, limits: Limits, sampling: Sampling, *, hint: bool, needs_tags: bool, stack: ExitStack,
+        on_status: Callable[[str], None] = lambda status: None,
+    ) -> Driver:  # fmt: skip
+        """The driver; what it starts ends with `stack`.
+
+        Raises ModelError, also if tags are needed and the small model has none. For further errors see `start_pair`.
+        """
+        driver: Driver
+        if self.on_servers:
+            small, big = start_pair(
+                self.small, self.big, stack, runtime=self.runtime, log_folder=self.log_folder, on_status=on_status
+            )
+            driver = server = ServerDriver(small, big, limits, sampling, hint=hint, concurrency=self.concurrency)
+            stack.callback(server.close)
+            server.warm_up()
+        else:
+            pair = load_pair(self.small.model, self.big.model, default_device(), one_vocabulary=False)
+            driver = BatchDriver(SplitDecoder(*pair, limits, sampling, hint=hint), self.batch_size)
+        if needs_tags:
+            driver.models["small"].tag_ids()
+        return driver
+
+
+def identity(side: Side) -> str:
+    """A digest of a model's folder, or what its URLs call it. Raises ModelError, EndpointError."""
+    return f"served: {served_name(side)}" if side.urls else model_digest(side.model)

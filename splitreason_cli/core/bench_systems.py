@@ -1,0 +1,147 @@
+"""The systems of a benchmark: what they are called, how they hand over, and what their generations come to.
+
+small      the small model alone
+big        the big model alone
+split      the small model hands over by a policy, by default where it writes the tag
+random     the spans of the split's completion of the same sample, as many and as long, at random places
+relay      the models take turns, so that the big one gets the share that split had
+entropy    hands over where the small model is uncertain, at a threshold that gives about that share
+oracle     task mini only: hands over exactly the lines the small model was not taught
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .comparison import verdicts, votes
+from .policies import entropy_threshold, parse_policy
+from .records import BenchResult, Generation
+from .statistics import bootstrap_ci95, maj_at_k, pass_at_1
+
+SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
+COPIES = ("random", "relay", "entropy")
+"""Systems that take their measure from a run of split."""
+
+Plan = Mapping[tuple[int, str], tuple[tuple[int, ...], int]]
+"""By sample and problem id: the lengths of the spans to scatter, and among how many small tokens."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One line of the table: a policy and the budget that names its run.
+
+    `offload_budget` caps big tokens / all tokens over the run (None: no cap). One that `copies` a split is named by the
+    budget of that, and has no cap of its own, which would make it a weaker baseline. `random_share` and
+    `random_span_tokens` belong to a random that copies nothing. `policy` describes that of `split`, `relay` and
+    `entropy`. `plan` is the digest of what `random` copies.
+    """
+
+    name: str
+    offload_budget: float | None = None
+    random_share: float = 0.0
+    random_span_tokens: int = 1
+    policy: str = "learned"
+    copies: bool = False
+    plan: str = ""
+
+    @property
+    def cap(self) -> float | None:
+        """The cap on this run."""
+        return None if self.copies else self.offload_budget
+
+
+def policy_name(system: System) -> str:
+    """How the results call the policy of a system."""
+    match system.name:
+        case "small":
+            return "never"
+        case "big":
+            return "always"
+        case "oracle":
+            return "pattern"
+        case "random" if system.copies:
+            return "placed"
+        case "random":
+            return f"random({system.random_share:.4f}, {system.random_span_tokens})"
+    return system.policy
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a comma-separated list, whose arguments in parentheses may hold commas too."""
+    return [name.strip() for name in re.split(r",(?![^()]*\))", text) if name.strip()]
+
+
+def explicit(name: str) -> bool:
+    """Whether a name is `relay(a, b)` or `entropy(x, n)` with arguments. Raises ValueError if it is nothing at all."""
+    word, arguments = parse_policy(name)
+    return word in ("relay", "entropy") and bool(arguments)
+
+
+def plan_of(generations: Sequence[Generation]) -> tuple[Plan, str]:
+    """What `random` copies of a split's generations, and its digest."""
+    plan: dict[tuple[int, str], tuple[tuple[int, ...], int]] = {}
+    for g in generations:
+        lengths = tuple(len(segment.token_ids) for segment in g.segments if segment.author == "big")
+        plan[g.sample, g.id] = (lengths, g.tokens - g.big_tokens)
+    digest = hashlib.sha256(repr(sorted(plan.items())).encode("utf-8", "surrogatepass")).hexdigest()
+    return plan, digest[:16]
+
+
+def matched_relay(split: BenchResult) -> str:
+    """The relay of split's mean span whose turns give its share, rounded to whole tokens."""
+    if not split.spans or not split.big_tokens:
+        return "never"
+    span_tokens = max(1, round(split.big_tokens / split.spans))
+    small_tokens = round(span_tokens * (split.tokens - split.big_tokens) / split.big_tokens)
+    return f"relay({span_tokens},{small_tokens})" if small_tokens else "always"
+
+
+def matched_entropy(split: BenchResult, entropies: Sequence[float]) -> str:
+    """The entropy policy of split's mean span that would reach its share on these entropies of small tokens."""
+    if not split.spans or not split.big_tokens:
+        return "never"
+    span_tokens = max(1, round(split.big_tokens / split.spans))
+    return f"entropy({entropy_threshold(entropies, split.offload_share, span_tokens)!r},{span_tokens})"
+
+
+def summarize(
+    system: System,
+    policy: str,
+    generations: Sequence[Generation],
+    *,
+    task: str,
+    samples: int,
+    seconds: float | None = None,
+    artifact: str = "",
+) -> BenchResult:
+    """One system's line. Generations without a verdict are left out of the accuracy, not of the token counts."""
+    correct = list(verdicts(generations).values())
+    tokens, big_tokens = sum(g.tokens for g in generations), sum(g.big_tokens for g in generations)
+    return BenchResult(
+        system=system.name,
+        policy=policy,
+        offload_budget=system.offload_budget,
+        task=task,
+        problems=len({generation.id for generation in generations}),
+        samples=samples,
+        pass_at_1=pass_at_1(correct),
+        ci95=bootstrap_ci95(correct),
+        offload_share=big_tokens / tokens if tokens else 0.0,
+        tokens=tokens,
+        big_tokens=big_tokens,
+        seconds=sum(g.seconds for g in generations) if seconds is None else seconds,
+        maj_at_k=maj_at_k(votes(generations)) if samples > 1 else None,
+        spans=sum(g.spans for g in generations),
+        truncated=sum(g.finish_reason == "length" for g in generations),
+        unclosed=sum(g.unclosed for g in generations),
+        ungraded=sum(g.correct is None for g in generations),
+        hand_over_seconds=_mean_hand_over(generations),
+        artifact=artifact,
+    )
+
+
+def _mean_hand_over(generations: Sequence[Generation]) -> float | None:
+    measured = [(g.hand_over_seconds, g.spans) for g in generations if g.hand_over_seconds is not None]
+    spans = sum(count for _, count in measured)
+    return sum(seconds * count for seconds, count in measured) / spans if spans else None
