@@ -59,7 +59,7 @@ class Backends:
             )
             driver = server = ServerDriver(small, big, limits, sampling, hint=hint, concurrency=self.concurrency)
             stack.callback(server.close)
-            server.warm_up()
+            server.check()
         else:
             pair = load_pair(self.small.model, self.big.model, default_device(), one_vocabulary=False)
             driver = BatchDriver(SplitDecoder(*pair, limits, sampling, hint=hint), self.batch_size)

@@ -136,14 +136,13 @@ class ServerDriver:
         if jobs:
             self._loop.run(self._decode_all(jobs, budget, on_done))
 
-    def warm_up(self) -> None:
-        """Let both servers get ready. Raises EndpointError."""
+    def check(self) -> None:
+        """Raises EndpointError unless both models answer."""
         for backend in (self._small, self._big):
             try:
-                self._loop.run(backend.warm_up())
+                self._loop.run(backend.check())
             except BackendError as error:
-                hint = "Check that it is vLLM 0.31 or newer, and its log"
-                raise EndpointError(str(error), hint) from None
+                raise EndpointError(str(error), "Check the URL, the key, and that the server is up") from None
 
     def close(self) -> None:
         for backend in (self._small, self._big):
@@ -160,7 +159,8 @@ class ServerDriver:
             raise _first(errors) from None
         if run.failures:
             hint = "Finished samples are kept: when the models are up again, the same command goes on"
-            raise EndpointError(f"{len(run.failures)} samples failed ({run.failures[0]})", hint)
+            count = len(run.failures)
+            raise EndpointError(f"{count} sample{'s' * (count > 1)} failed ({run.failures[0]})", hint)
 
     async def _work(self, left: Iterator[Job], budget: OffloadBudget, run: "_Run") -> None:
         for job in left:

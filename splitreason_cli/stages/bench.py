@@ -76,6 +76,8 @@ def _copies(run: SystemRun) -> bool:
 
 def _check(config: BenchConfig, systems: Sequence[str], chance: System | None, policy: str) -> None:
     policies = load_policies()
+    if not systems:
+        raise UsageError("no system to run", f"Known systems: {', '.join(SYSTEMS)}")
     for name in systems:
         try:
             if name not in SYSTEMS and not explicit(name):

@@ -5,7 +5,7 @@ import pytest
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.bench_systems import summarize
 from splitreason_cli.core.records import Generation, Segment
-from splitreason_cli.stages.bench import BenchConfig, System, bench, read_generations
+from splitreason_cli.stages.bench import BenchConfig, System, Watcher, bench, comparisons, read_generations
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)
 
@@ -93,6 +93,64 @@ def test_changed_sampling_is_another_run(store, runs):
     assert [g.segments for g in generations[:8]] != [g.segments for g in generations[8:]]
     assert first.result.samples == 2
     assert first.result.problems == 8
+
+
+@pytest.mark.parametrize("after", [1, 30, 47])
+def test_an_interrupted_run_resumes_to_what_an_uninterrupted_one_is(tmp_path, after):
+    config = dataclasses.replace(SMALL_RUN, samples=2, temperature=0.8, top_p=0.9, problems=24, batch_size=16)
+    whole = run(Store(tmp_path / "whole"), ["split", "random"], [0.04], config)
+    seen = []
+
+    def interrupt(generations):
+        seen.extend(generations)
+        if len(seen) >= after:
+            raise KeyboardInterrupt
+
+    store = Store(tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        list(bench(config, ["split", "random"], [0.04], store, watcher=Watcher(on_generations=interrupt)))
+    fresh = []
+    watcher = Watcher(on_generations=lambda made: fresh.append(len(made)))
+    resumed = list(bench(config, ["split", "random"], [0.04], store, watcher=watcher))
+    assert fresh[0] == len(seen)
+    for one in resumed:
+        other = whole[one.result.system, 0.04]
+        same = [[dataclasses.replace(g, seconds=0.0) for g in read_generations(run.artifact)] for run in (one, other)]
+        assert same[0] == same[1]
+
+
+def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
+    config = dataclasses.replace(SMALL_RUN, problems=24)
+    names = ["split", "random", "relay", "entropy", "relay(4,60)"]
+    runs = list(bench(config, names, [None, 0.03], store))
+    found = [(one.result.system, one.result.offload_budget) for one in runs]
+    copies = ["split", "random", "relay", "entropy"]
+    assert found == [("relay(4,60)", None), *((name, budget) for budget in (None, 0.03) for name in copies)]
+    assert [one.result.policy for one in runs[:1]] == ["relay(4,60)"]
+    split, _, relay, entropy = (one.result for one in runs[1:5])
+    assert relay.policy.startswith("relay(3,")
+    assert entropy.policy.startswith("entropy(")
+    assert 0.3 * split.offload_share <= entropy.offload_share <= 2 * split.offload_share
+    compared = [(c.offload_budget, c.baseline, c.baseline_budget) for c, _ in comparisons(runs)]
+    assert compared == [
+        (budget, name, None if name == "relay(4,60)" else budget)
+        for budget in (None, 0.03) for name in ("relay(4,60)", *copies[1:])
+    ]  # fmt: skip
+
+
+def test_the_policy_of_split_can_be_any(store):
+    (run,) = bench(dataclasses.replace(SMALL_RUN, problems=8), ["split"], [None], store, policy="relay(2,20)")
+    assert run.result.policy == "relay(2,20)"
+    spans = [len(s.token_ids) for g in read_generations(run.artifact) for s in g.segments if s.author == "big"]
+    assert spans
+    assert max(spans) == 2
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.0])
+def test_all_and_nothing_are_budgets(store, budget):
+    found = run(store, ["split", "random"], [budget], dataclasses.replace(SMALL_RUN, problems=8))
+    assert (found["split", budget].result.big_tokens > 0) == (budget == 1.0)
+    assert (found["random", budget].result.big_tokens > 0) == (budget == 1.0)
 
 
 def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):

@@ -1,0 +1,156 @@
+"""srx bench as its user sees it: tables, files, interruptions, failing servers."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import orjson
+import pytest
+
+from splitreason_cli.adapters.models import load_model
+from tests.cli.conftest import environment, heed_ctrl_c
+from tests.scripted_endpoint import serving
+from tests.served_model import ServedModel
+
+QUICK = ("--samples", "2", "--problems", "6", "--batch-size", "6")
+
+
+def records(path):
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def lines(path):
+    return path.read_bytes().count(b"\n")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    home = tmp_path_factory.mktemp("bench")
+    command = [
+        "bench", "mini", *QUICK, "--systems", "small,big,random,split", "--offload-budget", "0,3%", "--out",
+        "out.jsonl", "--generations", "generations.jsonl", "--report", "report.html", "--plot", "frontier.svg",
+    ]  # fmt: skip
+    return home, subprocess.run(
+        [sys.executable, "-m", "splitreason_cli", *command], cwd=home, env=environment(home), capture_output=True,
+        timeout=550, check=False,
+    )  # fmt: skip
+
+
+def test_each_budget_has_its_split_and_its_random(done):
+    home, process = done
+    assert process.returncode == 0, process.stderr.decode()
+    found = records(home / "out.jsonl")
+    results = [(r["system"], r["offload_budget"]) for r in found if r["kind"] == "bench_result"]
+    assert results == [
+        ("small", None), ("big", None), ("split", 0.0), ("random", 0.0), ("split", 0.03), ("random", 0.03),
+    ]  # fmt: skip
+    compared = [r for r in found if r["kind"] == "bench_comparison"]
+    assert [(c["system"], c["offload_budget"], c["baseline"]) for c in compared] == [
+        ("split", budget, name) for budget in (0.0, 0.03) for name in ("small", "big", "random")
+    ]
+    assert all(c["ci95"][0] <= c["difference"] <= c["ci95"][1] for c in compared)
+
+
+def test_the_tables_show_what_is_claimed_and_warn_of_few_problems(done):
+    _, process = done
+    shown = process.stdout.decode()
+    for word in ("pass@1", "95 % interval", "maj@2", "truncated", "unclosed", "ungraded", "split ≤3% less random ≤3%"):
+        assert word in shown
+    assert "too small to rely on" in process.stderr.decode()
+    assert "pass@1" in process.stderr.decode()
+
+
+def test_generations_of_several_budgets_are_told_apart(done):
+    home, _ = done
+    made = records(home / "generations.jsonl")
+    keys = {(g["system"], g["offload_budget"], g["id"], g["sample"]) for g in made}
+    assert len(keys) == len(made) == 6 * 12
+
+
+def test_report_and_plot_are_written(done):
+    home, _ = done
+    report = (home / "report.html").read_text(encoding="utf-8")
+    assert "split ≤3%" in report
+    assert "Comparisons" in report
+    assert "srx bench mini --samples 2" in report
+    assert b"<svg" in (home / "frontier.svg").read_bytes()
+
+
+def test_two_of_its_files_are_compared(done):
+    home, _ = done
+    compared = subprocess.run(
+        [
+            sys.executable, "-m", "splitreason_cli", "bench", "compare", "generations.jsonl:split@3%",
+            "out.jsonl:small", "--out", "-",
+        ],
+        cwd=home, env=environment(home), capture_output=True, check=True,
+    )  # fmt: skip
+    (record,) = map(orjson.loads, compared.stdout.splitlines())
+    assert (record["system"], record["baseline"], record["problems"]) == ("split", "small", 6)
+
+
+def test_the_log_of_a_run_is_graded_again(done):
+    home, _ = done
+    graded = subprocess.run(
+        [sys.executable, "-m", "splitreason_cli", "bench", "mini", "--from", "generations.jsonl", "--out", "-"],
+        cwd=home, env=environment(home), capture_output=True, check=True,
+    )  # fmt: skip
+    again = [orjson.loads(line) for line in graded.stdout.splitlines()]
+    first = [r for r in records(home / "out.jsonl") if r["kind"] == "bench_result"]
+    assert [r["pass_at_1"] for r in again] == [r["pass_at_1"] for r in first]
+    assert "494 problems of the task are not in the log" in graded.stderr.decode()
+
+
+def test_a_log_that_knows_no_tokens_shows_dashes(srx, tmp_path):
+    rows = [{"id": "a", "problem": "1 + 1", "answer": "2", "completions": [r"\boxed{2}", r"\boxed{3}", "no idea"]}]
+    (tmp_path / "log.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    process = srx("bench", "log.jsonl", "--from", "log.jsonl")
+    assert process.returncode == 0, process.stderr.decode()
+    (line,) = [line.split() for line in process.stdout.decode().splitlines() if "0.333" in line]
+    assert line[0] == "imported"
+    assert line[-4:] == ["–"] * 4
+
+
+def test_ctrl_c_prints_what_is_known_and_a_rerun_goes_on(tmp_path, srx):
+    command = ["bench", "mini", "--systems", "small,split", "--samples", "2", "--problems", "120", "--batch-size", "6"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splitreason_cli", *command], cwd=tmp_path, env=environment(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c,
+    )  # fmt: skip
+    work, finished = tmp_path / "store" / "work", tmp_path / "store" / "artifacts" / "bench"
+
+    def split_has_begun():
+        return any(finished.glob("*")) and any(lines(path) > 6 for path in work.glob("*/records.jsonl"))
+
+    while process.poll() is None and not split_has_begun():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    shown, errors = (stream.decode() for stream in process.communicate(timeout=400))
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "interrupted; run the same command again to go on" in errors
+    assert "split (partial)" in shown
+    assert "small (partial)" not in shown
+    assert all(lines(path) % 6 == 0 for path in work.glob("*/records.jsonl"))
+    again = srx(*command)
+    assert again.returncode == 0
+    assert "cached" in again.stderr.decode()
+
+
+def test_a_server_that_dies_is_one_line_and_what_is_finished_stays(srx, tmp_path):
+    calls = iter(range(10**6))
+    server = ServedModel(load_model("mini-big"), lambda body: "refused" if next(calls) >= 6 else "")
+    command = ["bench", "mini", "--systems", "small,split", "--samples", "1", "--temperature", "0", "--problems", "8"]
+    with serving(server) as url:
+        process = srx(*command, "--big", url, "--big-tokenizer", "mini-big", "--concurrency", "1")
+    errors = process.stderr.decode()
+    assert process.returncode == 7, errors
+    assert "Traceback" not in errors
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert "failed (the big model: " in line
+    assert "Finished samples are kept" in line
+    assert "split (partial)" in process.stdout.decode()
+    with serving(ServedModel(load_model("mini-big"))) as url:
+        again = srx(*command, "--big", url, "--big-tokenizer", "mini-big")
+    assert again.returncode == 0, again.stderr.decode()
