@@ -16,10 +16,21 @@ COLORS = {
     "big": "#009E73",
     "oracle": "#CC79A7",
     "split + GRPO": "#56B4E9",
+    "relay": "#E69F00",
+    "entropy": "#6F5FA8",
 }
-"""Okabe and Ito's palette, which survives the common kinds of colour blindness; markers tell systems apart too."""
+"""Okabe and Ito's palette, which survives the common kinds of colour blindness, and a violet; markers differ too."""
 
-MARKERS = {"split": "o", "random": "s", "small": "D", "big": "^", "oracle": "*", "split + GRPO": "P"}
+MARKERS = {
+    "split": "o",
+    "random": "s",
+    "small": "D",
+    "big": "^",
+    "oracle": "*",
+    "split + GRPO": "P",
+    "relay": "v",
+    "entropy": "X",
+}
 
 INK, FAINT = "#010203", "#7f7f7f"
 """Colours that stand for the page's own in its drawing."""

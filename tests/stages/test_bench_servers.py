@@ -15,6 +15,7 @@ from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 
 CONFIG = BenchConfig(problems=10)
+NAMES = ["small", "split", "random", "entropy(0.3,2)"]
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +37,13 @@ def comparable(generations):
 
 
 def test_a_served_pair_decodes_what_one_in_this_process_does(tmp_path, big):
-    here = run(Store(tmp_path / "here"), ["small", "split", "random"])
+    here = run(Store(tmp_path / "here"), NAMES)
     with serving(ServedModel(big)) as url:
-        there = run(Store(tmp_path / "there"), ["small", "split", "random"], served(url))
+        there = run(Store(tmp_path / "there"), NAMES, served(url))
     for (_, mine), (_, theirs) in zip(here, there, strict=True):
         assert comparable(mine) == comparable(theirs)
-    (small, _), (split, made), _ = there
+    (small, _), (entropy, _), (split, made), _ = there
+    assert entropy.result.big_tokens > 0
     assert split.result.hand_over_seconds > 0
     assert small.result.hand_over_seconds is None
     assert all((one.hand_over_seconds is not None) == (one.spans > 0) for one in made)
