@@ -154,3 +154,21 @@ def test_a_server_that_dies_is_one_line_and_what_is_finished_stays(srx, tmp_path
     with serving(ServedModel(load_model("mini-big"))) as url:
         again = srx(*command, "--big", url, "--big-tokenizer", "mini-big")
     assert again.returncode == 0, again.stderr.decode()
+
+
+def test_ctrl_c_with_samples_in_flight_on_a_server_keeps_the_finished_ones(tmp_path):
+    command = ["bench", "mini", "--systems", "split", "--samples", "2", "--big-tokenizer", "mini-big"]
+    with serving(ServedModel(load_model("mini-big"))) as url:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "splitreason_cli", *command, "--big", url], cwd=tmp_path, env=environment(tmp_path),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c,
+        )  # fmt: skip
+        work = tmp_path / "store" / "work"
+        while process.poll() is None and not any(lines(path) > 3 for path in work.glob("*/records.jsonl")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        shown, errors = (stream.decode() for stream in process.communicate(timeout=400))
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "split (partial)" in shown
+    assert sum(map(lines, work.glob("*/records.jsonl"))) > 3
