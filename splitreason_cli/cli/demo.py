@@ -31,6 +31,9 @@ NOTE = (
 SYSTEMS = ["small", "big", "split", "random"]
 BUDGETS: list[float | None] = [None, 0.05, 0.025, 0.01]
 
+DECODING = "--samples 1 --temperature 0"
+"""How the demo decodes, unlike `srx bench` by default, so that it takes minutes."""
+
 GRPO = "split + GRPO"
 """What the results call the split of the model that `train grpo` made."""
 
@@ -154,7 +157,7 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
     commands = [
         f"srx annotate --in {MINI_TRACES.name} | srx build-sft | srx train sft --recipe mini --out model",
         f"srx bench mini --small model --systems {','.join(SYSTEMS)} --offload-budget {budgets} --problems {problems} "
-        "--out results.jsonl",
+        f"{DECODING} --out results.jsonl",
     ]
     notes, curves = [NOTE], b""
     if any(result.system == GRPO for result in results):
@@ -165,7 +168,8 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
         commands += [
             f"srx train grpo --recipe mini --model model --in {GRPO_PROBLEMS} --offload-budget {GRPO_BUDGET:g} "
             f"--out {GRPO_MODEL}",
-            f"srx bench mini --small {GRPO_MODEL} --systems split --offload-budget {budgets} --problems {problems}",
+            f"srx bench mini --small {GRPO_MODEL} --systems split --offload-budget {budgets} --problems {problems} "
+            f"{DECODING}",
         ]
     title = "srx demo: a small model that learned where to ask a big one"
     groups = [(run.result, read_generations(run.artifact)) for run in runs]
