@@ -16,7 +16,7 @@ def results_table(results: Sequence[BenchResult], partial: Collection[BenchResul
     title = f"{results[0].task}, {results[0].problems} problems" if results else None
     samples = max((result.samples for result in results), default=1)
     table = _table(title)
-    columns = ["pass@1", "95 % interval", *([f"maj@{samples}"] if samples > 1 else []), "offload", "big", "tokens"]
+    columns = ["pass@1", "95 % interval", *([f"maj@{samples}"] if samples > 1 else []), "offload"]
     for column in (*columns, "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
@@ -25,17 +25,16 @@ def results_table(results: Sequence[BenchResult], partial: Collection[BenchResul
         table.add_row(
             name, f"{result.pass_at_1:.3f}", "{:.3f} to {:.3f}".format(*result.ci95), *majority,
             _known(result, f"{result.offload_share:.2%}", "tokens", "big_tokens"),
-            _known(result, f"{result.big_tokens:,}", "big_tokens"), _known(result, f"{result.tokens:,}", "tokens"),
             _known(result, f"{result.seconds:.1f}", "seconds"),
         )  # fmt: skip
     return table
 
 
 def endings_table(results: Sequence[BenchResult]) -> Table:
-    """How the completions of each system ended, and how long the big model took to begin."""
-    table = _table(None)
+    """Tokens by model, how completions ended, and how long the big model took to begin after a hand-over."""
+    table = _table("tokens by model, endings")
     measured = any(result.hand_over_seconds is not None for result in results)
-    columns = ["small tokens", "spans", "truncated", "unclosed", "ungraded", *(["hand-over, s"] if measured else [])]
+    columns = ["small", "big", "spans", "truncated", "unclosed", "ungraded", *(["wait, s"] if measured else [])]
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
@@ -44,6 +43,7 @@ def endings_table(results: Sequence[BenchResult]) -> Table:
         table.add_row(
             label(result.system, result.offload_budget),
             _known(result, f"{result.tokens - result.big_tokens:,}", "tokens", "big_tokens"),
+            _known(result, f"{result.big_tokens:,}", "big_tokens"),
             _known(result, f"{result.spans:,}", "authors"), _known(result, f"{result.truncated:,}", "finish_reason"),
             f"{result.unclosed:,}", f"{result.ungraded:,}", *waited,
         )  # fmt: skip
@@ -53,7 +53,7 @@ def endings_table(results: Sequence[BenchResult]) -> Table:
 def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
     """The difference of each two systems in pass@1."""
     table = _table(None, "difference in pass@1")
-    for column in ("difference", "95 % interval", "p", "problems"):
+    for column in ("diff.", "95 % interval", "p", "problems"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in comparisons:
         pair = f"{label(one.system, one.offload_budget)} less {label(one.baseline, one.baseline_budget)}"
