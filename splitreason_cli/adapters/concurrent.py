@@ -1,9 +1,13 @@
 """Many calls in flight, results in the order of their inputs, for callers that are not asynchronous."""
 
 import asyncio
+import contextlib
+import signal
+import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from itertools import islice
+from types import FrameType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,10 +39,10 @@ def map_ordered(
     On Ctrl-C, on an exception of a call, or when the caller stops iterating, no further call starts and those in flight
     have `GRACE_SECONDS` to end. The event loop runs only while a result is waited for, and at last for `at_end`.
 
-    Raises whatever `call` or `items` raise, after the results before the first missing one, and KeyboardInterrupt.
+    Raises whatever `call` or `items` raise, and KeyboardInterrupt, after the results before the first missing one.
     """
-    with asyncio.Runner() as runner:
-        calls = _Calls(call, concurrency)
+    calls = _Calls(call, concurrency)
+    with asyncio.Runner() as runner, _ctrl_c_stops(calls, runner.get_loop()):
         tasks: deque[asyncio.Task[R]] = deque()
         pending = iter(items)
         try:
@@ -59,6 +63,28 @@ def map_ordered(
             runner.run(_awaited(at_end))
 
 
+@contextlib.contextmanager
+def _ctrl_c_stops(calls: "_Calls[T, R]", loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let the first Ctrl-C stop `calls`; raised just anywhere, it could leave the loop or a connection half changed."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        calls.failure = calls.failure or KeyboardInterrupt()
+        loop.call_soon_threadsafe(calls.stop, calls.failure)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if isinstance(calls.failure, KeyboardInterrupt):
+        raise calls.failure
+
+
 class _Calls(Generic[T, R]):
     """Calls in a limited number of slots, until one fails."""
 
@@ -67,7 +93,12 @@ class _Calls(Generic[T, R]):
         self._slots = asyncio.Semaphore(concurrency)
         self._stopped = asyncio.Event()
         self._running: set[asyncio.Task[R] | None] = set()
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
+
+    def stop(self, failure: BaseException) -> None:
+        """Start no further call. The first failure is raised where the results are read, once those in flight end."""
+        self.failure = self.failure or failure
+        self._stopped.set()
 
     async def in_slot(self, item: T) -> R:
         async with self._slots:
@@ -78,15 +109,13 @@ class _Calls(Generic[T, R]):
             try:
                 return await self._call(item)
             except Exception as error:
-                # It is raised again where the results are read, once what is in flight has ended.
-                self.failure = self.failure or error
-                self._stopped.set()
+                self.stop(error)
                 raise
             finally:
                 self._running.discard(task)
 
     async def end_of(self, task: "asyncio.Task[R]") -> None:
-        """Wait for one call, or for the failure of any. Ctrl-C cancels the waiting and leaves the calls alone."""
+        """Wait for one call, or for the failure of any."""
         failed = asyncio.ensure_future(self._stopped.wait())
         await asyncio.wait([task, failed], return_when=asyncio.FIRST_COMPLETED)
         failed.cancel()

@@ -14,6 +14,7 @@ from ..core.grading import Verdict
 from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..core.records import Generation, GrpoStep, Problem, Segment
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
+from ..errors import UsageError
 from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .grader import Grader
@@ -54,7 +55,7 @@ class TrainGrpoConfig:
     With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
     `lora_alpha` / `lora_rank`; without an alpha by 2.
 
-    Raises UsageError for an alpha without a rank.
+    Raises UsageError for an alpha without a rank, and for a budget of 0.
     """
 
     model: str = "mini-split"
@@ -86,6 +87,8 @@ class TrainGrpoConfig:
 
     def __post_init__(self) -> None:
         require_rank(self.lora_rank, self.lora_alpha)
+        if self.offload_budget == 0:
+            raise UsageError("a budget of 0 leaves nothing to learn", "Give a share above 0, or none and a --price")
 
 
 class GrpoRun:
@@ -268,7 +271,7 @@ class GrpoRun:
 
     def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(
-            id=problem.id, system="split", sample=step, problem=problem.problem, answer=problem.answer,
+            id=problem.id, system=self.config.rollout, sample=step, problem=problem.problem, answer=problem.answer,
             segments=tuple(
                 Segment(author=author, token_ids=ids, text=text_of(self.small, ids)) for author, ids in rollout.segments
             ),

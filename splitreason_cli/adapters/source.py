@@ -137,9 +137,8 @@ def raise_first_rejected(path: Path) -> None:
         raise RecordError(first.where, first.reason)
 
 
-def raise_if_rejected(count: int, kept: int, where: Path) -> None:
-    """Raise PartialError if records were quarantined."""
+def raise_if_rejected(count: int, kept: int | None, where: Path) -> None:
+    """Raise PartialError if records were quarantined; `kept` counts the others, None if that is not known."""
     if count:
-        raise PartialError(
-            f"{count:,} of {count + kept:,} records were rejected, see {where}", "Correct them and rerun"
-        )
+        of_all = "" if kept is None else f" of {count + kept:,}"
+        raise PartialError(f"{count:,}{of_all} records were rejected, see {where}", "Correct them and rerun")

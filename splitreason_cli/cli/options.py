@@ -95,11 +95,11 @@ def deliver_results(results: Sequence[Record], table: RenderableType, out: str |
         write_atomically(Path(out), iter(lines))
 
 
-def finish(artifact: Artifact, cached: bool, out: str) -> None:
+def finish(artifact: Artifact, cached: bool, out: str, unit: str = "records") -> None:
     """Say where the result is, put rejected records beside it, and raise PartialError if there are any."""
     what = "already done" if cached else "done"
     where = "" if out == STDIN else f" -> {out}"
-    console.say(f"{what}: {artifact.info.records:,} records{where}  [dim](artifact {artifact.info.key})[/]")
+    console.say(f"{what}: {artifact.info.records:,} {unit}{where}  [dim](artifact {artifact.info.key})[/]")
     rejected = list(lines_of(artifact.rejected)) if artifact.rejected.exists() else []
     place = artifact.rejected
     if out != STDIN:
@@ -111,7 +111,7 @@ def finish(artifact: Artifact, cached: bool, out: str) -> None:
     if artifact.unfinished:
         where = f" The rejected records are in {place}" if rejected else ""
         raise PartialError(artifact.unfinished, where.strip())
-    raise_if_rejected(len(rejected), artifact.info.records, place)
+    raise_if_rejected(len(rejected), artifact.info.records if unit == "records" else None, place)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

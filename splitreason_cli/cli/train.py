@@ -101,6 +101,7 @@ def sft(
     from ..stages import train_sft as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
+    _require_elsewhere(out, config.model)
     store = Store.default()
     source = _source(in_, store)
     with console.progress(SLOWEST_STEP_SECONDS) as live:
@@ -113,7 +114,7 @@ def sft(
     if ranks.is_main():
         deliver_model(artifact, Path(out))
         push(artifact, push_to_hub, public=hub_public)
-        finish(artifact, cached, out)
+        finish(artifact, cached, out, "steps")
 
 
 @train.command("grpo", epilog="Example: srx train grpo --recipe mini --model my-model --in problems.jsonl")
@@ -217,6 +218,7 @@ def grpo(
     from ..stages import train_grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
+    _require_elsewhere(out, config.model)
     side = Side(config.big, big_tokenizer, big_key_env, served_name=big_served_name, text_only=big_text)
     remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
     engine = _engine(config.use_vllm, vllm_mode, vllm_server_base_url, vllm_gpu_memory_utilization)
@@ -232,7 +234,7 @@ def grpo(
     if ranks.is_main():
         deliver_grpo(artifact, Path(out), config.offload_budget, every)
         push(artifact, push_to_hub, public=hub_public)
-        finish(artifact, cached, out)
+        finish(artifact, cached, out, "steps")
 
 
 def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: float | None) -> "EngineConfig":
@@ -311,6 +313,12 @@ def _resolved(recipes: Mapping[str, C], recipe: str, given: Mapping[str, object]
     fields = {field.name for field in dataclasses.fields(recipes[recipe])}
     flags = {name: value for name, value in given.items() if name in fields and value is not None}
     return dataclasses.replace(recipes[recipe], **flags)
+
+
+def _require_elsewhere(out: str, model: str) -> None:
+    """Raises UsageError where the result would overwrite the model that it comes from."""
+    if Path(out).resolve() == Path(model).resolve():
+        raise UsageError(f"--out {out} is the model to start from", "Name another folder")
 
 
 def _source(in_: str, store: Store) -> Source:

@@ -15,6 +15,8 @@ METHODS = {
     "sft": "fine-tuned on reasoning traces whose hard passages are marked, by TRL's SFTTrainer",
     "grpo": "trained with the big model writing in every rollout, by TRL's GRPOTrainer, for right answers at few of "
     "the big model's tokens",
+    "solo": "trained by TRL's GRPOTrainer as in SplitReason: it wrote the big model's part of its rollouts itself, and "
+    "earned the paper's rewards",
 }
 
 
@@ -23,7 +25,7 @@ class Run:
     """What made a model.
 
     Args:
-        method: a key of `METHODS`.
+        method: `sft` or `grpo`.
         config: the resolved configuration. `model` and `big` are names that may be published.
         inputs: names of what went in, to SHA-256. versions: names of packages, to versions.
         measures: as of `sft_measures` or `grpo_measures`.
@@ -53,9 +55,10 @@ def grpo_measures(steps: Sequence[GrpoStep]) -> dict[str, float]:
 def body(run: Run) -> str:
     """The card below its front matter."""
     small = run.config["model"]
+    method = "solo" if run.config.get("rollout") == "solo" else run.method
     sections = [
         f"# Split reasoning on {small}",
-        f"{small}, {METHODS[run.method]}. It reasons, and hands hard passages over to a bigger model.",
+        f"{small}, {METHODS[method]}. It reasons, and hands hard passages over to a bigger model.",
         *_use(run),
         "## Measured while training",
         "Of the examples it was trained on; this is no benchmark.",

@@ -1,5 +1,6 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
+import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -12,14 +13,16 @@ from ..adapters.pair import Side
 from ..adapters.policy_engine import EngineConfig, checked_engine
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.source import Quarantine, Source, read_records
+from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
 from ..adapters.store import REJECTED, Artifact, Recipe, Store
 from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
+from ..core.problems import ID_COLUMNS, problem_of
 from ..core.records import Generation, Problem
 from ..errors import InputError
 
 STAGE = "train_grpo"
+COLUMNS = ("problem", "answer", *ID_COLUMNS)
 
 
 RECIPES = {
@@ -61,7 +64,7 @@ def train_grpo(
         on_warning: called with each known collapse when it first comes. on_sample: with a rollout of each step.
 
     Raises:
-        ModelError: a model does not load, or the two do not fit together. InputError: there are no problems.
+        ModelError: a model does not load, or the two do not fit together. InputError: there are too few problems.
         EndpointError: the big model's server or the engine's does not answer, or stops answering.
         UsageError: the processes cannot share a batch equally. MachineError: memory runs out, or vLLM is missing.
     """
@@ -91,6 +94,9 @@ def _train(
     with ranks.work(store, recipe) as work:
         with ranks.together():
             problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            if len(problems) < config.prompts:
+                held = f"{source.label}: holds {len(problems):,} problems, and a step takes {config.prompts:,}"
+                raise InputError(held, "Give more problems, or lower --prompts")
             big = served.checked() if served else load_model(config.big, default_device())
             # Steps of 1e-6 vanish in bfloat16 weights.
             small = load_model(config.model, default_device(), float32=not config.lora_rank)
@@ -104,7 +110,16 @@ def _train(
 
 
 def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
-    problems = list(read_records(source, Problem.from_dict, quarantine, lambda problem: None))
-    if not problems:
-        raise InputError(f"{source.label}: holds no problem", "Give JSONL with the fields problem and answer")
+    """The problems of any rows with `problem` and `answer`, such as traces. Raises InputError, RecordError."""
+    positions = itertools.count(1)
+
+    def read(row: object) -> Problem:
+        position = next(positions)
+        if isinstance(row, dict):
+            row = {name: value for name, value in row.items() if name in COLUMNS}
+        return problem_of(row, position)
+
+    problems = list(read_records(source, read, quarantine))
+    if not problems and quarantine.path:
+        raise_first_rejected(quarantine.path)
     return problems

@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import signal
 
 import pytest
 
@@ -77,3 +78,39 @@ def test_the_connection_is_closed_in_the_loop_that_used_it():
     assert list(map_ordered(call, [1], 1, close)) == [1]
     assert len(set(loops)) == 1
     assert len(loops) == 2
+
+
+@pytest.mark.parametrize("moment", ["in a call", "between results"])
+def test_ctrl_c_lets_the_calls_in_flight_end_and_delivers_their_results_whenever_it_comes(moment):
+    started, seen = [], []
+
+    async def call(n):
+        started.append(n)
+        if n == 5 and moment == "in a call":
+            signal.raise_signal(signal.SIGINT)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return n
+
+    def collect():
+        for result in map_ordered(call, itertools.count(), concurrency=4):
+            seen.append(result)
+            if result == 2 and moment == "between results":
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        collect()
+    assert seen == started
+    assert 3 <= len(seen) < 30
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_after_the_last_call_is_not_forgotten():
+    async def call(n):
+        return n
+
+    async def close():
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(map_ordered(call, range(3), concurrency=4, at_end=close))

@@ -62,6 +62,13 @@ def test_a_push_that_nobody_is_logged_in_for_is_refused_before_training(train, t
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_result_never_overwrites_the_model_that_it_comes_from(train, tmp_path):
+    (tmp_path / "mine").mkdir()
+    done = train("--model", "./mine")
+    assert done.returncode == 2
+    assert "--out mine is the model to start from. Name another folder" in done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -25,6 +25,12 @@ def test_the_big_model_of_the_rollouts_is_the_one_to_serve_with():
     assert "srx serve --small FOLDER --big some/big" in card
 
 
+def test_a_solo_run_does_not_claim_the_big_model_s_part():
+    card = body(dataclasses.replace(RUN, method="grpo", config={"model": "small", "big": "big", "rollout": "solo"}))
+    assert "wrote the big model's part of its rollouts itself" in card
+    assert "big model writing in every rollout" not in card
+
+
 def test_text_tags_are_not_offered_for_serving():
     card = body(dataclasses.replace(RUN, config={"model": "small", "tags": "text"}))
     assert "srx serve" not in card

@@ -53,7 +53,7 @@ def test_sft_on_two_processes_gives_the_model_of_one(tmp_path):
     flags = ["--recipe", "mini", "--max-steps", 6, "--batch-size", 4]
     files = ["--in", tmp_path / "sft.jsonl", "--out", tmp_path / "model"]
     said = launch(tmp_path, "splitreason_cli", "train", "sft", *flags, *files)
-    assert said.count("done: 6 records") == 1, "one process speaks for all"
+    assert said.count("done: 6 steps") == 1, "one process speaks for all"
     config = dataclasses.replace(RECIPES["mini"], max_steps=6, batch_size=4)
     store = Store(tmp_path / "one")
     one, _ = train_sft(Source.open(str(tmp_path / "sft.jsonl"), store), config, store)

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import random
 
 import pytest
@@ -16,7 +17,7 @@ from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.records import Generation, GrpoStep, Problem
 from splitreason_cli.core.rewards import Price
-from splitreason_cli.errors import InputError, MachineError, ModelError
+from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 
 from ..untagged import write_untagged
@@ -192,8 +193,26 @@ def test_a_collapse_is_told_once_and_stands_in_every_step(source, store, changes
 
 def test_a_file_without_problems_is_refused(tmp_path, store):
     write_atomically(tmp_path / "empty.jsonl", [b'{"kind":"problem","id":"a","problem":1,"answer":"2"}\n'])
-    with pytest.raises(InputError, match="holds no problem"):
+    with pytest.raises(RecordError, match=r"empty\.jsonl:1: field 'problem': expected a text, got int"):
         train_grpo(Source.open(str(tmp_path / "empty.jsonl"), store), SHORT, store)
+    write_atomically(tmp_path / "few.jsonl", map(encode, problems(SHORT.prompts - 1)))
+    few = Source.open(str(tmp_path / "few.jsonl"), store)
+    with pytest.raises(InputError, match=f"{SHORT.prompts - 1} problems, and a step takes {SHORT.prompts}.*--prompts"):
+        train_grpo(few, SHORT, store)
+
+
+def test_whatever_has_a_problem_and_an_answer_will_do(tmp_path, store):
+    rows = [{"problem": one.problem, "answer": int(one.answer), "kind": "trace", "url": 1} for one in problems(4)]
+    write_atomically(tmp_path / "rows.jsonl", (json.dumps(row).encode() + b"\n" for row in rows))
+    config = dataclasses.replace(SHORT, max_steps=1, prompts=4)
+    artifact, _ = train_grpo(Source.open(str(tmp_path / "rows.jsonl"), store), config, store)
+    (sample,) = [decode(line, Generation.from_dict) for line in read_lines(artifact.path / "samples.jsonl")]
+    assert (sample.id, sample.problem) in {(f"row-{n}", one.problem) for n, one in enumerate(problems(4), 1)}
+
+
+def test_a_budget_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="a budget of 0 leaves nothing to learn"):
+        dataclasses.replace(SHORT, offload_budget=0.0)
 
 
 @pytest.mark.parametrize("changes", [{"cost": "time"}, {"closing": "argmax"}])
