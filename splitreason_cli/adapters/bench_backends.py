@@ -1,12 +1,13 @@
 """Where the models of a benchmark run, and what identifies them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..core.controller import Limits
+from ..core.records import Author
 from .bench_decoders import BatchDriver, Driver, ServerDriver
 from .models import default_device, load_pair, model_digest
 from .pair import Side, served_name, start_pair
@@ -35,33 +36,34 @@ class Backends:
     def on_servers(self) -> bool:
         return self.runtime == "vllm" or bool(self.small.urls or self.big.urls)
 
-    def identities(self) -> dict[str, str]:
-        """What results depend on: digests of folders, names of what URLs serve wherever they are.
+    def identities(self, authors: Sequence[Author]) -> dict[str, str]:
+        """What results of these models depend on: digests of folders, names of what URLs serve wherever they are.
 
         Raises ModelError, EndpointError.
         """
         sides = {"small": self.small, "big": self.big}
-        found = {name: identity(side) for name, side in sides.items()}
+        found: dict[str, str] = {author: identity(sides[author]) for author in authors}
         return {**found, "driver": "servers" if self.on_servers else f"in process, {self.batch_size}"}
 
     def open(
-        self, limits: Limits, sampling: Sampling, *, hint: bool, needs_tags: bool, stack: ExitStack,
-        on_status: Callable[[str], None] = lambda status: None,
+        self, authors: Sequence[Author], limits: Limits, sampling: Sampling, *, hint: bool, needs_tags: bool,
+        stack: ExitStack, on_status: Callable[[str], None] = lambda status: None,
     ) -> Driver:  # fmt: skip
-        """The driver; what it starts ends with `stack`.
+        """The driver; what it starts ends with `stack`. A single author stands on both sides.
 
         Raises ModelError, also if tags are needed and the small model has none. For further errors see `start_pair`.
         """
         driver: Driver
+        first, last = (self.small if author == "small" else self.big for author in (authors[0], authors[-1]))
         if self.on_servers:
             small, big = start_pair(
-                self.small, self.big, stack, runtime=self.runtime, log_folder=self.log_folder, on_status=on_status
+                first, last, stack, runtime=self.runtime, log_folder=self.log_folder, on_status=on_status
             )
             driver = server = ServerDriver(small, big, limits, sampling, hint=hint, concurrency=self.concurrency)
             stack.callback(server.close)
             server.check()
         else:
-            pair = load_pair(self.small.model, self.big.model, default_device(), one_vocabulary=False)
+            pair = load_pair(first.model, last.model, default_device(), one_vocabulary=False)
             driver = BatchDriver(SplitDecoder(*pair, limits, sampling, hint=hint), self.batch_size)
         if needs_tags:
             driver.models["small"].tag_ids()

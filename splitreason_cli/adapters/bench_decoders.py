@@ -31,12 +31,13 @@ MOST_FAILURES = 3
 
 @dataclass(frozen=True)
 class Job:
-    """One sample to decode. `seed` is that of its sampling."""
+    """One sample to decode, by the models that it asks. `seed` is that of its sampling."""
 
     sample: int
     problem: Problem
     policy: Policy
     seed: int
+    authors: Sequence[Author] = ("small", "big")
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ class BatchDriver:
     def __init__(self, decoder: SplitDecoder, batch_size: int) -> None:
         self.decoder, self.batch_size = decoder, batch_size
         self.models: Mapping[Author, LoadedModel] = {"small": decoder.small, "big": decoder.big}
-        lengths = [loaded.model.config.max_position_embeddings for loaded in self.models.values()]
-        self._context_tokens = min(lengths)
+        self._context_tokens: dict[Author, int | None] = {
+            author: loaded.model.config.max_position_embeddings for author, loaded in self.models.items()
+        }
 
     def run(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]) -> None:
         for start in range(0, len(jobs), self.batch_size):
@@ -101,10 +103,10 @@ class BatchDriver:
         pass
 
     def _limits(self, job: Job) -> Limits:
-        prompts = [
-            loaded.prompt_ids(job.problem.problem, hint=self.decoder.hint and author == "small")
+        prompts = {
+            author: loaded.prompt_ids(job.problem.problem, hint=self.decoder.hint and author == "small")
             for author, loaded in self.models.items()
-        ]
+        }
         return room_for(job, prompts, self.decoder.limits, self._context_tokens)
 
 
@@ -124,8 +126,7 @@ class ServerDriver:
         self._small, self._big = small.backend, big.backend
         self._limits, self._sampling, self._hint, self._concurrency = limits, sampling, hint, concurrency
         self._pipeline = pipeline or PipelineConfig(first_token_seconds=120.0, token_seconds=60.0)
-        known = [running.context_tokens for running in (small, big) if running.context_tokens]
-        self._context_tokens = min(known, default=None)
+        self._context_tokens: dict[Author, int | None] = {"small": small.context_tokens, "big": big.context_tokens}
         self._vocabularies: dict[Author, Vocabulary] | None = None
         if not share_vocabulary(small.tokenizer.tokenizer, big.tokenizer.tokenizer):
             self._vocabularies = {author: loaded.vocabulary for author, loaded in self.models.items()}
@@ -145,7 +146,7 @@ class ServerDriver:
                 raise EndpointError(str(error), "Check the URL, the key, and that the server is up") from None
 
     def close(self) -> None:
-        for backend in (self._small, self._big):
+        for backend in {self._small, self._big}:
             self._loop.run(backend.aclose())
         self._loop.close()
 
@@ -211,7 +212,7 @@ class ServerDriver:
         return SplitController(
             small_prompt=small, big_prompt=big,
             tokens={author: loaded.token_ids for author, loaded in self.models.items()}, policy=job.policy,
-            limits=room_for(job, [small, big], self._limits, self._context_tokens), budget=budget,
+            limits=room_for(job, {"small": small, "big": big}, self._limits, self._context_tokens), budget=budget,
             vocabularies=self._vocabularies,
         )  # fmt: skip
 
@@ -240,16 +241,21 @@ class _Run:
         self.failures: list[str] = []
 
 
-def room_for(job: Job, prompts: Sequence[Sequence[int]], limits: Limits, context_tokens: int | None) -> Limits:
-    """The limits that leave prompt and completion within what the models read. Raises InputError."""
-    if context_tokens is None:
-        return limits
-    longest = max(map(len, prompts))
-    room = context_tokens - longest - TAG_ROOM_TOKENS
-    if room < 1:
-        what = f"problem {job.problem.id!r}: its prompt has {longest:,} tokens, the models read {context_tokens:,}"
-        raise InputError(what, "Take models that read more, or leave the problem out")
-    return Limits(min(limits.max_tokens, room), limits.max_span_tokens)
+def room_for(
+    job: Job, prompts: Mapping[Author, Sequence[int]], limits: Limits, context_tokens: Mapping[Author, int | None]
+) -> Limits:
+    """The limits that leave prompt and completion within what the job's models read. Raises InputError."""
+    room = limits.max_tokens
+    for author in job.authors:
+        most = context_tokens[author]
+        if most is None:
+            continue
+        room = min(room, most - len(prompts[author]) - TAG_ROOM_TOKENS)
+        if room < 1:
+            size = len(prompts[author])
+            what = f"problem {job.problem.id!r}: its prompt has {size:,} tokens, the {author} model reads {most:,}"
+            raise InputError(what, "Take models that read more, or leave the problem out")
+    return Limits(room, limits.max_span_tokens)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

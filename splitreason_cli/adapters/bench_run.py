@@ -14,7 +14,16 @@ from typing import Any
 import orjson
 
 from ..core import mini
-from ..core.bench_systems import Plan, System, matched_entropy, matched_relay, plan_of, policy_name, summarize
+from ..core.bench_systems import (
+    Plan,
+    System,
+    authors_of,
+    matched_entropy,
+    matched_relay,
+    plan_of,
+    policy_name,
+    summarize,
+)
 from ..core.budget import OffloadBudget
 from ..core.controller import Limits
 from ..core.grading import Verdict
@@ -30,7 +39,7 @@ from ..core.policies import (
     make_policy,
     scattered,
 )
-from ..core.records import BenchResult, Generation, Segment
+from ..core.records import Author, BenchResult, Generation, Segment
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
 from .grader import Grader
@@ -114,12 +123,14 @@ class Runner:
     """Decodes systems with one pair of models, opened when the first system that is not in the store needs them."""
 
     def __init__(
-        self, config: BenchConfig, store: Store, backends: Backends, watcher: Watcher, *, needs_tags: bool
-    ) -> None:
+        self, config: BenchConfig, store: Store, backends: Backends, watcher: Watcher, authors: Sequence[Author], *,
+        needs_tags: bool,
+    ) -> None:  # fmt: skip
         self.config, self.store, self.backends, self.watcher = config, store, backends, watcher
-        self.needs_tags = needs_tags
+        self.authors, self.needs_tags = authors, needs_tags
         self.task = read_problems(config, store)
-        self.inputs = {"problems": self.task.digest, **backends.identities()}
+        # Asked for at once, so that what cannot be reached ends the run before any work.
+        self._identities = backends.identities(authors)
         self.policies = load_policies()
         self.jobs = [(sample, problem) for sample in range(config.samples) for problem in self.task.problems]
         self._stack, self._grader = ExitStack(), Grader()
@@ -133,7 +144,7 @@ class Runner:
         self._stack.close()
 
     def run(self, system: System, plan: Plan | None = None) -> SystemRun:
-        recipe = self._recipe({"system": asdict(system)})
+        recipe = self._recipe({"system": asdict(system)}, authors_of(system.name))
         self.watcher.on_start(system, len(self.jobs))
         artifact = self.store.find(recipe)
         cached = artifact is not None
@@ -161,11 +172,13 @@ class Runner:
         policy = matched_entropy(split.result, self._entropies())
         return self.run(System(name, budget, policy=policy, copies=True))
 
-    def _recipe(self, what: dict[str, Any]) -> Recipe:
+    def _recipe(self, what: dict[str, Any], authors: Sequence[Author]) -> Recipe:
         """Places of models and data do not matter, what lies there is in the inputs."""
+        others = {"small", "big"} - {*authors}
+        inputs = {name: value for name, value in self._identities.items() if name not in others}
         places = ("small", "big", "data", "batch_size")
         config = {name: value for name, value in asdict(self.config).items() if name not in places}
-        return Recipe(STAGE, {**config, **what}, self.inputs)
+        return Recipe(STAGE, {**config, **what}, {"problems": self.task.digest, **inputs})
 
     def _decode_all(self, system: System, plan: Plan, journal: Journal) -> None:
         """Bring the journal to all samples, in order."""
@@ -183,8 +196,11 @@ class Runner:
         )
         self.watcher.on_generations(finished)
         have = {(g.sample, g.id) for g in finished}
+        authors = authors_of(system.name)
         jobs = [
-            Job(sample, problem, self._policy(system, plan, sample, problem.id), self._seed(sample, problem.id))
+            Job(
+                sample, problem, self._policy(system, plan, sample, problem.id), self._seed(sample, problem.id), authors
+            )
             for sample, problem in self.jobs
             if (sample, problem.id) not in have
         ]
@@ -239,7 +255,7 @@ class Runner:
 
     def _entropies(self) -> list[float]:
         """How uncertain the small model alone is, token by token, on the first problems; measured once."""
-        recipe = self._recipe({"pilot": PILOT_PROBLEMS})
+        recipe = self._recipe({"pilot": PILOT_PROBLEMS}, ("small",))
         artifact = self.store.find(recipe)
         if artifact is None:
             recorders = [EntropyRecorder() for _ in self.task.problems[:PILOT_PROBLEMS]]
@@ -258,9 +274,10 @@ class Runner:
     def _open(self) -> Driver:
         if self._driver is None:
             config = self.config
+            limits = Limits(config.max_tokens, config.max_span_tokens)
             self._driver = self.backends.open(
-                Limits(config.max_tokens, config.max_span_tokens), Sampling(config.temperature, config.top_p),
-                hint=config.hint, needs_tags=self.needs_tags, stack=self._stack, on_status=self.watcher.on_status,
+                self.authors, limits, Sampling(config.temperature, config.top_p), hint=config.hint,
+                needs_tags=self.needs_tags, stack=self._stack, on_status=self.watcher.on_status,
             )  # fmt: skip
         return self._driver
 

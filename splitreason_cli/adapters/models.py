@@ -167,8 +167,9 @@ def load_tokenizer_only(reference: str) -> LoadedModel:
 def load_pair(
     small: str, big: str, device: str = "cpu", *, one_vocabulary: bool = True
 ) -> tuple[LoadedModel, LoadedModel]:
-    """Load two models. Raises ModelError if they must share one vocabulary and do not."""
-    pair = load_model(small, device), load_model(big, device)
+    """Load two models, or one twice named. Raises ModelError if they must share one vocabulary and do not."""
+    loaded = load_model(small, device)
+    pair = loaded, loaded if big == small else load_model(big, device)
     if one_vocabulary and not share_vocabulary(pair[0].tokenizer, pair[1].tokenizer):
         hint = "Take both from one family, such as two Qwen models"
         raise ModelError(f"{small} and {big} have different vocabularies", hint)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from .comparison import verdicts, votes
 from .policies import entropy_threshold, parse_policy
-from .records import BenchResult, Generation
+from .records import Author, BenchResult, Generation
 from .statistics import bootstrap_ci95, maj_at_k, pass_at_1
 
 SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
@@ -49,6 +49,16 @@ class System:
     def cap(self) -> float | None:
         """The cap on this run."""
         return None if self.copies else self.offload_budget
+
+
+def authors_of(system: str) -> tuple[Author, ...]:
+    """The models that a system of this name asks."""
+    match system:
+        case "small":
+            return ("small",)
+        case "big":
+            return ("big",)
+    return ("small", "big")
 
 
 def policy_name(system: System) -> str:

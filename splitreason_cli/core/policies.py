@@ -9,9 +9,11 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from .budget import parse_share
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -326,22 +328,22 @@ Factory = Callable[[PolicyContext, tuple[str, ...]], Policy]
 
 def _random(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     share, span_tokens = _arguments(arguments, "share", "tokens", defaults=("32",))
-    return Random(parse_share(share), int(span_tokens), random.Random(context.seed))
+    return Random(parse_share(share), _number(int, "tokens", span_tokens), random.Random(context.seed))
 
 
 def _relay(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     span_tokens, small_tokens = _arguments(arguments, "tokens", "small tokens", defaults=(arguments or ("",))[:1])
-    return Relay(int(span_tokens), int(small_tokens))
+    return Relay(_number(int, "tokens", span_tokens), _number(int, "small tokens", small_tokens))
 
 
 def _entropy(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     threshold, span_tokens = _arguments(arguments, "threshold", "tokens", defaults=("32",))
-    return Entropy(float(threshold), int(span_tokens))
+    return Entropy(_number(float, "threshold", threshold), _number(int, "tokens", span_tokens))
 
 
 def _learned(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     (threshold,) = _arguments(arguments, "threshold", defaults=("argmax",))
-    return Learned(None if threshold == "argmax" else float(threshold))
+    return Learned(None if threshold == "argmax" else _number(float, "threshold", threshold))
 
 
 POLICIES: dict[str, Factory] = {
@@ -375,6 +377,14 @@ def parse_policy(text: str) -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"{text!r} is no policy. Write a name, with arguments in parentheses, such as relay(16)")
     arguments = tuple(part.strip() for part in (match.group(2) or "").split(","))
     return match.group(1), tuple(filter(None, arguments))
+
+
+def _number(kind: type[Number], name: str, text: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} must be {what}, not {text!r}") from None
 
 
 def _arguments(given: tuple[str, ...], *names: str, defaults: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from ..adapters.bench_run import BenchConfig, Runner, SystemRun, Watcher, read_g
 from ..adapters.pair import Side
 from ..adapters.plugins import load_policies
 from ..adapters.store import Store
-from ..core.bench_systems import COPIES, SYSTEMS, System, explicit
+from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
 from ..core.comparison import compare
 from ..core.policies import PolicyContext, make_policy
 from ..core.records import BenchComparison
@@ -41,7 +41,10 @@ def bench(
     _check(config, systems, chance, policy)
     backends = backends or Backends(Side(config.small), Side(config.big), batch_size=config.batch_size)
     copies = [name for name in COPIES if name in systems and not (name == "random" and chance)]
-    with Runner(config, store, backends, watcher or Watcher(), needs_tags=_tagged(systems, policy)) as runner:
+    asked = {author for name in systems for author in authors_of(name)}
+    authors = [author for author in ("small", "big") if author in asked]
+    needs_tags = _tagged(systems, policy)
+    with Runner(config, store, backends, watcher or Watcher(), authors, needs_tags=needs_tags) as runner:
         for name in ("small", "big", "oracle"):
             if name in systems:
                 yield runner.run(System(name))

@@ -114,6 +114,8 @@ def test_a_budget_that_is_no_share_is_a_usage_error(srx, budget):
         (["bench", "mini", "--systems", ","], "no system to run"),
         (["bench", "aime24", "--systems", "oracle"], "system 'oracle' knows task mini only"),
         (["bench", "mini", "--policy", "clever"], "--policy: unknown policy 'clever'"),
+        (["bench", "mini", "--systems", "relay(a,b)"], "policy 'relay(a,b)': tokens must be a whole number, not 'a'"),
+        (["bench", "mini", "--policy", "learned(x)"], "policy 'learned(x)': threshold must be a number, not 'x'"),
         (["bench", "mini", "--plot", "x.bmp"], "--plot: x.bmp is no .png"),
         (["bench", "mini", "other.jsonl"], "unexpected argument 'other.jsonl'"),
         (["bench", "compare", "one.jsonl"], "compare takes two runs, got 1"),

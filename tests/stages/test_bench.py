@@ -5,6 +5,7 @@ import pytest
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.bench_systems import summarize
 from splitreason_cli.core.records import Generation, Segment
+from splitreason_cli.errors import ModelError
 from splitreason_cli.stages.bench import BenchConfig, System, Watcher, bench, comparisons, read_generations
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)
@@ -82,6 +83,16 @@ def test_a_finished_system_is_not_decoded_again(runs, store):
     again = run(store, ["split"])["split", None]
     assert again.cached
     assert again.result == runs["split", None].result
+
+
+def test_a_model_alone_needs_no_other_and_is_measured_once_for_all_others(store, runs):
+    without = dataclasses.replace(SMALL_RUN, big="no/such-model")
+    assert run(store, ["small"], config=without)["small", None].cached
+    alone = run(store, ["small"], config=dataclasses.replace(without, seed=1))["small", None]
+    assert not alone.cached
+    assert alone.result.big_tokens == 0
+    with pytest.raises(ModelError, match="no/such-model"):
+        run(store, ["small", "big"], config=without)
 
 
 def test_changed_sampling_is_another_run(store, runs):
