@@ -36,6 +36,7 @@ from ..core.policies import (
     Policy,
     PolicyContext,
     Random,
+    Relay,
     make_policy,
     scattered,
 )
@@ -301,7 +302,11 @@ class Runner:
                     re.compile(r"\d{3}"),
                     decode_span=lambda ids: text_of(big, ids),
                 )
-        return make_policy(system.policy, self.policies, PolicyContext(lambda ids: text_of(small, ids), seed + 1))
+        policy = make_policy(system.policy, self.policies, PolicyContext(lambda ids: text_of(small, ids), seed + 1))
+        if system.copies and isinstance(policy, Relay):
+            # Many completions are shorter than a period: from its start they would give the big model too little.
+            return replace(policy, phase=random.Random(seed + 1).randint(0, policy.small_tokens))
+        return policy
 
     def _seed(self, sample: int, problem: str) -> int:
         return random.Random(f"{self.config.seed}/{problem}/{sample}").getrandbits(63)

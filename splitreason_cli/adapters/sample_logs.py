@@ -23,15 +23,15 @@ SYSTEM = "imported"
 class SampleLog:
     """The generations of a log. `source` is what errors call it, `digest` identifies its content.
 
-    `failed` counts completions that the log does not hold, `repeated` the problems all of whose samples are the same
-    text: they were greedy, or every request had the same seed.
+    `failed` counts completions that the log does not hold. `repeated` says that all samples of every problem are the
+    same text: they were greedy, or every request had the same seed.
     """
 
     source: str
     digest: str
     generations: tuple[Generation, ...]
     failed: int
-    repeated: int
+    repeated: bool
 
 
 def read_sample_log(
@@ -164,8 +164,9 @@ def _segments(text: str) -> tuple[Segment, ...]:
     )
 
 
-def _repeated(generations: Sequence[Generation]) -> int:
-    texts: dict[tuple[str, str], list[tuple[Segment, ...]]] = {}
+def _repeated(generations: Sequence[Generation]) -> bool:
+    texts: dict[tuple[str, float | None, str], list[tuple[Segment, ...]]] = {}
     for generation in generations:
-        texts.setdefault((generation.system, generation.id), []).append(generation.segments)
-    return sum(len(same) > 1 and len(set(same)) == 1 for same in texts.values())
+        texts.setdefault((generation.system, generation.offload_budget, generation.id), []).append(generation.segments)
+    several = [same for same in texts.values() if len(same) > 1]
+    return bool(several) and all(len(set(same)) == 1 for same in several)

@@ -225,14 +225,12 @@ def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
     show_results(results, outputs.out)
     for count, what in (
         (graded.log.failed, "completions are not in the log, as their requests failed; they have no verdict"),
-        (
-            graded.log.repeated,
-            "problems have the same text in every sample: decoding was greedy, or the seed was fixed",
-        ),
         (graded.missing, "problems of the task are not in the log; nothing here counts them"),
     ):
         if count:
             console.note(f"warning: {count:,} {what}")
+    if graded.log.repeated:
+        console.note("warning: all samples of a problem are the same text: decoding was greedy, or the seed was fixed")
     _emit(results, outputs.out)
     outputs.write(graded.runs, [])
 

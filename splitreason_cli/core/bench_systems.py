@@ -4,7 +4,7 @@ small      the small model alone
 big        the big model alone
 split      the small model hands over by a policy, by default where it writes the tag
 random     the spans of the split's completion of the same sample, as many and as long, at random places
-relay      the models take turns, so that the big one gets the share that split had
+relay      the models take turns, so that the big one gets the share that split had; the first begins anywhere
 entropy    hands over where the small model is uncertain, at a threshold that gives about that share
 oracle     task mini only: hands over exactly the lines the small model was not taught
 """

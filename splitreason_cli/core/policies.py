@@ -197,13 +197,20 @@ def scattered(lengths: Sequence[int], small_tokens: int, rng: random.Random) -> 
 
 @dataclass
 class Relay:
-    """The models take turns: `small_tokens` by the small one, then `span_tokens` by the big one."""
+    """The models take turns: `small_tokens` by the small one, then `span_tokens` by the big one.
+
+    The first turn of the small model is `phase` tokens shorter.
+    """
 
     name: ClassVar[str] = "relay"
     tagged: ClassVar[bool] = False
     span_tokens: int
     small_tokens: int
-    _turn: int = field(init=False, default=0)
+    phase: int = 0
+    _turn: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turn = -self.phase
 
     def opens(self, completion: Sequence[int]) -> bool:
         if len(completion) - self._turn < self.small_tokens:

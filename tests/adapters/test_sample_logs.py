@@ -66,7 +66,8 @@ def test_details_of_lighteval_get_the_verdicts_that_lighteval_gave(store, mini, 
     found = verdicts(log)
     assert [len(same) for same in found.values()] == [samples] * len(found)
     assert [mean(same) for same in found.values()] == theirs(name)
-    assert log.failed == log.repeated == 0
+    assert log.failed == 0
+    assert not log.repeated
     assert {generation.correct for generation in log.generations} == {None}
 
 
@@ -136,9 +137,9 @@ def test_rows_of_one_problem_without_an_id_are_its_samples(read):
     assert {generation.system for generation in log.generations} == {"imported"}
 
 
-def test_samples_that_are_all_the_same_text_are_counted(read):
-    assert read(PLAIN, PLAIN, {**PLAIN, "problem": "q"}).repeated == 1
-    assert read(PLAIN, {**PLAIN, "completion": "3"}).repeated == 0
+def test_samples_that_are_all_the_same_text_are_noticed(read):
+    assert read(PLAIN, PLAIN, {**PLAIN, "problem": "q"}).repeated
+    assert not read(PLAIN, {**PLAIN, "completion": "3"}).repeated
 
 
 def test_a_row_whose_gold_answer_is_empty_has_no_verdict_and_stops_nothing(read):

@@ -141,6 +141,7 @@ def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
     split, _, relay, entropy = (one.result for one in runs[1:5])
     assert relay.policy.startswith("relay(3,")
     assert entropy.policy.startswith("entropy(")
+    assert 0.7 * split.offload_share <= relay.offload_share <= 1.4 * split.offload_share
     assert 0.3 * split.offload_share <= entropy.offload_share <= 2 * split.offload_share
     compared = [(c.offload_budget, c.baseline, c.baseline_budget) for c, _ in comparisons(runs)]
     assert compared == [
