@@ -146,7 +146,7 @@ class ServerDriver:
                 raise EndpointError(str(error), "Check the URL, the key, and that the server is up") from None
 
     def close(self) -> None:
-        for backend in {self._small, self._big}:
+        for backend in (self._small, self._big):
             self._loop.run(backend.aclose())
         self._loop.close()
 

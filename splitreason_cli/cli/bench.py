@@ -94,6 +94,9 @@ def bench(
     big_served_name: Annotated[
         str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
     ] = None,
+    big_text: Annotated[
+        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API. See README.")
+    ] = False,
     small_gpu: Annotated[str | None, typer.Option(help="GPUs of the small model's vLLM, such as 0.")] = None,
     big_gpu: Annotated[str | None, typer.Option(help="GPUs of the big model's vLLM, such as 1,2.")] = None,
     vllm_args: Annotated[str, typer.Option(help="Arguments of both vLLM servers started, in quotes.")] = "",
@@ -152,8 +155,9 @@ def bench(
         small_served_name,
     )  # fmt: skip
     big_side = Side(
-        big, big_tokenizer, big_key_env, big_gpu, (*both, *values.arguments("--big-args", big_args)), big_served_name
-    )
+        big, big_tokenizer, big_key_env, big_gpu, (*both, *values.arguments("--big-args", big_args)), big_served_name,
+        big_text,
+    )  # fmt: skip
     backends = Backends(small_side, big_side, runtime, concurrency, batch_size, log_folder)
     budgets = values.budgets(offload_budget)
     return measure(config, split_names(systems), budgets, chance, policy, backends, outputs)

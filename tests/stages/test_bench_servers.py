@@ -49,6 +49,22 @@ def test_a_served_pair_decodes_what_one_in_this_process_does(tmp_path, big):
     assert all((one.hand_over_seconds is not None) == (one.spans > 0) for one in made)
 
 
+def test_a_big_model_that_knows_text_only_decodes_the_same(tmp_path, big):
+    ((_, here),) = run(Store(tmp_path / "here"), ["split"])
+    with serving(ServedModel(big)) as url:
+        hosted = Backends(Side("mini-split"), Side(url, "mini-big", text_only=True), concurrency=4)
+        ((_, there),) = run(Store(tmp_path / "there"), ["split"], hosted)
+    assert comparable(here) == comparable(there)
+
+
+def test_one_served_model_is_measured_without_the_other(tmp_path, big):
+    with serving(ServedModel(big)) as url:
+        alone = Backends(Side("no/such-model"), Side(url, "mini-big"), concurrency=4)
+        ((result, made),) = run(Store(tmp_path), ["big"], alone)
+    assert result.result.offload_share == 1
+    assert all(one.correct for one in made)
+
+
 class Dying:
     """Refuses everything from its `calls`-th stream on, until it is `up` again."""
 
