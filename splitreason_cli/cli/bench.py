@@ -17,6 +17,19 @@ from . import console, values
 from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table
 from .options import Hint
+from .side_options import (
+    BigArgs,
+    BigGpu,
+    BigKeyEnv,
+    BigServedName,
+    BigText,
+    BigTokenizer,
+    SmallArgs,
+    SmallGpu,
+    SmallKeyEnv,
+    SmallServedName,
+    SmallTokenizer,
+)
 
 if TYPE_CHECKING:
     from ..adapters.bench_backends import Backends
@@ -80,28 +93,18 @@ def bench(
         Literal["in-process", "vllm"], typer.Option(help="Where models that are no URLs run; vllm starts servers.")
     ] = "in-process",
     concurrency: Annotated[int, typer.Option(min=1, help="Samples in flight on servers.")] = 16,
-    small_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the key of --small's URLs.")
-    ] = None,
-    big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
-    small_tokenizer: Annotated[
-        str | None, typer.Option(help="Tokenizer of --small, if its server does not say.")
-    ] = None,
-    big_tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of --big, if its server does not say.")] = None,
-    small_served_name: Annotated[
-        str | None, typer.Option(help="Name of the model at --small's URLs, if they serve several.")
-    ] = None,
-    big_served_name: Annotated[
-        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
-    ] = None,
-    big_text: Annotated[
-        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API. See README.")
-    ] = False,
-    small_gpu: Annotated[str | None, typer.Option(help="GPUs of the small model's vLLM, such as 0.")] = None,
-    big_gpu: Annotated[str | None, typer.Option(help="GPUs of the big model's vLLM, such as 1,2.")] = None,
+    small_key_env: SmallKeyEnv = None,
+    big_key_env: BigKeyEnv = None,
+    small_tokenizer: SmallTokenizer = None,
+    big_tokenizer: BigTokenizer = None,
+    small_served_name: SmallServedName = None,
+    big_served_name: BigServedName = None,
+    big_text: BigText = False,
+    small_gpu: SmallGpu = None,
+    big_gpu: BigGpu = None,
     vllm_args: Annotated[str, typer.Option(help="Arguments of both vLLM servers started, in quotes.")] = "",
-    small_args: Annotated[str, typer.Option(help="Further arguments of the small model's vLLM, in quotes.")] = "",
-    big_args: Annotated[str, typer.Option(help="Further arguments of the big model's vLLM, in quotes.")] = "",
+    small_args: SmallArgs = "",
+    big_args: BigArgs = "",
     log_folder: Annotated[Path, typer.Option(help="Where vLLM servers that are started write.")] = Path(
         "srx-bench-logs"
     ),
