@@ -113,7 +113,7 @@ def test_a_log_that_knows_no_tokens_shows_dashes(srx, tmp_path):
 
 
 def test_ctrl_c_prints_what_is_known_and_a_rerun_goes_on(tmp_path, srx):
-    command = ["bench", "mini", "--systems", "small,split", "--samples", "2", "--problems", "120", "--batch-size", "6"]
+    command = ["bench", "mini", "--systems", "small,split", "--samples", "2", "--problems", "30", "--batch-size", "6"]
     process = subprocess.Popen(
         [sys.executable, "-m", "splitreason_cli", *command], cwd=tmp_path, env=environment(tmp_path),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c,
