@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import orjson
 import pytest
@@ -13,6 +14,7 @@ from tests.cli.conftest import environment, heed_ctrl_c
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "aime24.jsonl"
 QUICK = ("--samples", "2", "--problems", "6", "--batch-size", "6")
 
 
@@ -172,3 +174,15 @@ def test_ctrl_c_with_samples_in_flight_on_a_server_keeps_the_finished_ones(tmp_p
     assert "Traceback" not in errors
     assert "split (partial)" in shown
     assert sum(map(lines, work.glob("*/records.jsonl"))) > 3
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real problems lie beside the project")
+def test_aime24_runs_on_the_embedded_pair_which_solves_nothing_of_it(srx, tmp_path):
+    arguments = ["--systems", "small,split", "--problems", "3", "--samples", "1", "--temperature", "0"]
+    done = srx("bench", "aime24", "--data", REAL, *arguments, "--max-tokens", "24", "--out", "out.jsonl")
+    assert done.returncode == 0, done.stderr.decode()
+    results = [one for one in records(tmp_path / "out.jsonl") if one["kind"] == "bench_result"]
+    assert [(one["task"], one["problems"], one["pass_at_1"], one["ungraded"]) for one in results] == [
+        ("aime24", 3, 0.0, 0)
+    ] * 2
+    assert b"shows nothing" in done.stderr or b"too small to rely on" in done.stderr
