@@ -104,7 +104,7 @@ def draw(results: Sequence[BenchResult], ink: str) -> Any:
         _draw_system(axes, system, [result for result in results if result.system == system], ink)
     axes.set(xlabel="tokens written by the big model, %", ylabel="pass@1", ylim=(0, 1.02), xlim=(-0.2, None))
     axes.grid(alpha=0.25, color=FAINT)
-    figure.legend(loc="outside lower center", ncols=7, frameon=False, labelcolor=ink)
+    figure.legend(loc="outside lower center", ncols=5, frameon=False, labelcolor=ink)
     return figure
 
 

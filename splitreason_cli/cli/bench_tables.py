@@ -23,7 +23,7 @@ def results_table(results: Sequence[BenchResult], partial: Collection[BenchResul
         name = label(result.system, result.offload_budget) + (" (partial)" if result in partial else "")
         majority = [] if samples == 1 else [UNMEASURED if result.maj_at_k is None else f"{result.maj_at_k:.3f}"]
         table.add_row(
-            name, f"{result.pass_at_1:.3f}", "{:.3f} to {:.3f}".format(*result.ci95), *majority,
+            name, *_accuracy(result), *majority,
             _known(result, f"{result.offload_share:.2%}", "tokens", "big_tokens"),
             _known(result, f"{result.seconds:.1f}", "seconds"),
         )  # fmt: skip
@@ -61,6 +61,13 @@ def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
         value = "< .001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
         table.add_row(pair, f"{one.difference:+.3f}", interval, value, f"{one.problems:,}")
     return table
+
+
+def _accuracy(result: BenchResult) -> tuple[str, str]:
+    """pass@1 and its interval, which is all of 0 to 1 only where nothing has a verdict."""
+    if result.ci95 == (0.0, 1.0):
+        return UNMEASURED, UNMEASURED
+    return f"{result.pass_at_1:.3f}", "{:.3f} to {:.3f}".format(*result.ci95)
 
 
 def _table(title: str | None, first: str = "system") -> Table:

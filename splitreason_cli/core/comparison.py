@@ -18,11 +18,12 @@ def verdicts(generations: Sequence[Generation]) -> dict[str, list[bool]]:
 
 
 def votes(generations: Sequence[Generation]) -> list[list[Vote]]:
-    """What each problem's samples answered, and with what verdict."""
+    """What each problem's samples answered, and with what verdict. All right answers are one, however they are written."""
     found: dict[str, list[Vote]] = {}
     for generation in generations:
         answer = boxed_answer("".join(segment.text for segment in generation.segments))
-        found.setdefault(generation.id, []).append((normalized(answer) if answer else None, generation.correct))
+        said = generation.answer if generation.correct else answer
+        found.setdefault(generation.id, []).append((normalized(said) if said else None, generation.correct))
     return list(found.values())
 
 

@@ -43,10 +43,22 @@ def bench_compare(mine: str, theirs: str, store: Store) -> list[tuple[BenchCompa
     if not pairs:
         names = "; ".join(", ".join(label(*key) for key in runs) for runs in (first, second))
         raise UsageError(f"it is not clear what to compare: {names}", f"Pick one of each, such as {mine}:split@5%")
+    for a, b in pairs:
+        _require_same_problems(first[a].generations, second[b].generations)
     return [
         compare(first[a].generations, second[b].generations, first[a].task or second[b].task, a[1], b[1])
         for a, b in pairs
     ]
+
+
+def _require_same_problems(mine: Sequence[Generation], theirs: Sequence[Generation]) -> None:
+    texts = {generation.id: generation.problem for generation in theirs}
+    shared = [generation for generation in mine if generation.id in texts]
+    if not shared:
+        raise InputError("the runs have no problem in common", "Compare runs of one task")
+    for generation in shared:
+        if generation.problem != texts[generation.id]:
+            raise InputError(f"problem {generation.id!r} is another one in each run", "Compare runs of one task")
 
 
 def _runs(reference: str, store: Store) -> dict[Key, Run]:
@@ -64,9 +76,9 @@ def _runs(reference: str, store: Store) -> dict[Key, Run]:
 
 
 def _key(name: str) -> Key:
-    system, at, budget = name.partition("@")
+    system, _, budget = name.partition("@")
     try:
-        return system, parse_share(budget) if at else None
+        return system, parse_share(budget) if budget not in ("", "none") else None
     except ValueError as error:
         raise UsageError(f"{name!r}: {error}") from None
 
@@ -101,7 +113,13 @@ def _of_result(result: BenchResult, store: Store) -> dict[Key, Run]:
     if not result.artifact:
         name = label(result.system, result.offload_budget)
         raise InputError(f"the result of {name} names no generations", "Give the file of --generations instead")
-    generations = list(_generations(store.get(result.artifact)))
+    try:
+        generations = list(_generations(store.get(result.artifact)))
+    except InputError as error:
+        what = (
+            f"the generations of {label(result.system, result.offload_budget)} are not in this store: {error.message}"
+        )
+        raise InputError(what, "Give the file of --generations instead") from None
     return {(result.system, result.offload_budget): Run(result.task, generations)}
 
 
