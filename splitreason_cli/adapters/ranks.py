@@ -5,6 +5,7 @@ speaks to people. Whatever can fail on one rank only is done inside `together`, 
 """
 
 import contextlib
+import gc
 import os
 import time
 import uuid
@@ -65,6 +66,8 @@ def leave() -> None:
 
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+            # Cycles of the trainer hold the group too. If they lived on, its threads could abort the exiting process.
+            gc.collect()
 
 
 def gather(values: Sequence[T]) -> list[T]:

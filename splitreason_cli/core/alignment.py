@@ -18,7 +18,7 @@ VERBATIM_BELOW = 20
 """Shorter snippets, in characters, are only placed verbatim: by chance they are similar to something in any trace."""
 
 _WORD = regex.compile(
-    r"\\(?:[A-Za-z]+|.)"  # a LaTeX command
+    r"\\(?:[A-Za-z]+|\S)"  # a LaTeX command
     r"|[\p{Han}\p{Hiragana}\p{Katakana}]\p{M}*"  # scripts without spaces between words
     r"|(?:\d+(?:[.,]\d+)*|\p{L}\p{M}*)+"  # words, numbers, and terms such as 2x
     r"|(?!\s)\X"

@@ -106,6 +106,7 @@ def test_the_threshold_decides_what_counts_as_found():
         ("le re\u0301sultat final", "re", "re\u0301sultat"),
         ("मान लीजिए कि", "म", "मान"),
         ("所以余数是四。", "余数", "余数"),
+        ("it ends 111 \\ 1", "it ends 111 \\", "it ends 111 \\"),
         ("family 👨‍👩‍👧 here", "👩", "👨‍👩‍👧"),
     ],
 )
