@@ -59,7 +59,7 @@ function report(state) {
 
 function item({ generation, words }, number) {
   const about = `${problems[generation.problem][0]} by ${labels[generation.run]}, sample ${generation.sample + 1}: `
-    + `${VERDICTS.get(generation.correct)}, ${count(generation.tokens)} tokens`;
+    + VERDICTS.get(generation.correct) + (generation.tokens === null ? "" : `, ${count(generation.tokens)} tokens`);
   const button = element("button", { type: "button" }, about);
   if (words) button.append(element("q", {}, words[0], element("b", {}, words[1]), words[2]));
   button.addEventListener("click", () => open(hits.map((hit) => hit.generation), number, sought));
@@ -94,3 +94,4 @@ document.addEventListener("keydown", (event) => {
   $("query").select();
 });
 document.documentElement.dataset.ready = "";
+openAddressed();

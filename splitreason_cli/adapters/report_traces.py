@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.records import Generation
+from ..core.sample_logs import UNKNOWN
 
 BLOCK_CHARACTERS = 1 << 19
 """Text of one block. Small enough to open one trace at once, large enough to compress well."""
@@ -90,9 +91,12 @@ def pack(labels: Sequence[str], runs: Iterable[Iterable[Generation]]) -> Traces:
         for g in generations:
             problem = problems.setdefault(g.id, (len(problems), g.problem, g.answer))[0]
             cells[problem, run] = cells.get((problem, run), Cell()).add(g.correct)
+            unknown = g.extra.get(UNKNOWN, ())
             entries.append((
-                problem, run, g.sample, g.correct, g.tokens, g.big_tokens, g.spans, g.refused, g.cut, g.unclosed,
-                round(g.seconds, 2), g.finish_reason, *packer.add(g),
+                problem, run, g.sample, g.correct, None if "tokens" in unknown else g.tokens,
+                None if "big_tokens" in unknown else g.big_tokens, None if "authors" in unknown else g.spans,
+                g.refused, g.cut, g.unclosed, None if "seconds" in unknown else round(g.seconds, 2), g.finish_reason,
+                *packer.add(g),
             ))  # fmt: skip
     packer.flush()
     entries.sort(key=lambda entry: entry[:3])

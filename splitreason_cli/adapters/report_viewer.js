@@ -31,6 +31,22 @@ async function show() {
   showSegments(text, segments);
   trace.scrollTop = 0;
   showHits();
+  history.replaceState(null, "", addressOf(generation));
+}
+
+// A trace's own address, which others can be sent: the problem's id, the system and the sample.
+function addressOf(generation) {
+  const parts = [problems[generation.problem][0], labels[generation.run], generation.sample];
+  return `#trace/${parts.map((part) => encodeURIComponent(`${part}`.toWellFormed())).join("/")}`;
+}
+
+function openAddressed() {
+  const [place, ...parts] = location.hash.slice(1).split("/");
+  if (place !== "trace") return;
+  const [id, label, sample] = parts.map((part) => decodeURIComponent(part));
+  const cell = cellOf(problems.findIndex(([name]) => name === id), labels.indexOf(label));
+  const position = cell.findIndex((generation) => String(generation.sample) === sample);
+  if (position >= 0) open(cell, position);
 }
 
 function showOthers(generation) {
@@ -50,15 +66,24 @@ function showOthers(generation) {
   $("others").querySelector("[aria-current=true]").scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-function showFacts(g, answer) {
+// The log of an imported generation may not say.
+const UNKNOWN = "not in the log";
+
+function tokensOf(g) {
+  if (g.tokens === null) return UNKNOWN;
+  if (g.big_tokens === null) return `${count(g.tokens)}, by whom is ${UNKNOWN}`;
   const share = g.tokens ? (100 * g.big_tokens / g.tokens).toFixed(1) : "0.0";
-  const spans = [`${g.spans}`, g.cut && `${g.cut} cut by a limit`, g.refused && `${g.refused} more refused`,
+  return `${count(g.tokens)}: ${count(g.tokens - g.big_tokens)} small, ${count(g.big_tokens)} big (${share} %)`;
+}
+
+function showFacts(g, answer) {
+  const spans = [g.spans === null ? UNKNOWN : `${g.spans}`, g.cut && `${g.cut} cut by a limit`, g.refused && `${g.refused} more refused`,
     g.unclosed && "the last one never closed"].filter(Boolean).join(", ");
   const ended = { stop: "by itself", length: "at the token limit" }[g.finish] ?? g.finish;
   const facts = {
     verdict: VERDICTS.get(g.correct), "gold answer": answer,
-    tokens: `${count(g.tokens)}: ${count(g.tokens - g.big_tokens)} small, ${count(g.big_tokens)} big (${share} %)`,
-    spans, ended, seconds: g.seconds.toFixed(g.seconds < 10 ? 2 : 1),
+    tokens: tokensOf(g), spans, ended,
+    seconds: g.seconds === null ? UNKNOWN : g.seconds.toFixed(g.seconds < 10 ? 2 : 1),
   };
   $("facts").replaceChildren(...Object.entries(facts).map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", { className: name }, value))));
@@ -172,6 +197,8 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 $("close").addEventListener("click", () => viewer.close());
+viewer.addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
+addEventListener("hashchange", openAddressed);
 $("previous").addEventListener("click", () => go(-1));
 $("next").addEventListener("click", () => go(1));
 $("previous-span").addEventListener("click", KEYS.p);

@@ -13,7 +13,7 @@ from ..core.problems import answer_of
 from ..core.records import Generation, Problem, SchemaError, Segment
 from ..core.sample_logs import UNKNOWN, Completion, LoggedSamples, layout_of, samples_of
 from ..errors import RecordError
-from .source import Quarantine, Source, located_records
+from .source import Quarantine, Source, located_records, raise_first_rejected
 from .store import Store
 
 SYSTEM = "imported"
@@ -35,7 +35,11 @@ class SampleLog:
 
 
 def read_sample_log(
-    name: str, store: Store, problems: Sequence[Problem] | None = None, system: str | None = None
+    name: str,
+    store: Store,
+    problems: Sequence[Problem] | None = None,
+    system: str | None = None,
+    quarantine: Quarantine | None = None,
 ) -> SampleLog:
     """Read a JSONL or parquet file, or `-`, in any layout of `core.sample_logs`.
 
@@ -43,21 +47,28 @@ def read_sample_log(
         problems: those of the task. Ids, texts and gold answers are then theirs, found by id or by the problem's text
             in the prompt. Without them the log must hold all three; a missing id is made of the problem's text.
         system: what to call the system, instead of what srx's own records say, or `imported`.
+        quarantine: where rows go that are none of a log, of a problem that the task has not, or a sample's second.
 
-    Raises InputError or RecordError for what is no such log, has a problem that the task has not, or holds one sample
-    twice.
+    Raises:
+        InputError: there is no such file, or nothing in it.
+        RecordError: the first bad row, if the quarantine has no file or no row is good.
     """
-    source = Source.open(name, store)
-    generations = tuple(_generations(source, ProblemIndex(problems) if problems is not None else None, system))
+    source, index = Source.open(name, store), ProblemIndex(problems) if problems is not None else None
+    quarantine = quarantine or Quarantine()
+    generations = tuple(_generations(source, index, system, quarantine))
+    if not generations and quarantine.path:
+        raise_first_rejected(quarantine.path)
     failed = sum(generation.finish_reason == "error" and not generation.segments for generation in generations)
     return SampleLog(source.label, source.digest, generations, failed, _repeated(generations))
 
 
-def _generations(source: Source, index: ProblemIndex | None, system: str | None) -> Iterator[Generation]:
+def _generations(
+    source: Source, index: ProblemIndex | None, system: str | None, quarantine: Quarantine
+) -> Iterator[Generation]:
     samples: Counter[tuple[str, str]] = Counter()
     filters: dict[str, str | None] = {}
     places: dict[tuple[str, float | None, str, int], str] = {}
-    for line, value in located_records(source, _read, Quarantine()):
+    for line, value in located_records(source, _read, quarantine):
         try:
             if isinstance(value, Generation):
                 found = [_adopted(value, index, system)]
@@ -66,12 +77,16 @@ def _generations(source: Source, index: ProblemIndex | None, system: str | None)
             else:
                 found = _built(value, index, system or SYSTEM, samples)
         except SchemaError as error:
-            raise RecordError(line.where, str(error), "Correct the log, or give that of another run") from None
+            hint = "Correct the log, or give that of another run"
+            quarantine.add(line, RecordError(line.where, str(error), hint))
+            continue
         for generation in found:
             key = (generation.system, generation.offload_budget, generation.id, generation.sample)
             if key in places:
                 what = f"sample {generation.sample} of problem {generation.id!r} by {generation.system!r}"
-                raise RecordError(line.where, f"{what} is at {places[key]} too", "Give the generations of one run only")
+                hint = "Give the generations of one run only"
+                quarantine.add(line, RecordError(line.where, f"{what} is at {places[key]} too", hint))
+                continue
             places[key] = line.where
             yield generation
 
@@ -106,7 +121,8 @@ def _of_task(index: ProblemIndex | None, name: str | None, question: str | None)
         return None
     problem = index.find(name, question)
     if problem is None:
-        raise SchemaError(f"the task has no problem of id {name!r}, nor one that the prompt contains")
+        named = f"of id {name!r}, nor one " if name else ""
+        raise SchemaError(f"the task has no problem {named}that the prompt contains")
     return problem
 
 

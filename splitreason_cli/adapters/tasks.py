@@ -15,8 +15,9 @@ from .source import STDIN, Quarantine, Source, located_records
 from .store import Store
 from .tables import HUB, HubDataset
 
+MINI = "mini"
 TASKS = {
-    "mini": str(MINI_PROBLEMS),
+    MINI: str(MINI_PROBLEMS),
     "aime24": f"{HUB}HuggingFaceH4/aime_2024?split=train&revision=2fe88a2f1091d5048c0f36abc874fb997b3dd99a",
     "aime25": f"{HUB}math-ai/aime25?split=test&revision=563bb8404243c5f09de6ec262f2db674fe5bce9b",
     "math500": f"{HUB}HuggingFaceH4/MATH-500?split=test&revision=6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
@@ -49,6 +50,8 @@ def read_task(name: str, store: Store, data: str | None = None) -> Task:
     if name not in TASKS and (data or not _is_readable(name)):
         hint = f"Known tasks: {', '.join(TASKS)}; or give a file or an hf:// dataset with problem and answer"
         raise UsageError(f"{name!r} is no task and no file" if not data else f"{name!r} is no task", hint)
+    if name == MINI and data:
+        raise UsageError(f"--data: the problems of {MINI} are embedded", "Give the file in the place of the task")
     source = open_dataset(data or TASKS.get(name, name), store)
     return Task(name, source.label, source.digest, tuple(_distinct(source)))
 

@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import STDIN
+from ..adapters.source import STDIN, raise_if_rejected
 from ..adapters.store import Store
 from ..core.records import BenchComparison, BenchResult, Generation, Record
 from ..errors import SrxError, UsageError
@@ -18,6 +18,7 @@ from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table
 from .options import Hint
 from .side_options import (
+    PANEL,
     BigArgs,
     BigGpu,
     BigKeyEnv,
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
     from ..adapters.bench_run import BenchConfig
     from ..core.bench_systems import System
 
+OUTPUT = "Logs and results"
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+COMPARE = ("task", "runs", "out")
+LATENCY = ("task", "small", "big", "rounds", "tokens", "vllm_args", "out")
+GRADE = ("task", "data", "from_", "out", "generations", "report", "plot")
 Graded = Sequence[tuple[BenchResult, Sequence[Generation]]]
 
 
@@ -45,6 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
+    context: typer.Context,
     task: Annotated[
         str,
         typer.Argument(
@@ -90,9 +96,10 @@ def bench(
     seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0,
     hint: Hint = True,
     runtime: Annotated[
-        Literal["in-process", "vllm"], typer.Option(help="Where models that are no URLs run; vllm starts servers.")
+        Literal["in-process", "vllm"],
+        typer.Option(help="Where models that are no URLs run; vllm starts servers.", rich_help_panel=PANEL),
     ] = "in-process",
-    concurrency: Annotated[int, typer.Option(min=1, help="Samples in flight on servers.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, help="Samples in flight on servers.", rich_help_panel=PANEL)] = 16,
     small_key_env: SmallKeyEnv = None,
     big_key_env: BigKeyEnv = None,
     small_tokenizer: SmallTokenizer = None,
@@ -102,25 +109,44 @@ def bench(
     big_text: BigText = False,
     small_gpu: SmallGpu = None,
     big_gpu: BigGpu = None,
-    vllm_args: Annotated[str, typer.Option(help="Arguments of both vLLM servers started, in quotes.")] = "",
+    vllm_args: Annotated[
+        str, typer.Option(help="Arguments of both vLLM servers started, in quotes.", rich_help_panel=PANEL)
+    ] = "",
     small_args: SmallArgs = "",
     big_args: BigArgs = "",
-    log_folder: Annotated[Path, typer.Option(help="Where vLLM servers that are started write.")] = Path(
-        "srx-bench-logs"
-    ),
+    log_folder: Annotated[
+        Path, typer.Option(help="Where vLLM servers that are started write.", rich_help_panel=PANEL)
+    ] = Path("srx-bench-logs"),
     from_: Annotated[
         str | None,
-        typer.Option("--from", help="Grade the completions of this log, of another program or ours; decode nothing."),
+        typer.Option(
+            "--from",
+            help="Grade the completions of this log, of another program or ours; decode nothing.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option("--out", help="JSONL of bench_result and bench_comparison records; - is standard output."),
+        typer.Option(
+            "--out",
+            help="JSONL of bench_result and bench_comparison records; - is standard output.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    generations: Annotated[str | None, typer.Option(help="JSONL of generation records, who wrote what.")] = None,
-    report: Annotated[Path | None, typer.Option(help="HTML page with every trace.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Accuracy over share, as png, svg or pdf.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="latency: runs of every mode.")] = 5,
-    tokens: Annotated[int, typer.Option(min=100, help="latency: tokens of every run.")] = 2048,
+    generations: Annotated[
+        str | None,
+        typer.Option(help="JSONL of generation records, who wrote what; - is standard output.", rich_help_panel=OUTPUT),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page with every trace.", rich_help_panel=OUTPUT)] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Accuracy over share, as png, svg or pdf.", rich_help_panel=OUTPUT)
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="latency: runs of every mode.", rich_help_panel="Task latency")
+    ] = 5,
+    tokens: Annotated[
+        int, typer.Option(min=100, help="latency: tokens of every run.", rich_help_panel="Task latency")
+    ] = 2048,
 ) -> None:
     """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals.
 
@@ -129,15 +155,18 @@ def bench(
     """
     console.quiet_libraries()
     if task == "compare":
+        _refuse_flags(context, COMPARE, "srx bench compare")
         return compare(runs or [], out)
     if runs:
         raise UsageError(f"unexpected argument {runs[0]!r}", "Only srx bench compare takes files")
     if task == "latency":
+        _refuse_flags(context, LATENCY, "srx bench latency")
         from .bench_latency import run
 
         return run(small, big, rounds, tokens, vllm_args, out)
     outputs = Outputs(out, generations, report, plot)
     if from_ is not None:
+        _refuse_flags(context, GRADE, "--from, which decodes nothing")
         return grade_log(task, data, from_, outputs)
     from ..adapters.bench_backends import Backends
     from ..adapters.bench_run import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
@@ -149,6 +178,7 @@ def bench(
         max_tokens=max_tokens or (MINI_MAX_TOKENS if task == "mini" else MAX_TOKENS),
         max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint, data=data,
     )  # fmt: skip
+    _refuse_flags(context, [name for name in context.params if name not in ("rounds", "tokens")], f"task {task}")
     chance = None
     if random_share is not None:
         chance = System("random", None, values.share("--random-share", random_share), random_span_tokens)
@@ -167,17 +197,31 @@ def bench(
 
 
 class Outputs:
-    """The files that a benchmark writes. Raises UsageError for a plot of no known format."""
+    """What a benchmark writes: files, and records on standard output, whose tables then go to standard error.
 
-    def __init__(self, out: str | None, generations: str | None, report: Path | None, plot: Path | None) -> None:
+    Raises UsageError for a report or plot that is no file of a known format, and for two sorts of records on standard
+    output.
+    """
+
+    def __init__(
+        self, out: str | None = None, generations: str | None = None, report: Path | None = None,
+        plot: Path | None = None,
+    ) -> None:  # fmt: skip
         if plot is not None and plot.suffix not in PLOT_SUFFIXES:
             raise UsageError(f"--plot: {plot} is no {', '.join(PLOT_SUFFIXES)}", "Write a name such as frontier.png")
+        if str(report) == STDIN:
+            raise UsageError("--report is a file", "Write a name such as report.html")
+        if out == generations == STDIN:
+            raise UsageError("--out and --generations are both standard output", "Give one of them a file")
         self.out, self.generations, self.report, self.plot = out, generations, report, plot
+        self.screen = console.stderr if STDIN in (out, generations) else console.stdout()
 
-    def write(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
-        """Everything but the records of `out`."""
+    def write_files(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
+        """All that is a file. This comes before any table, whose reader may end the command."""
         results = [result for result, _ in runs]
-        if self.generations:
+        if self.out and self.out != STDIN:
+            write_atomically(Path(self.out), map(encode, (*results, *comparisons)))
+        if self.generations and self.generations != STDIN:
             write_atomically(Path(self.generations), (encode(one) for _, made in runs for one in made))
         if self.report:
             from ..adapters.report import write_report
@@ -185,10 +229,23 @@ class Outputs:
             command = shlex.join(["srx", *sys.argv[1:]])
             title = f"srx bench {results[0].task}" if results else "srx bench"
             write_report(self.report, title, [], runs, comparisons, commands=[command])
-        if self.plot and results:
-            from ..adapters.report_frontier import write_pareto
+        if self.plot:
+            from ..adapters.report_frontier import has_points, write_pareto
 
-            write_pareto(self.plot, results)
+            if has_points(results):
+                write_pareto(self.plot, results)
+            else:
+                console.note(f"warning: no {self.plot}, as nothing says how many tokens the big model wrote")
+
+    def emit(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
+        """What goes to standard output."""
+        records: Sequence[Record] = ()
+        if self.out == STDIN:
+            records = [*(result for result, _ in runs), *comparisons]
+        elif self.generations == STDIN:
+            records = [one for _, made in runs for one in made]
+        for record in records:
+            console.emit(encode(record))
 
 
 def measure(
@@ -210,36 +267,37 @@ def measure(
         known = [run.result for run in live.runs]
         unfinished = live.partial()
         if known or unfinished:
-            show_results([*known, *([unfinished] if unfinished else [])], outputs.out, partial=unfinished)
+            show_results([*known, *([unfinished] if unfinished else [])], outputs, live.partly())
         raise
-    results = [run.result for run in live.runs]
-    show_results(results, outputs.out)
-    compared = show_comparisons(list(comparisons(live.runs)), outputs.out)
-    _emit([*results, *compared], outputs.out)
-    outputs.write([(run.result, list(read_generations(run.artifact))) for run in live.runs], compared)
+    runs = [(run.result, list(read_generations(run.artifact))) for run in live.runs]
+    compared = list(comparisons(live.runs))
+    found = [comparison for comparison, _ in compared]
+    outputs.write_files(runs, found)
+    show_results([result for result, _ in runs], outputs)
+    show_comparisons(compared, outputs)
+    outputs.emit(runs, found)
 
 
 def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
     """Grade generations made elsewhere, and deliver what they come to."""
     from ..stages.bench_log import bench_log
 
+    store = Store.default()
+    rejected = store.folder("spool") / "bench.rejected.jsonl"
+    if outputs.out and outputs.out != STDIN:
+        rejected = Path(f"{outputs.out}.rejected.jsonl")
     with console.progress() as live:
-        bar = live.add_task("grade", total=None, note="")
+        bar = live.add_task("grade", total=None, visible=False, note="")
         graded = bench_log(
-            task, data, log, Store.default(), lambda done, total: live.update(bar, completed=done, total=total)
-        )
-    results = [result for result, _ in graded.runs]
-    show_results(results, outputs.out)
-    for count, what in (
-        (graded.log.failed, "completions are not in the log, as their requests failed; they have no verdict"),
-        (graded.missing, "problems of the task are not in the log; nothing here counts them"),
-    ):
-        if count:
-            console.note(f"warning: {count:,} {what}")
-    if graded.log.repeated:
-        console.note("warning: all samples of a problem are the same text: decoding was greedy, or the seed was fixed")
-    _emit(results, outputs.out)
-    outputs.write(graded.runs, [])
+            task, data, log, store, rejected,
+            lambda done, total: live.update(bar, completed=done, total=total, visible=True),
+        )  # fmt: skip
+    outputs.write_files(graded.runs, [])
+    show_results([result for result, _ in graded.runs], outputs)
+    for warning in graded.warnings():
+        console.note(f"warning: {warning}")
+    outputs.emit(graded.runs, [])
+    raise_if_rejected(graded.rejected, None, rejected)
 
 
 def compare(runs: Sequence[str], out: str | None) -> None:
@@ -248,30 +306,35 @@ def compare(runs: Sequence[str], out: str | None) -> None:
 
     if len(runs) != 2:
         raise UsageError(f"compare takes two runs, got {len(runs)}", "Write: srx bench compare A.jsonl B.jsonl")
-    _emit(show_comparisons(bench_compare(runs[0], runs[1], Store.default()), out), out)
-
-
-def show_results(results: Sequence[BenchResult], out: str | None, partial: BenchResult | None = None) -> None:
-    """The tables of results, on standard error if the records go to standard output."""
-    screen = console.stderr if out == STDIN else console.stdout()
-    screen.print(results_table(results, [partial] if partial else []))
-    screen.print(endings_table(results))
-
-
-def show_comparisons(compared: Sequence[tuple[BenchComparison, str]], out: str | None) -> list[BenchComparison]:
-    """The table of comparisons, and what is to be warned of."""
+    outputs = Outputs(out)
+    compared = bench_compare(runs[0], runs[1], Store.default())
     found = [comparison for comparison, _ in compared]
-    if found:
-        (console.stderr if out == STDIN else console.stdout()).print(comparisons_table(found))
-    for _, warning in compared:
-        if warning:
-            console.note(f"warning: {warning}")
-    return found
+    outputs.write_files([], found)
+    show_comparisons(compared, outputs)
+    outputs.emit([], found)
 
 
-def _emit(records: Sequence[Record], out: str | None) -> None:
-    if out == STDIN:
-        for record in records:
-            console.emit(encode(record))
-    elif out:
-        write_atomically(Path(out), map(encode, records))
+def show_results(results: Sequence[BenchResult], outputs: Outputs, partly: str = "") -> None:
+    """The tables of results; `partly` says how much of the last one is done, if not all."""
+    outputs.screen.print(results_table(results, partly))
+    outputs.screen.print(endings_table(results))
+
+
+def show_comparisons(compared: Sequence[tuple[BenchComparison, str]], outputs: Outputs) -> None:
+    """The table of comparisons, and what is to be warned of."""
+    if compared:
+        outputs.screen.print(comparisons_table([comparison for comparison, _ in compared]))
+    warnings = [warning for _, warning in compared if warning]
+    if warnings:
+        console.note("warning: too few problems to rely on a difference (80 % power to see it):")
+    for warning in warnings:
+        console.note(f"  {warning}")
+
+
+def _refuse_flags(context: typer.Context, known: Collection[str], what: str) -> None:
+    """Raise UsageError for a flag on the command line that means nothing there."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in known and source and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} means nothing to {what}", "Leave it out")

@@ -28,6 +28,7 @@ class LiveRuns:
         self.runs: list[SystemRun] = []
         self._system: System | None = None
         self._generations: list[Generation] = []
+        self._total = 0
         self._right = self._graded = self._tokens = self._big_tokens = 0
         self._task = TaskID(0)
 
@@ -69,8 +70,12 @@ class LiveRuns:
             samples=self.config.samples,
         )  # fmt: skip
 
+    def partly(self) -> str:
+        """How much of the run in progress is done; empty between runs."""
+        return f"{len(self._generations):,} of {self._total:,}" if self._system else ""
+
     def _start(self, live: Progress, system: System, total: int) -> None:
-        self._system, self._generations = system, []
+        self._system, self._generations, self._total = system, [], total
         self._right = self._graded = self._tokens = self._big_tokens = 0
         self._task = live.add_task(f"{self.title} {label(system.name, system.offload_budget)}", total=total, note="")
 

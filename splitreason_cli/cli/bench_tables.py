@@ -1,18 +1,17 @@
 """The results of a benchmark as tables for a terminal."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
 from ..core.records import BenchComparison, BenchResult, label
-from ..core.sample_logs import UNKNOWN
 
 UNMEASURED = "–"
 
 
-def results_table(results: Sequence[BenchResult], partial: Collection[BenchResult] = ()) -> Table:
-    """Accuracy and share of each system; `partial` are those that are not finished."""
+def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
+    """Accuracy and share of each system; `partly` says how much of the last one is done, if not all."""
     title = f"{results[0].task}, {results[0].problems} problems" if results else None
     samples = max((result.samples for result in results), default=1)
     table = _table(title)
@@ -20,12 +19,13 @@ def results_table(results: Sequence[BenchResult], partial: Collection[BenchResul
     for column in (*columns, "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
-        name = label(result.system, result.offload_budget) + (" (partial)" if result in partial else "")
-        majority = [] if samples == 1 else [UNMEASURED if result.maj_at_k is None else f"{result.maj_at_k:.3f}"]
+        name = label(result.system, result.offload_budget)
+        if partly and result is results[-1]:
+            name += f" (partial, {partly})"
+        majority = [] if samples == 1 else [_shown(result.maj_at_k, ".3f")]
         table.add_row(
             name, *_accuracy(result), *majority,
-            _known(result, f"{result.offload_share:.2%}", "tokens", "big_tokens"),
-            _known(result, f"{result.seconds:.1f}", "seconds"),
+            _shown(result.offload_share, ".2%"), _shown(result.seconds, ".1f"),
         )  # fmt: skip
     return table
 
@@ -38,14 +38,11 @@ def endings_table(results: Sequence[BenchResult]) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
-        seconds = result.hand_over_seconds
-        waited = [] if not measured else [UNMEASURED if seconds is None else f"{seconds:.3f}"]
+        waited = [_shown(result.hand_over_seconds, ".3f")] if measured else []
+        counts = (result.small_tokens, result.big_tokens, result.spans, result.truncated, result.unclosed)
         table.add_row(
-            label(result.system, result.offload_budget),
-            _known(result, f"{result.tokens - result.big_tokens:,}", "tokens", "big_tokens"),
-            _known(result, f"{result.big_tokens:,}", "big_tokens"),
-            _known(result, f"{result.spans:,}", "authors"), _known(result, f"{result.truncated:,}", "finish_reason"),
-            f"{result.unclosed:,}", f"{result.ungraded:,}", *waited,
+            label(result.system, result.offload_budget), *(_shown(number, ",") for number in counts),
+            f"{result.ungraded:,}", *waited,
         )  # fmt: skip
     return table
 
@@ -64,8 +61,8 @@ def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
 
 
 def _accuracy(result: BenchResult) -> tuple[str, str]:
-    """pass@1 and its interval, which is all of 0 to 1 only where nothing has a verdict."""
-    if result.ci95 == (0.0, 1.0):
+    """pass@1 and its interval."""
+    if not result.is_graded:
         return UNMEASURED, UNMEASURED
     return f"{result.pass_at_1:.3f}", "{:.3f} to {:.3f}".format(*result.ci95)
 
@@ -76,6 +73,5 @@ def _table(title: str | None, first: str = "system") -> Table:
     return table
 
 
-def _known(result: BenchResult, text: str, *fields: str) -> str:
-    """The text, or a dash if the log that the result is from does not say one of the fields."""
-    return UNMEASURED if set(fields) & set(result.extra.get(UNKNOWN, ())) else text
+def _shown(value: float | None, form: str) -> str:
+    return UNMEASURED if value is None else format(value, form)

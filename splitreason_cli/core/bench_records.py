@@ -58,7 +58,8 @@ class BenchResult(Record):
     interval. `maj_at_k` is the share of problems that the majority of all samples answers right, null for one sample.
     `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all completions, `truncated`
     reached the token limit, `unclosed` ended inside a span, and `ungraded` have no verdict. `hand_over_seconds` is the
-    mean over spans, null where it was not measured. `artifact` is the key of the generations in the store.
+    mean over spans, null where it was not measured. What an imported log does not say is null too. `artifact` is the
+    key of the generations in the store.
     """
 
     kind: ClassVar[str] = "bench_result"
@@ -70,17 +71,27 @@ class BenchResult(Record):
     samples: int
     pass_at_1: float
     ci95: tuple[float, float]
-    offload_share: float
-    tokens: int
-    big_tokens: int
-    seconds: float
+    offload_share: float | None
+    tokens: int | None
+    big_tokens: int | None
+    seconds: float | None
     maj_at_k: float | None = None
-    spans: int = 0
-    truncated: int = 0
-    unclosed: int = 0
+    spans: int | None = 0
+    truncated: int | None = 0
+    unclosed: int | None = 0
     ungraded: int = 0
     hand_over_seconds: float | None = None
     artifact: str = ""
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether anything has a verdict; without, the interval of the accuracy is all of 0 to 1."""
+        return self.ci95 != (0.0, 1.0)
+
+    @property
+    def small_tokens(self) -> int | None:
+        """The tokens that the small model wrote."""
+        return None if self.tokens is None or self.big_tokens is None else self.tokens - self.big_tokens
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from .comparison import verdicts, votes
 from .policies import entropy_threshold, parse_policy
 from .records import Author, BenchResult, Generation
+from .sample_logs import UNKNOWN
 from .statistics import bootstrap_ci95, maj_at_k, pass_at_1
 
 SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
@@ -100,7 +101,7 @@ def plan_of(generations: Sequence[Generation]) -> tuple[Plan, str]:
 
 def matched_relay(split: BenchResult) -> str:
     """The relay of split's mean span whose turns give its share, rounded to whole tokens."""
-    if not split.spans or not split.big_tokens:
+    if not split.spans or not split.big_tokens or not split.tokens:
         return "never"
     span_tokens = max(1, round(split.big_tokens / split.spans))
     small_tokens = round(span_tokens * (split.tokens - split.big_tokens) / split.big_tokens)
@@ -109,7 +110,7 @@ def matched_relay(split: BenchResult) -> str:
 
 def matched_entropy(split: BenchResult, entropies: Sequence[float]) -> str:
     """The entropy policy of split's mean span that would reach its share on these entropies of small tokens."""
-    if not split.spans or not split.big_tokens:
+    if not split.spans or not split.big_tokens or not split.offload_share:
         return "never"
     span_tokens = max(1, round(split.big_tokens / split.spans))
     return f"entropy({entropy_threshold(entropies, split.offload_share, span_tokens)!r},{span_tokens})"
@@ -125,9 +126,15 @@ def summarize(
     seconds: float | None = None,
     artifact: str = "",
 ) -> BenchResult:
-    """One system's line. Generations without a verdict are left out of the accuracy, not of the token counts."""
+    """One system's line. Generations without a verdict are left out of the accuracy, not of the token counts.
+
+    What the log of a generation did not say is null.
+    """
     correct = list(verdicts(generations).values())
+    unknown = {name for generation in generations for name in generation.extra.get(UNKNOWN, ())}
     tokens, big_tokens = sum(g.tokens for g in generations), sum(g.big_tokens for g in generations)
+    share = big_tokens / tokens if tokens else 0.0
+    wall = sum(g.seconds for g in generations) if seconds is None else seconds
     return BenchResult(
         system=system.name,
         policy=policy,
@@ -137,14 +144,14 @@ def summarize(
         samples=samples,
         pass_at_1=pass_at_1(correct),
         ci95=bootstrap_ci95(correct),
-        offload_share=big_tokens / tokens if tokens else 0.0,
-        tokens=tokens,
-        big_tokens=big_tokens,
-        seconds=sum(g.seconds for g in generations) if seconds is None else seconds,
+        offload_share=None if unknown & {"tokens", "big_tokens"} else share,
+        tokens=None if "tokens" in unknown else tokens,
+        big_tokens=None if "big_tokens" in unknown else big_tokens,
+        seconds=None if "seconds" in unknown else wall,
         maj_at_k=maj_at_k(votes(generations)) if samples > 1 else None,
-        spans=sum(g.spans for g in generations),
-        truncated=sum(g.finish_reason == "length" for g in generations),
-        unclosed=sum(g.unclosed for g in generations),
+        spans=None if "authors" in unknown else sum(g.spans for g in generations),
+        truncated=None if "finish_reason" in unknown else sum(g.finish_reason == "length" for g in generations),
+        unclosed=None if "authors" in unknown else sum(g.unclosed for g in generations),
         ungraded=sum(g.correct is None for g in generations),
         hand_over_seconds=_mean_hand_over(generations),
         artifact=artifact,

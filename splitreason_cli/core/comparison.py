@@ -18,7 +18,7 @@ def verdicts(generations: Sequence[Generation]) -> dict[str, list[bool]]:
 
 
 def votes(generations: Sequence[Generation]) -> list[list[Vote]]:
-    """What each problem's samples answered, and with what verdict. All right answers are one, however they are written."""
+    """What each problem's samples answered, and with what verdict. All right answers count as one."""
     found: dict[str, list[Vote]] = {}
     for generation in generations:
         answer = boxed_answer("".join(segment.text for segment in generation.segments))
@@ -60,8 +60,10 @@ def too_few_problems(comparison: BenchComparison, smallest_detectable: float) ->
         return ""
     mine = label(comparison.system, comparison.offload_budget)
     theirs = label(comparison.baseline, comparison.baseline_budget)
-    line = f"{mine} less {theirs}: {difference:+.3f} over {problems:,} problems"
+    line = f"{mine} less {theirs}: {difference:+.3f}"
     if problems < 2:
-        return f"{line} shows nothing; more problems are needed"
-    needed = f"; it takes about {math.ceil(problems * (smallest_detectable / difference) ** 2):,}" if difference else ""
-    return f"{line} is too small to rely on: they show {smallest_detectable:.3f} with 80 % power{needed}"
+        return f"{line}; {problems} problems show nothing"
+    needed = (
+        f", this takes about {math.ceil(problems * (smallest_detectable / difference) ** 2):,}" if difference else ""
+    )
+    return f"{line}; {problems:,} problems show {smallest_detectable:.3f}{needed}"

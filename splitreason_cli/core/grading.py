@@ -8,7 +8,7 @@ from typing import Any
 
 from .markup import THINK_CLOSE
 
-_BRACES = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
+_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
 _INTEGER = re.compile(r"([+\-\u2212]?)\s*([0-9]{1,3}(?:(?:,|\{,\}|,?\\[,!])[0-9]{3})+|[0-9]+)")
 _WRAPPERS = (
     *(("\\" + name + "{", "}") for name in ("text", "textbf", "textrm", "mathrm", "mathbf", "mbox")),
@@ -30,7 +30,7 @@ class Verdict:
 
 
 def boxed_answer(completion: str) -> str | None:
-    r"""The content of the last complete `\boxed{...}` after the reasoning; None if there is none.
+    r"""The content of the last complete `\boxed{...}` or `\fbox{...}` after the reasoning; None if there is none.
 
     Where the reasoning was never closed, the whole completion is searched. Of nested boxes the inner one counts;
     escaped braces are no braces. One pass, so that no text takes more than linear time.
@@ -45,7 +45,7 @@ def boxed_answer(completion: str) -> str | None:
                 last, content = start, text[start : match.start()]
         elif found == "{":
             opened.append(None)
-        elif found.startswith("\\boxed"):
+        elif found.startswith(("\\boxed", "\\fbox")):
             opened.append(match.end())
     return None if content is None else content.strip()
 

@@ -84,7 +84,8 @@ def measure(record: Record) -> Measures:
             values = {"snippets per trace": [len(snippets)], "snippet, characters": [len(s) for s in snippets]}
             return Measures(values=values)
         case BenchResult():
-            rates = {"pass@1": [record.pass_at_1], "offload share": [record.offload_share]}
+            shares = [] if record.offload_share is None else [record.offload_share]
+            rates = {"pass@1": [record.pass_at_1], "offload share": shares}
             return Measures(group=label(record.system, record.offload_budget), values=rates)
         case BenchComparison():
             mine, theirs = label(record.system, record.offload_budget), label(record.baseline, record.baseline_budget)

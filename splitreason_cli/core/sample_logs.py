@@ -15,7 +15,7 @@ import orjson
 
 from .markup import THINK_CLOSE
 from .problems import row_id
-from .records import Generation, SchemaError
+from .records import BenchComparison, BenchResult, Generation, SchemaError
 
 Layout = Literal["generation", "lm_eval", "lighteval", "plain"]
 
@@ -63,6 +63,8 @@ def layout_of(row: Any) -> Layout:
         raise SchemaError(f"a row is a JSON object, got {type(row).__name__}")
     if row.get("kind") == Generation.kind:
         return "generation"
+    if row.get("kind") in (BenchResult.kind, BenchComparison.kind):
+        raise SchemaError(f"a {row['kind']} holds no completions; give the file of --generations")
     if isinstance(row.get("doc"), dict):
         if isinstance(row.get("model_response"), dict):
             return "lighteval"

@@ -86,10 +86,24 @@ def test_a_comparison_is_read_in_plain_words(difference, ci95, p_value, words):
     assert reading(comparison(difference, ci95, p_value)).startswith(words)
 
 
-def test_a_comparison_that_shows_nothing_is_warned_of(tmp_path):
+def test_a_comparison_that_shows_nothing_says_so_in_words(tmp_path):
     runs = [(result(), [])]
     page = written(tmp_path, "A", [], runs, [comparison(), comparison(0.01, (-0.1, 0.12), 0.0004)])
-    assert page.count('"words warning">Undecided: the interval includes 0') == 1
+    assert page.count("Undecided: the interval includes 0") == 1
     assert "[-0.100, +0.120]" in page
     assert "&lt; .001" in page
     assert "<td>.010" in page
+
+
+def test_what_a_log_does_not_say_is_a_dash_and_no_nought(tmp_path):
+    unknown = result(share=None, tokens=None, big_tokens=None, seconds=None, spans=None, truncated=None, unclosed=None)
+    page = written(tmp_path, "A", [], [(unknown, [])])
+    (row,) = re.findall(r'<th scope="row">split(.*?)</tr>', page, re.DOTALL)
+    assert re.findall(r"<td>([^<]*)", row)[-8:] == ["–"] * 6 + ["0", "–"]
+    assert "Accuracy against offload share" not in page
+
+
+def test_without_a_verdict_no_accuracy_is_shown(tmp_path):
+    page = written(tmp_path, "A", [], [(result(pass_at_1=0.0, ci95=(0.0, 1.0), ungraded=10), [])])
+    assert "[0.000, 1.000]" not in page
+    assert '<th scope="row">split<td>–<td>–' in page

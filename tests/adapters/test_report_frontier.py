@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from splitreason_cli.adapters.report_frontier import COLORS, FAINT, INK, draw, inline_svg, write_pareto
+from splitreason_cli.adapters.report_frontier import COLORS, FAINT, INK, draw, has_points, inline_svg, write_pareto
 from tests.made_up_run import result
 
 RESULTS = [result(), result("random", 0.04, 0.05), result("small", 0.0), result("big", 1.0)]
@@ -40,3 +40,9 @@ def test_points_carry_their_interval():
     [bars] = [container for container in axes.containers if container.has_yerr]
     [segment] = bars.lines[2][0].get_segments()
     assert segment[:, 1].tolist() == [0.25, 0.625]
+
+
+def test_a_result_whose_share_is_not_known_is_no_point():
+    axes = draw([result(), result("imported", None)], "black").axes[0]
+    assert len([container for container in axes.containers if container.has_yerr]) == 1
+    assert not has_points([result("big", None)])

@@ -58,14 +58,14 @@ def open_page(browser, address):
     """Opens the report; at the end, nothing may have been asked of a network or said on the console."""
     contexts, faults = [], []
 
-    def opened(**settings):
+    def opened(link="", **settings):
         contexts.append(browser.new_context(**settings))
         page = contexts[-1].new_page()
         page.set_default_timeout(20_000)
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: request.url == address or faults.append(request.url))
-        page.goto(address)
+        page.on("request", lambda request: request.url.partition("#")[0] == address or faults.append(request.url))
+        page.goto(address + link)
         page.wait_for_selector("html[data-ready]", state="attached")
         return page
 
@@ -184,6 +184,24 @@ def test_search_finds_a_word_across_authors_and_opens_the_trace(page):
     assert page.evaluate("document.activeElement.id") == "query"
 
 
+def test_a_trace_has_an_address_that_opens_it(open_page, address):
+    page = open_page()
+    by_keyboard(page, "Enter", "j")
+    title_is(page, "first by split ≤5%, sample 2 of 2")
+    link = page.evaluate("location.hash")
+    page.keyboard.press("Escape")
+    sync_api.expect(page).to_have_url(address)
+    other = open_page(link)
+    title_is(other, "first by split ≤5%, sample 2 of 2")
+    other.evaluate("location.hash = '#trace/second/small/0'")
+    title_is(other, "second by small")
+
+
+@pytest.mark.parametrize("link", ["#trace/third/small/0", "#trace/first/small/9", "#trace/first", "#trace/"])
+def test_an_address_of_no_trace_opens_none(open_page, link):
+    assert not open_page(link).locator("#viewer").is_visible()
+
+
 @pytest.mark.parametrize("words", ["(", "[a-", "\\d", "no such word"])
 def test_a_search_is_for_words_not_for_patterns(page, words):
     page.locator("#query").fill(words)
@@ -216,7 +234,7 @@ def test_words_stand_out_from_their_ground(open_page, scheme):
     page = open_page(color_scheme=scheme)
     by_keyboard(page, "Enter")
     page.locator("#completion mark").first.wait_for()
-    for selector in ("h1", ".small", "td.warning", "pre", "#completion mark", ".by", "td.q2", ".q4", "a", "dt", "kbd"):
+    for selector in ("h1", ".small", "pre", "#completion mark", ".by", "td.q2", ".q4", "a", "dt", "kbd"):
         assert page.evaluate(CONTRAST, selector) >= 4.5, selector
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == {
         "light": "rgb(253, 253, 251)", "dark": "rgb(21, 23, 26)",

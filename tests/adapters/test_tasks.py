@@ -93,8 +93,8 @@ def test_the_digest_is_that_of_the_content(store, tmp_path):
     ("rows", "place", "message"),
     [
         ([ROWS[0], {"id": 3, "question": "?", "answer": "1"}], 2, "field 'problem' is missing"),
-        ([{**ROWS[0], "answer": ["61"]}], 1, "field 'answer': expected a text or an integer, got list; give the one"),
-        ([{**ROWS[0], "answer": None}], 1, "field 'answer': expected a text or an integer, got null"),
+        ([{**ROWS[0], "answer": ["61"]}], 1, "field 'answer': expected a text or a number, got list; give the one"),
+        ([{**ROWS[0], "answer": None}], 1, "field 'answer': expected a text or a number, got null"),
         ([*ROWS, b"\n", ROWS[0]], 4, "id '60' is that of {file}:1 too. Give every problem an id of its own"),
         ([ROWS[0], {**ROWS[1], "id": "60"}], 2, "id '60' is that of {file}:1 too"),
         ([b"{"], 1, "broken JSON"),
@@ -119,3 +119,5 @@ def test_unknown_names_are_refused_with_the_known_ones(store, tmp_path):
         read_task("aime99", store)
     with pytest.raises(UsageError, match=r"'aime99' is no task\. Known tasks"):
         read_task("aime99", store, data=write(tmp_path / "rows.jsonl", *ROWS))
+    with pytest.raises(UsageError, match=r"the problems of mini are embedded\. Give the file in the place of the task"):
+        read_task("mini", store, data=write(tmp_path / "rows.jsonl", *ROWS))

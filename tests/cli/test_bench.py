@@ -1,5 +1,7 @@
 """srx bench as its user sees it: tables, files, interruptions, failing servers."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,7 +61,7 @@ def test_the_tables_show_what_is_claimed_and_warn_of_few_problems(done):
     shown = process.stdout.decode()
     for word in ("pass@1", "95 % interval", "maj@2", "truncated", "unclosed", "ungraded", "split ≤3% less random ≤3%"):
         assert word in shown
-    assert "too small to rely on" in process.stderr.decode()
+    assert "warning: too few problems to rely on a difference" in process.stderr.decode()
     assert "pass@1" in process.stderr.decode()
 
 
@@ -114,6 +116,64 @@ def test_a_log_that_knows_no_tokens_shows_dashes(srx, tmp_path):
     assert line[-2:] == ["–"] * 2
 
 
+def test_files_are_written_though_nobody_reads_the_tables_or_the_progress(tmp_path):
+    files = {"--out": "out.jsonl", "--generations": "generations.jsonl", "--report": "r.html", "--plot": "p.svg"}
+    command = [sys.executable, "-m", "splitreason_cli", "bench", "mini", *QUICK, "--systems", "small"]
+    closed, gone = os.pipe()
+    os.close(closed)
+    done = subprocess.run(
+        [*command, *(part for pair in files.items() for part in pair)], cwd=tmp_path, env=environment(tmp_path),
+        stdout=gone, stderr=gone, timeout=550, check=False,
+    )  # fmt: skip
+    os.close(gone)
+    assert done.returncode == 0
+    assert all((tmp_path / name).stat().st_size for name in files.values())
+
+
+def test_generations_go_down_a_pipe(done, srx):
+    home, _ = done
+    made = subprocess.run(
+        [sys.executable, "-m", "splitreason_cli", "bench", "mini", *QUICK, "--systems", "small", "--generations", "-"],
+        cwd=home, env=environment(home), capture_output=True, check=True,
+    )  # fmt: skip
+    assert {orjson.loads(line)["kind"] for line in made.stdout.splitlines()} == {"generation"}
+    assert "pass@1" in made.stderr.decode()
+    listed = subprocess.run(
+        [sys.executable, "-m", "splitreason_cli", "store", "ls"], cwd=home, env=environment(home), capture_output=True,
+        check=True,
+    )  # fmt: skip
+    assert "mini, split ≤3%" in listed.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "a", "b", "--samples", "4"], "--samples means nothing to srx bench compare"),
+        (["latency", "--samples", "4"], "--samples means nothing to srx bench latency"),
+        (["mini", "--from", "log", "--samples", "4"], "--samples means nothing to --from, which decodes nothing"),
+        (["mini", "--rounds", "4"], "--rounds means nothing to task mini"),
+        (["mini", "--report", "-"], "--report is a file"),
+        (["mini", "--out", "-", "--generations", "-"], "--out and --generations are both standard output"),
+    ],
+)
+def test_what_has_no_meaning_is_refused_and_not_ignored(srx, arguments, message):
+    process = srx("bench", *arguments)
+    assert process.returncode == 2
+    assert f"error: {message}. " in process.stderr.decode()
+
+
+def test_a_torn_log_is_graded_and_says_what_is_missing(srx, tmp_path):
+    row = orjson.dumps({"problem": "1 + 1", "answer": "2", "completion": r"\boxed{2}"})
+    (tmp_path / "tasks.jsonl").write_bytes(row)
+    (tmp_path / "log.jsonl").write_bytes(row + b"\n" + row[:20])
+    process = srx("bench", "tasks.jsonl", "--from", "log.jsonl", "--out", "out.jsonl", "--plot", "p.png")
+    assert process.returncode == 4
+    assert "warning: no p.png, as nothing says how many tokens" in process.stderr.decode()
+    assert "1 records were rejected, see out.jsonl.rejected.jsonl" in process.stderr.decode()
+    (result,) = records(tmp_path / "out.jsonl")
+    assert (result["pass_at_1"], result["offload_share"]) == (1.0, None)
+
+
 def test_ctrl_c_prints_what_is_known_and_a_rerun_goes_on(tmp_path, srx):
     command = ["bench", "mini", "--systems", "small,split", "--samples", "2", "--problems", "30", "--batch-size", "6"]
     process = subprocess.Popen(
@@ -132,8 +192,8 @@ def test_ctrl_c_prints_what_is_known_and_a_rerun_goes_on(tmp_path, srx):
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "interrupted; run the same command again to go on" in errors
-    assert "split (partial)" in shown
-    assert "small (partial)" not in shown
+    assert re.search(r"split \(partial, \d+ of 60\)", shown)
+    assert "small (partial" not in shown
     assert all(lines(path) % 6 == 0 for path in work.glob("*/records.jsonl"))
     again = srx(*command)
     assert again.returncode == 0
@@ -152,7 +212,7 @@ def test_a_server_that_dies_is_one_line_and_what_is_finished_stays(srx, tmp_path
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert "failed (the big model: " in line
     assert "Finished samples are kept" in line
-    assert "split (partial)" in process.stdout.decode()
+    assert "split (partial, " in process.stdout.decode()
     with serving(ServedModel(load_model("mini-big"))) as url:
         again = srx(*command, "--big", url, "--big-tokenizer", "mini-big")
     assert again.returncode == 0, again.stderr.decode()
@@ -172,7 +232,7 @@ def test_ctrl_c_with_samples_in_flight_on_a_server_keeps_the_finished_ones(tmp_p
         shown, errors = (stream.decode() for stream in process.communicate(timeout=400))
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert "split (partial)" in shown
+    assert "split (partial, " in shown
     assert sum(map(lines, work.glob("*/records.jsonl"))) > 3
 
 
@@ -185,4 +245,4 @@ def test_aime24_runs_on_the_embedded_pair_which_solves_nothing_of_it(srx, tmp_pa
     assert [(one["task"], one["problems"], one["pass_at_1"], one["ungraded"]) for one in results] == [
         ("aime24", 3, 0.0, 0)
     ] * 2
-    assert b"shows nothing" in done.stderr or b"too small to rely on" in done.stderr
+    assert b"too few problems to rely on a difference" in done.stderr

@@ -30,6 +30,9 @@ from splitreason_cli.core.grading import (
         (r"\boxed{\left\{ x \right.}", r"\left\{ x \right."),
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
         (r"\boxed{a \\ b}", r"a \\ b"),
+        (r"\boxed{1} or \fbox{2}", "2"),
+        (r"\\fbox{3}", "3"),
+        (r"\frac{1}{2} \boxer{3}", None),
     ],
 )
 def test_the_last_complete_box_after_the_reasoning_counts(completion, answer):
@@ -47,6 +50,9 @@ def test_the_last_complete_box_after_the_reasoning_counts(completion, answer):
         (r"\boxed{\frac{2}{4}}", r"\frac{1}{2}", True),
         (r"\boxed{\frac{1}{3}}", r"\frac{1}{2}", False),
         (r"\boxed{34.0}", "34", True),
+        (r"\boxed{49.5}", "49.5", True),
+        (r"\boxed{\frac{99}{2}}", "49.5", True),
+        (r"\boxed{49}", "49.0", True),
     ],
 )
 def test_verdicts(completion, gold, verdict):

@@ -3,12 +3,12 @@
 import dataclasses
 from pathlib import Path
 
+import orjson
 import pytest
 
 from splitreason_cli.adapters.jsonl import encode, write_atomically
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core.sample_logs import UNKNOWN
-from splitreason_cli.errors import InputError, UsageError
+from splitreason_cli.errors import InputError, RecordError, UsageError
 from splitreason_cli.stages.bench import BenchConfig, bench, read_generations
 from splitreason_cli.stages.bench_compare import bench_compare
 from splitreason_cli.stages.bench_log import NO_COMPLETION, bench_log
@@ -50,7 +50,9 @@ def test_a_log_of_another_program_is_graded_and_says_what_it_does_not_know(store
     assert (result.system, result.problems, result.samples) == ("imported", 3, 3)
     assert result.pass_at_1 == pytest.approx(sum(bool(one.correct) for one in made) / 9)
     assert 0 < result.pass_at_1 < 1
-    assert {"tokens", "big_tokens"} <= set(result.extra[UNKNOWN])
+    unknown = (result.offload_share, result.tokens, result.big_tokens, result.spans, result.unclosed, result.seconds)
+    assert unknown == (None,) * 6
+    assert result.truncated is None
 
 
 def test_a_failed_request_has_no_verdict(store):
@@ -60,6 +62,39 @@ def test_a_failed_request_has_no_verdict(store):
     assert len(failed) == graded.log.failed > 0
     assert all(one.correct is None and one.ungraded_reason == NO_COMPLETION for one in failed)
     assert result.ungraded == len(failed)
+
+
+def test_a_bad_row_of_a_log_costs_that_row_alone(store, tmp_path):
+    log, rejected = tmp_path / "log.jsonl", tmp_path / "rejected.jsonl"
+    right, wrong = (
+        {"problem": p, "answer": a, "completion": r"\boxed{2}"} for p, a in (("1 + 1?", "2"), ("1 + 2?", "3"))
+    )
+    rows = [right, {"no": "log"}, wrong]
+    log.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows) + b'{"torn')
+    problems = tmp_path / "problems.jsonl"
+    problems.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in (right, wrong)))
+    graded = bench_log(str(problems), None, str(log), store, rejected)
+    ((result, _),) = graded.runs
+    assert (result.pass_at_1, result.problems, graded.rejected) == (0.5, 2, 2)
+    reasons = [orjson.loads(line)["where"] for line in rejected.read_bytes().splitlines()]
+    assert reasons == [f"{log}:2", f"{log}:4"]
+    with pytest.raises(RecordError, match=rf"{log}:2: no known log"):
+        bench_log(str(problems), None, str(log), store)
+
+
+def test_where_no_row_is_good_the_first_says_why(store, tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b'{"completion": "c", "problem": "of another task"}\n' * 2)
+    with pytest.raises(RecordError, match=rf"{log}:1: the task has no problem that the prompt contains"):
+        bench_log("mini", None, str(log), store, tmp_path / "rejected.jsonl")
+
+
+def test_uneven_samples_are_warned_of(store, tmp_path):
+    log = tmp_path / "log.jsonl"
+    rows = [{"problem": p, "answer": "2", "completions": [r"\boxed{2}"] * n} for p, n in (("1 + 1?", 3), ("2?", 1))]
+    log.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    graded = bench_log(str(log), None, str(log), store)
+    assert any("imported has 1 to 3 samples a problem" in warning for warning in graded.warnings())
 
 
 @pytest.mark.parametrize("name", ["generations.jsonl", "results.jsonl"])
@@ -72,7 +107,7 @@ def test_runs_are_compared_by_what_is_picked(store, runs, files, name):
     difference = by_system["split", 0.03].pass_at_1 - by_system["small", None].pass_at_1
     assert comparison.difference == pytest.approx(difference)
     assert comparison.problems == 16
-    assert "too small to rely on" in warning
+    assert "16 problems show" in warning
 
 
 def test_a_key_of_the_store_is_a_run_too(store, runs, files):
@@ -99,3 +134,18 @@ def test_what_cannot_be_compared_is_said(store, runs, files, tmp_path):
     write_atomically(others, map(encode, made))
     with pytest.raises(UsageError, match="not clear what to compare: small, split, split ≤3%; other"):
         bench_compare(str(file), str(others), store)
+    elsewhere = Store(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"generations of small are not in this store.*Give the file of --generations"):
+        bench_compare(str(files / "results.jsonl"), str(others), elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"problem": "another"}, "is another one in each run"), ({"id": "other"}, "no problem in common")],
+)
+def test_runs_of_other_problems_are_not_compared(store, runs, files, tmp_path, changed, message):
+    others = tmp_path / "others.jsonl"
+    (first, *_) = read_generations(runs[0].artifact)
+    write_atomically(others, [encode(dataclasses.replace(first, **changed))])
+    with pytest.raises(InputError, match=message):
+        bench_compare(f"{files / 'generations.jsonl'}:split@none", str(others), store)
