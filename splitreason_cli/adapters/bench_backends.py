@@ -10,7 +10,7 @@ from ..core.controller import Limits
 from ..core.records import Author
 from .bench_decoders import BatchDriver, Driver, ServerDriver
 from .models import default_device, load_pair, model_digest
-from .pair import Side, served_name, start_pair
+from .pair import Side, served_as, start_pair
 from .transformers import Sampling, SplitDecoder
 
 BenchRuntime = Literal["in-process", "vllm"]
@@ -42,8 +42,16 @@ class Backends:
         Raises ModelError, EndpointError.
         """
         sides = {"small": self.small, "big": self.big}
-        found: dict[str, str] = {author: identity(sides[author]) for author in authors}
+        found: dict[str, str] = {author: self._identity(sides[author]) for author in authors}
         return {**found, "driver": "servers" if self.on_servers else f"in process, {self.batch_size}"}
+
+    def _identity(self, side: Side) -> str:
+        """A digest of a model's folder, or what its URLs say of it, and how it is served."""
+        what = f"served: {served_as(side)}" if side.urls else model_digest(side.model)
+        settings = ["text only"] if side.text_only else []
+        settings += [f"tokenizer {side.tokenizer}"] if side.tokenizer else []
+        settings += side.vllm_args if self.runtime == "vllm" and not side.urls else ()
+        return " ".join([what, *settings])
 
     def open(
         self, authors: Sequence[Author], limits: Limits, sampling: Sampling, *, hint: bool, needs_tags: bool,
@@ -68,8 +76,3 @@ class Backends:
         if needs_tags:
             driver.models["small"].tag_ids()
         return driver
-
-
-def identity(side: Side) -> str:
-    """A digest of a model's folder, or what its URLs call it. Raises ModelError, EndpointError."""
-    return f"served: {served_name(side)}" if side.urls else model_digest(side.model)

@@ -5,25 +5,21 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..core.budget import OffloadBudget
 from ..core.controller import Limits, SplitController
 from ..core.policies import Policy
 from ..core.records import Author, Problem
-from ..core.vocabulary import Vocabulary, bytes_of
+from ..core.vocabulary import bytes_of
 from ..errors import EndpointError, InputError, SrxError
 from .backends import BackendError, SamplingParams
-from .models import LoadedModel
+from .models import LoadedModel, shared_text
 from .pair import Running
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
-from .split_engine import boundaries
+from .split_engine import LEAST_ROOM_TOKENS, boundaries
 from .transformers import Request, Sampling, SplitDecoder, text_of
-from .vocabulary import share_vocabulary
-
-TAG_ROOM_TOKENS = 16
-"""Room in the context for the tags of spans, which the completion's limit does not count."""
 
 MOST_FAILURES = 3
 """After so many failed samples in a row nothing more is asked."""
@@ -42,13 +38,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A finished sample. `hand_over_seconds` is the mean over its spans, None where it was not measured."""
+    """A finished sample. `hand_over_seconds` is the mean over its spans, None where it was not measured.
+
+    `wall_seconds` is the time since the sample before it was finished, None where `seconds` is that already.
+    """
 
     job: Job
     controller: SplitController
     text: str
     seconds: float
     hand_over_seconds: float | None = None
+    wall_seconds: float | None = None
 
 
 OnDone = Callable[[list[Decoded]], None]
@@ -127,9 +127,7 @@ class ServerDriver:
         self._limits, self._sampling, self._hint, self._concurrency = limits, sampling, hint, concurrency
         self._pipeline = pipeline or PipelineConfig(first_token_seconds=120.0, token_seconds=60.0)
         self._context_tokens: dict[Author, int | None] = {"small": small.context_tokens, "big": big.context_tokens}
-        self._vocabularies: dict[Author, Vocabulary] | None = None
-        if not share_vocabulary(small.tokenizer.tokenizer, big.tokenizer.tokenizer):
-            self._vocabularies = {author: loaded.vocabulary for author, loaded in self.models.items()}
+        self._tokens, self._vocabularies = shared_text(small.tokenizer, big.tokenizer)
         self._is_boundary = boundaries(functools.cache(lambda token: text_of(self.models["big"], [token])))
         self._loop = asyncio.Runner()
 
@@ -173,6 +171,7 @@ class ServerDriver:
             else:
                 run.streak = 0
                 async with run.lock:
+                    decoded = replace(decoded, wall_seconds=run.lap())
                     # Grading may take seconds, in which the streams must be read.
                     await asyncio.to_thread(run.on_done, [decoded])
             if run.streak >= MOST_FAILURES:
@@ -210,8 +209,7 @@ class ServerDriver:
         small = self.models["small"].prompt_ids(job.problem.problem, hint=self._hint)
         big = self.models["big"].prompt_ids(job.problem.problem, hint=False)
         return SplitController(
-            small_prompt=small, big_prompt=big,
-            tokens={author: loaded.token_ids for author, loaded in self.models.items()}, policy=job.policy,
+            small_prompt=small, big_prompt=big, tokens=self._tokens, policy=job.policy,
             limits=room_for(job, {"small": small, "big": big}, self._limits, self._context_tokens), budget=budget,
             vocabularies=self._vocabularies,
         )  # fmt: skip
@@ -239,23 +237,24 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.failures: list[str] = []
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """The seconds since the last call, or the start."""
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last
 
 
 def room_for(
     job: Job, prompts: Mapping[Author, Sequence[int]], limits: Limits, context_tokens: Mapping[Author, int | None]
 ) -> Limits:
-    """The limits that leave prompt and completion within what the job's models read. Raises InputError."""
-    room = limits.max_tokens
-    for author in job.authors:
-        most = context_tokens[author]
-        if most is None:
-            continue
-        room = min(room, most - len(prompts[author]) - TAG_ROOM_TOKENS)
-        if room < 1:
-            size = len(prompts[author])
+    """The limits that keep within what the job's models read. Raises InputError for a prompt that leaves no room."""
+    known = {author: most for author in job.authors if (most := context_tokens[author]) is not None}
+    for author, most in known.items():
+        if (size := len(prompts[author])) + LEAST_ROOM_TOKENS > most:
             what = f"problem {job.problem.id!r}: its prompt has {size:,} tokens, the {author} model reads {most:,}"
             raise InputError(what, "Take models that read more, or leave the problem out")
-    return Limits(room, limits.max_span_tokens)
+    return replace(limits, context_tokens=known)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

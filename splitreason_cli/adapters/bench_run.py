@@ -22,9 +22,9 @@ from ..core.bench_systems import (
     matched_relay,
     plan_of,
     policy_name,
-    summarize,
 )
 from ..core.budget import OffloadBudget
+from ..core.comparison import Verdicts
 from ..core.controller import Limits
 from ..core.grading import Verdict
 from ..core.policies import (
@@ -38,14 +38,16 @@ from ..core.policies import (
     Random,
     Relay,
     make_policy,
+    parse_policy,
     scattered,
 )
 from ..core.records import Author, BenchResult, Generation, Segment
+from ..core.tally import Tally
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
 from .grader import Grader
 from .jsonl import encode, write_atomically
-from .plugins import load_policies
+from .plugins import load_policies, policy_source
 from .store import RECORDS, Artifact, Journal, Recipe, Store
 from .tasks import Task, read_task
 from .transformers import Sampling, text_of
@@ -85,10 +87,11 @@ class BenchConfig:
 
 @dataclass(frozen=True)
 class SystemRun:
-    """A finished system: its result, its generations, and whether they were in the store already."""
+    """A finished system: its result, its generations, their verdicts, and whether it was in the store already."""
 
     result: BenchResult
     artifact: Artifact
+    verdicts: Verdicts
     cached: bool
 
 
@@ -115,9 +118,14 @@ def read_problems(config: BenchConfig, store: Store) -> Task:
     return replace(task, problems=task.problems[: config.problems or None])
 
 
-def read_generations(artifact: Artifact) -> Iterator[Generation]:
-    """The generations of a system's artifact, in problem order."""
-    return (Generation.from_dict(value) for value in Journal(artifact.records).replay())
+@dataclass(frozen=True)
+class StoredGenerations:
+    """The generations of a system's artifact in problem order, read anew each time and never all held."""
+
+    artifact: Artifact
+
+    def __iter__(self) -> Iterator[Generation]:
+        return (Generation.from_dict(value) for value in Journal(self.artifact.records).replay())
 
 
 class Runner:
@@ -153,20 +161,21 @@ class Runner:
             with self.store.work(recipe) as work:
                 self._decode_all(system, plan or {}, Journal(work / RECORDS))
                 artifact = self.store.publish(recipe, work, len(self.jobs))
-        generations = list(read_generations(artifact))
-        if cached:
-            self.watcher.on_generations(generations)
-        result = summarize(
-            system, policy_name(system), generations, task=self.config.task, samples=self.config.samples,
-            artifact=artifact.info.key,
-        )  # fmt: skip
-        return SystemRun(result, artifact, cached)
+        counts = Tally()
+        for generation in StoredGenerations(artifact):
+            counts.add(generation)
+            if cached:
+                self.watcher.on_generations([generation])
+        result = counts.result(
+            system, policy_name(system), task=self.config.task, samples=self.config.samples, artifact=artifact.info.key
+        )
+        return SystemRun(result, artifact, counts.verdicts, cached)
 
     def run_copy(self, name: str, split: SystemRun) -> SystemRun:
         """The run of a system that takes its measure from a split."""
         budget = split.result.offload_budget
         if name == "random":
-            plan, digest = plan_of(list(read_generations(split.artifact)))
+            plan, digest = plan_of(StoredGenerations(split.artifact))
             return self.run(System(name, budget, copies=True, plan=digest), plan)
         if name == "relay":
             return self.run(System(name, budget, policy=matched_relay(split.result), copies=True))
@@ -179,6 +188,9 @@ class Runner:
         inputs = {name: value for name, value in self._identities.items() if name not in others}
         places = ("small", "big", "data", "batch_size")
         config = {name: value for name, value in asdict(self.config).items() if name not in places}
+        policy = what.get("system", {}).get("policy", "")
+        if policy and (source := policy_source(parse_policy(policy)[0])):
+            config["policy_source"] = source
         return Recipe(STAGE, {**config, **what}, {"problems": self.task.digest, **inputs})
 
     def _decode_all(self, system: System, plan: Plan, journal: Journal) -> None:
@@ -216,11 +228,12 @@ class Runner:
 
     def _sort(self, journal: Journal) -> None:
         """Put the samples in the order of the run, which servers do not finish them in."""
-        place = {(sample, problem.id): at for at, (sample, problem) in enumerate(self.jobs)}
+        order = [(sample, problem.id) for sample, problem in self.jobs]
+        if [(value["sample"], value["id"]) for value in journal.replay()] == order:
+            return
+        place = {key: at for at, key in enumerate(order)}
         records = [Generation.from_dict(value) for value in journal.replay()]
-        ordered = sorted(records, key=lambda g: place[g.sample, g.id])
-        if ordered != records:
-            write_atomically(journal.path, map(encode, ordered))
+        write_atomically(journal.path, map(encode, sorted(records, key=lambda g: place[g.sample, g.id])))
 
     def _generations(self, system: System, decoded: Sequence[Decoded]) -> list[Generation]:
         graded = self._grader.grade([(one.text, one.job.problem.answer) for one in decoded])
@@ -248,6 +261,7 @@ class Runner:
             cut=controller.cut_spans,
             unclosed=int(controller.policy.tagged and controller.ended_in_span),
             seconds=decoded.seconds,
+            wall_seconds=decoded.wall_seconds,
             ungraded_reason=verdict.reason,
             offload_budget=system.offload_budget,
             hand_over_seconds=decoded.hand_over_seconds,
@@ -266,10 +280,10 @@ class Runner:
             ]
             with self.store.work(recipe) as work:
                 self._open().run(jobs, OffloadBudget(), lambda decoded: None, lambda ended: None)
-                values = [value for recorder in recorders for value in recorder.entropies]
-                Journal(work / RECORDS).restart(0)
-                Journal(work / RECORDS).append([orjson.dumps({"entropies": values}) + b"\n"])
-                artifact = self.store.publish(recipe, work, 1)
+                journal = Journal(work / RECORDS)
+                journal.restart(0)
+                journal.append([orjson.dumps({"entropies": recorder.entropies}) + b"\n" for recorder in recorders])
+                artifact = self.store.publish(recipe, work, len(recorders))
         return [float(value) for record in Journal(artifact.records).replay() for value in record["entropies"]]
 
     def _open(self) -> Driver:

@@ -141,12 +141,16 @@ def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeou
     return Running(backend, loaded, card.get("max_model_len"))
 
 
-def served_name(side: Side) -> str:
-    """What the first of a side's URLs calls the model. Raises EndpointError, UsageError."""
+def served_as(side: Side) -> str:
+    """What the first of a side's URLs says of the model: its name, what it was loaded from, how much it reads.
+
+    All that is known of its weights. Raises EndpointError, UsageError.
+    """
     if side.text_only and side.served_name:
         return side.served_name
     key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
-    return str(_model_card(side.urls[0], key, side.served_name)["id"])
+    card = _model_card(side.urls[0], key, side.served_name)
+    return " ".join(str(card[name]) for name in ("id", "root", "max_model_len") if card.get(name))
 
 
 def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.records import BenchComparison, BenchResult, Generation, label
 from .jsonl import write_atomically
-from .report_frontier import COLORS, PAPER, PAPER_BIG, has_points, inline_svg, is_paper_task
+from .report_frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
 from .report_traces import disagreements, pack
 
 SCRIPTS = ("report_data.js", "report_grid.js", "report_viewer.js", "report_search.js")
@@ -57,7 +57,7 @@ def write_report(
         commands=commands,
         label=label,
         labels=labels,
-        plot=inline_svg(results) if has_points(results) else "",
+        plot=inline_svg(results) if points_of(results) else "",
         paper=[*PAPER, PAPER_BIG] if is_paper_task(results) else [],
         systems=list(COLORS),
         curves=base64.b64encode(curves).decode(),

@@ -1,7 +1,6 @@
 """Accuracy against offload share: a figure as a file, or as a part of a page that follows its colours."""
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -64,15 +63,31 @@ def is_paper_task(results: Sequence[BenchResult]) -> bool:
     return bool(results) and Path(results[0].task).stem.lower() == PAPER_TASK
 
 
-def has_points(results: Sequence[BenchResult]) -> bool:
-    """Whether there is anything to draw: a result whose offload share is known."""
-    return any(result.offload_share is not None for result in results)
+@dataclass(frozen=True)
+class Point:
+    """A result in the plane: offload share in per cent, pass@1 and its 95 % interval, and the cap it is named by."""
+
+    system: str
+    share: float
+    accuracy: float
+    ci95: tuple[float, float]
+    budget: float | None
+
+
+def points_of(results: Sequence[BenchResult]) -> list[Point]:
+    """The results whose share and accuracy are known, the smallest share first."""
+    points = [
+        Point(r.system, 100 * r.offload_share, r.pass_at_1, r.ci95, r.offload_budget)
+        for r in results
+        if r.offload_share is not None and r.pass_at_1 is not None and r.ci95 is not None
+    ]
+    return sorted(points, key=lambda point: point.share)
 
 
 def write_pareto(path: Path, results: Sequence[BenchResult]) -> None:
     """Plot pass@1 with its 95 % interval over the offload share; format by suffix (png, svg, pdf).
 
-    Results whose share is not known are left out.
+    Results whose share or accuracy is not known are left out.
     The big model alone is a horizontal line: its share, 100 %, would squeeze all else to the left. For AIME24 the
     paper's figures stand behind, in grey.
     """
@@ -107,46 +122,39 @@ def draw(results: Sequence[BenchResult], ink: str) -> Any:
     axes.spines[["top", "right"]].set_visible(False)
     if is_paper_task(results):
         _draw_paper(axes)
+    points = points_of(results)
+    # In the order of the results, which the legend has too.
     for system in dict.fromkeys(result.system for result in results):
-        _draw_system(axes, system, _points(results, system), ink)
+        if mine := [point for point in points if point.system == system]:
+            _draw_system(axes, system, mine, ink)
     axes.set(xlabel="tokens written by the big model, %", ylabel="pass@1", ylim=(0, 1.02), xlim=(-0.2, None))
     axes.grid(alpha=0.25, color=FAINT)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, labelcolor=ink)
     return figure
 
 
-def _points(results: Sequence[BenchResult], system: str) -> list[tuple[float, BenchResult]]:
-    """A system's results with a known share, behind that share in per cent, the smallest first."""
-    found = [(100 * r.offload_share, r) for r in results if r.system == system and r.offload_share is not None]
-    return sorted(found, key=lambda point: point[0])
-
-
-def _draw_system(axes: Any, system: str, points: Sequence[tuple[float, BenchResult]], ink: str) -> None:
-    if not points:
-        return
-    results = [result for _, result in points]
+def _draw_system(axes: Any, system: str, points: Sequence[Point], ink: str) -> None:
     style: dict[str, Any] = {"color": COLORS.get(system, ink), "label": system}
     if system == "big":
-        low, high = results[0].ci95
-        axes.axhline(results[0].pass_at_1, linestyle="--", **style)
-        axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
+        axes.axhline(points[0].accuracy, linestyle="--", **style)
+        axes.axhspan(*points[0].ci95, color=style["color"], alpha=0.12, linewidth=0)
         return
     axes.errorbar(
-        [share for share, _ in points],
-        [r.pass_at_1 for r in results],
+        [p.share for p in points],
+        [p.accuracy for p in points],
         yerr=[
-            [max(0.0, r.pass_at_1 - r.ci95[0]) for r in results],
-            [max(0.0, r.ci95[1] - r.pass_at_1) for r in results],
+            [max(0.0, p.accuracy - p.ci95[0]) for p in points],
+            [max(0.0, p.ci95[1] - p.accuracy) for p in points],
         ],
         marker=MARKERS.get(system, "x"), markersize=7, capsize=3, linewidth=1.5, **style,
     )  # fmt: skip
-    for (before, _), (share, result) in pairwise([(-math.inf, results[0]), *points]):
-        if result.offload_budget is not None:
+    for before, point in pairwise([None, *points]):
+        if point and point.budget is not None:
             # Caps beyond what split asks for come to nearly the same share: their names would overlap.
-            is_near = share - before < 0.05 * points[-1][0]
+            is_near = before and point.share - before.share < 0.05 * points[-1].share
             axes.annotate(
-                f"≤{100 * result.offload_budget:g}%", (share, result.pass_at_1),
-                xytext=(6, 7 if is_near else -13), textcoords="offset points", color=style["color"], size="small",
+                f"≤{100 * point.budget:g}%", (point.share, point.accuracy), xytext=(6, 7 if is_near else -13),
+                textcoords="offset points", color=style["color"], size="small",
             )  # fmt: skip
 
 

@@ -18,10 +18,9 @@ from ..core.controller import Limits, SplitController
 from ..core.events import Action, Decode, Finish, Probe, Probed, Produced
 from ..core.policies import CloseSignal, EntropyPolicy, Policy
 from ..core.records import Author
-from ..core.vocabulary import TokenIds, Vocabulary, bytes_of
+from ..core.vocabulary import bytes_of
 from ..errors import ModelError
-from .models import LoadedModel
-from .vocabulary import share_vocabulary
+from .models import LoadedModel, shared_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,11 +166,7 @@ class SplitDecoder:
         self.small, self.big = small, big
         self.limits, self.sampling, self.hint = limits, sampling, hint
         self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
-        self._tokens: TokenIds | dict[Author, TokenIds] = small.token_ids
-        self._vocabularies: dict[Author, Vocabulary] | None = None
-        if not share_vocabulary(small.tokenizer, big.tokenizer):
-            self._tokens = {"small": small.token_ids, "big": big.token_ids}
-            self._vocabularies = {"small": small.vocabulary, "big": big.vocabulary}
+        self._tokens, self._vocabularies = shared_text(small, big)
 
     def text(self, controller: SplitController) -> str:
         """The text of a completion, special tokens as they are spelled."""

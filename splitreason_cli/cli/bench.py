@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -42,7 +42,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 COMPARE = ("task", "runs", "out")
 LATENCY = ("task", "small", "big", "rounds", "tokens", "vllm_args", "out")
 GRADE = ("task", "data", "from_", "out", "generations", "report", "plot")
-Graded = Sequence[tuple[BenchResult, Sequence[Generation]]]
+Graded = Sequence[tuple[BenchResult, Iterable[Generation]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -230,20 +230,20 @@ class Outputs:
             title = f"srx bench {results[0].task}" if results else "srx bench"
             write_report(self.report, title, [], runs, comparisons, commands=[command])
         if self.plot:
-            from ..adapters.report_frontier import has_points, write_pareto
+            from ..adapters.report_frontier import points_of, write_pareto
 
-            if has_points(results):
+            if points_of(results):
                 write_pareto(self.plot, results)
             else:
                 console.note(f"warning: no {self.plot}, as nothing says how many tokens the big model wrote")
 
     def emit(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
         """What goes to standard output."""
-        records: Sequence[Record] = ()
+        records: Iterable[Record] = ()
         if self.out == STDIN:
-            records = [*(result for result, _ in runs), *comparisons]
+            records = (*(result for result, _ in runs), *comparisons)
         elif self.generations == STDIN:
-            records = [one for _, made in runs for one in made]
+            records = (one for _, made in runs for one in made)
         for record in records:
             console.emit(encode(record))
 
@@ -258,7 +258,7 @@ def measure(
     outputs: Outputs,
 ) -> None:
     """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
-    from ..stages.bench import comparisons, read_generations
+    from ..stages.bench import StoredGenerations, comparisons
 
     live = LiveRuns(config)
     try:
@@ -269,7 +269,7 @@ def measure(
         if known or unfinished:
             show_results([*known, *([unfinished] if unfinished else [])], outputs, live.partly())
         raise
-    runs = [(run.result, list(read_generations(run.artifact))) for run in live.runs]
+    runs = [(run.result, StoredGenerations(run.artifact)) for run in live.runs]
     compared = list(comparisons(live.runs))
     found = [comparison for comparison, _ in compared]
     outputs.write_files(runs, found)

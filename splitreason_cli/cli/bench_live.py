@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress, TaskID
 
 from ..adapters.store import Store
-from ..core.bench_systems import System, policy_name, summarize
+from ..core.bench_systems import System, policy_name
 from ..core.records import BenchResult, Generation, label
+from ..core.tally import Tally
 from . import console
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ class LiveRuns:
         self.config, self.title = config, title
         self.runs: list[SystemRun] = []
         self._system: System | None = None
-        self._generations: list[Generation] = []
-        self._total = 0
-        self._right = self._graded = self._tokens = self._big_tokens = 0
+        self._counts, self._total = Tally(), 0
         self._task = TaskID(0)
 
     def run(
@@ -48,7 +47,7 @@ class LiveRuns:
             watcher = stage.Watcher(
                 lambda system, total: self._start(live, system, total),
                 lambda generations: self._add(live, generations),
-                lambda ended: live.update(self._task, completed=len(self._generations) + ended),
+                lambda ended: live.update(self._task, completed=self._counts.count + ended),
                 lambda status: live.update(self._task, note=status),
             )
             for run in stage.bench(
@@ -57,39 +56,30 @@ class LiveRuns:
             ):  # fmt: skip
                 self.runs.append(run)
                 self._system = None
-                note = f"pass@1 {run.result.pass_at_1:.3f}, offload {run.result.offload_share:.1%}"
-                note += ", cached" if run.cached else ""
+                note = self._counts.summary() + (", cached" if run.cached else "")
                 live.update(self._task, completed=run.artifact.info.records, note=note)
 
     def partial(self) -> BenchResult | None:
         """What the run in progress has come to; None if no sample of it is finished."""
-        if self._system is None or not self._generations:
+        if self._system is None or not self._counts.count:
             return None
-        return summarize(
-            self._system, policy_name(self._system), self._generations, task=self.config.task,
-            samples=self.config.samples,
-        )  # fmt: skip
+        system, config = self._system, self.config
+        return self._counts.result(system, policy_name(system), task=config.task, samples=config.samples)
 
     def partly(self) -> str:
         """How much of the run in progress is done; empty between runs."""
-        return f"{len(self._generations):,} of {self._total:,}" if self._system else ""
+        return f"{self._counts.count:,} of {self._total:,}" if self._system else ""
 
     def _start(self, live: Progress, system: System, total: int) -> None:
-        self._system, self._generations, self._total = system, [], total
-        self._right = self._graded = self._tokens = self._big_tokens = 0
+        self._system, self._counts, self._total = system, Tally(), total
         self._task = live.add_task(f"{self.title} {label(system.name, system.offload_budget)}", total=total, note="")
 
     def _add(self, live: Progress, generations: Sequence[Generation]) -> None:
-        self._generations += generations
+        counts = self._counts
         for generation in generations:
-            self._right += bool(generation.correct)
-            self._graded += generation.correct is not None
-            self._tokens += generation.tokens
-            self._big_tokens += generation.big_tokens
-        if self._generations:
-            accuracy, share = self._right / max(1, self._graded), self._big_tokens / max(1, self._tokens)
-            note = f"pass@1 {accuracy:.3f}, offload {share:.1%}"
-            live.update(self._task, completed=len(self._generations), note=note)
+            counts.add(generation)
+        if counts.count:
+            live.update(self._task, completed=counts.count, note=counts.summary())
 
 
 def run_bench(

@@ -62,9 +62,8 @@ def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
 
 def _accuracy(result: BenchResult) -> tuple[str, str]:
     """pass@1 and its interval."""
-    if not result.is_graded:
-        return UNMEASURED, UNMEASURED
-    return f"{result.pass_at_1:.3f}", "{:.3f} to {:.3f}".format(*result.ci95)
+    interval = UNMEASURED if result.ci95 is None else "{:.3f} to {:.3f}".format(*result.ci95)
+    return _shown(result.pass_at_1, ".3f"), interval
 
 
 def _table(title: str | None, first: str = "system") -> Table:

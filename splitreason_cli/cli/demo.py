@@ -132,11 +132,11 @@ def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
     """Two problems the split solves with at least two spans and the small model alone does not."""
-    from ..stages.bench import read_generations
+    from ..stages.bench import StoredGenerations
 
-    alone = {g.id: g.correct for g in read_generations(runs[0].artifact)}
+    alone = {g.id: g.correct for g in StoredGenerations(runs[0].artifact)}
     split = next(run for run in runs if run.result.system == "split")
-    solved = [g for g in read_generations(split.artifact) if g.correct and g.spans]
+    solved = [g for g in StoredGenerations(split.artifact) if g.correct and g.spans]
     solved.sort(key=lambda g: (bool(alone[g.id]), g.spans < 2, g.tokens))
     return solved[:2]
 
@@ -144,12 +144,12 @@ def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
 def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
     from ..adapters.report import write_report
     from ..adapters.report_frontier import write_pareto
-    from ..stages.bench import read_generations
+    from ..stages.bench import StoredGenerations
 
     results = [run.result for run in runs]
     write_atomically(out / "results.jsonl", map(encode, results))
     generations = (
-        replace(generation, system=run.result.system) for run in runs for generation in read_generations(run.artifact)
+        replace(generation, system=run.result.system) for run in runs for generation in StoredGenerations(run.artifact)
     )
     write_atomically(out / "generations.jsonl", map(encode, generations))
     write_pareto(out / "pareto.png", results)
@@ -172,5 +172,5 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
             f"{DECODING}",
         ]
     title = "srx demo: a small model that learned where to ask a big one"
-    groups = [(run.result, read_generations(run.artifact)) for run in runs]
+    groups = [(run.result, StoredGenerations(run.artifact)) for run in runs]
     write_report(out / "report.html", title, notes, groups, examples=traces, commands=commands, curves=curves)

@@ -26,7 +26,8 @@ class Generation(Record):
     text ended inside a span.
     `correct` is null where there is no verdict, and `ungraded_reason` says why. `offload_budget` is the cap that the
     system's run is named by, null without one. `hand_over_seconds` is the mean time from a hand-over to the big model's
-    first token, null where it was not measured.
+    first token, null where it was not measured. `seconds` is how long it took, in a batch its share of that. Where
+    several are in flight, `wall_seconds` is the time since the one before it was finished, which adds up to the run's.
     """
 
     kind: ClassVar[str] = "generation"
@@ -48,6 +49,7 @@ class Generation(Record):
     ungraded_reason: str = ""
     offload_budget: float | None = None
     hand_over_seconds: float | None = None
+    wall_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ class BenchResult(Record):
     interval. `maj_at_k` is the share of problems that the majority of all samples answers right, null for one sample.
     `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all completions, `truncated`
     reached the token limit, `unclosed` ended inside a span, and `ungraded` have no verdict. `hand_over_seconds` is the
-    mean over spans, null where it was not measured. What an imported log does not say is null too. `artifact` is the
+    mean over spans, null where it was not measured. What an imported log does not say is null too, and the accuracy
+    where nothing has a verdict. `artifact` is the
     key of the generations in the store.
     """
 
@@ -69,8 +72,8 @@ class BenchResult(Record):
     task: str
     problems: int
     samples: int
-    pass_at_1: float
-    ci95: tuple[float, float]
+    pass_at_1: float | None
+    ci95: tuple[float, float] | None
     offload_share: float | None
     tokens: int | None
     big_tokens: int | None
@@ -82,11 +85,6 @@ class BenchResult(Record):
     ungraded: int = 0
     hand_over_seconds: float | None = None
     artifact: str = ""
-
-    @property
-    def is_graded(self) -> bool:
-        """Whether anything has a verdict; without, the interval of the accuracy is all of 0 to 1."""
-        return self.ci95 != (0.0, 1.0)
 
     @property
     def small_tokens(self) -> int | None:

@@ -1,4 +1,4 @@
-"""The systems of a benchmark: what they are called, how they hand over, and what their generations come to.
+"""The systems of a benchmark: what they are called, and how they hand over.
 
 small      the small model alone
 big        the big model alone
@@ -11,14 +11,11 @@ oracle     task mini only: hands over exactly the lines the small model was not 
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .comparison import verdicts, votes
 from .policies import entropy_threshold, parse_policy
 from .records import Author, BenchResult, Generation
-from .sample_logs import UNKNOWN
-from .statistics import bootstrap_ci95, maj_at_k, pass_at_1
 
 SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
 COPIES = ("random", "relay", "entropy")
@@ -89,7 +86,7 @@ def explicit(name: str) -> bool:
     return word in ("relay", "entropy") and bool(arguments)
 
 
-def plan_of(generations: Sequence[Generation]) -> tuple[Plan, str]:
+def plan_of(generations: Iterable[Generation]) -> tuple[Plan, str]:
     """What `random` copies of a split's generations, and its digest."""
     plan: dict[tuple[int, str], tuple[tuple[int, ...], int]] = {}
     for g in generations:
@@ -114,51 +111,3 @@ def matched_entropy(split: BenchResult, entropies: Sequence[float]) -> str:
         return "never"
     span_tokens = max(1, round(split.big_tokens / split.spans))
     return f"entropy({entropy_threshold(entropies, split.offload_share, span_tokens)!r},{span_tokens})"
-
-
-def summarize(
-    system: System,
-    policy: str,
-    generations: Sequence[Generation],
-    *,
-    task: str,
-    samples: int,
-    seconds: float | None = None,
-    artifact: str = "",
-) -> BenchResult:
-    """One system's line. Generations without a verdict are left out of the accuracy, not of the token counts.
-
-    What the log of a generation did not say is null.
-    """
-    correct = list(verdicts(generations).values())
-    unknown = {name for generation in generations for name in generation.extra.get(UNKNOWN, ())}
-    tokens, big_tokens = sum(g.tokens for g in generations), sum(g.big_tokens for g in generations)
-    share = big_tokens / tokens if tokens else 0.0
-    wall = sum(g.seconds for g in generations) if seconds is None else seconds
-    return BenchResult(
-        system=system.name,
-        policy=policy,
-        offload_budget=system.offload_budget,
-        task=task,
-        problems=len({generation.id for generation in generations}),
-        samples=samples,
-        pass_at_1=pass_at_1(correct),
-        ci95=bootstrap_ci95(correct),
-        offload_share=None if unknown & {"tokens", "big_tokens"} else share,
-        tokens=None if "tokens" in unknown else tokens,
-        big_tokens=None if "big_tokens" in unknown else big_tokens,
-        seconds=None if "seconds" in unknown else wall,
-        maj_at_k=maj_at_k(votes(generations)) if samples > 1 else None,
-        spans=None if "authors" in unknown else sum(g.spans for g in generations),
-        truncated=None if "finish_reason" in unknown else sum(g.finish_reason == "length" for g in generations),
-        unclosed=None if "authors" in unknown else sum(g.unclosed for g in generations),
-        ungraded=sum(g.correct is None for g in generations),
-        hand_over_seconds=_mean_hand_over(generations),
-        artifact=artifact,
-    )
-
-
-def _mean_hand_over(generations: Sequence[Generation]) -> float | None:
-    measured = [(g.hand_over_seconds, g.spans) for g in generations if g.hand_over_seconds is not None]
-    spans = sum(count for _, count in measured)
-    return sum(seconds * count for seconds, count in measured) / spans if spans else None

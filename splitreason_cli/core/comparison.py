@@ -1,50 +1,25 @@
-"""Two systems on the same problems: what their generations say, and whether there are enough of them."""
+"""Two systems on the same problems: how they differ, and whether there are enough problems to tell."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .grading import boxed_answer, normalized
-from .records import BenchComparison, Generation, label
-from .statistics import Vote, paired_difference
+from .records import BenchComparison, label
+from .statistics import paired_difference
 
+Verdicts = Mapping[str, Sequence[bool]]
+"""Of each problem, by its id."""
 
-def verdicts(generations: Sequence[Generation]) -> dict[str, list[bool]]:
-    """The verdicts of each problem; samples and problems without one are left out."""
-    found: dict[str, list[bool]] = {}
-    for generation in generations:
-        if generation.correct is not None:
-            found.setdefault(generation.id, []).append(generation.correct)
-    return found
+Key = tuple[str, float | None]
+"""A system and its budget."""
 
 
-def votes(generations: Sequence[Generation]) -> list[list[Vote]]:
-    """What each problem's samples answered, and with what verdict. All right answers count as one."""
-    found: dict[str, list[Vote]] = {}
-    for generation in generations:
-        answer = boxed_answer("".join(segment.text for segment in generation.segments))
-        said = generation.answer if generation.correct else answer
-        found.setdefault(generation.id, []).append((normalized(said) if said else None, generation.correct))
-    return list(found.values())
-
-
-def compare(
-    mine: Sequence[Generation],
-    theirs: Sequence[Generation],
-    task: str,
-    offload_budget: float | None = None,
-    baseline_budget: float | None = None,
-) -> tuple[BenchComparison, str]:
-    """How two systems differ in pass@1 over the problems that both have, and what is to be warned of, if anything.
-
-    Args:
-        mine, theirs: all generations of one system each, at least one.
-        offload_budget, baseline_budget: the caps that `mine` and `theirs` ran under.
-    """
-    found = paired_difference(verdicts(mine), verdicts(theirs))
+def compare(task: str, mine: Verdicts, theirs: Verdicts, system: Key, baseline: Key) -> tuple[BenchComparison, str]:
+    """How `system` differs from `baseline` in pass@1 over the problems that both have a verdict for, and what is to be
+    warned of, if anything."""
+    found = paired_difference(mine, theirs)
     comparison = BenchComparison(
-        task=task, system=mine[0].system, offload_budget=offload_budget, baseline=theirs[0].system,
-        baseline_budget=baseline_budget, difference=found.difference, ci95=found.ci95, p_value=found.p_value,
-        problems=found.problems,
+        task=task, system=system[0], offload_budget=system[1], baseline=baseline[0], baseline_budget=baseline[1],
+        difference=found.difference, ci95=found.ci95, p_value=found.p_value, problems=found.problems,
     )  # fmt: skip
     return comparison, too_few_problems(comparison, found.smallest_detectable)
 

@@ -85,7 +85,7 @@ def measure(record: Record) -> Measures:
             return Measures(values=values)
         case BenchResult():
             shares = [] if record.offload_share is None else [record.offload_share]
-            rates = {"pass@1": [record.pass_at_1], "offload share": shares}
+            rates = {"pass@1": [] if record.pass_at_1 is None else [record.pass_at_1], "offload share": shares}
             return Measures(group=label(record.system, record.offload_budget), values=rates)
         case BenchComparison():
             mine, theirs = label(record.system, record.offload_budget), label(record.baseline, record.baseline_budget)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..adapters.bench_backends import Backends
-from ..adapters.bench_run import BenchConfig, Runner, SystemRun, Watcher, read_generations
+from ..adapters.bench_run import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
 from ..adapters.pair import Side
 from ..adapters.plugins import load_policies
 from ..adapters.store import Store
@@ -13,7 +13,7 @@ from ..core.policies import PolicyContext, make_policy
 from ..core.records import BenchComparison
 from ..errors import UsageError
 
-__all__ = ["BenchConfig", "System", "SystemRun", "Watcher", "bench", "comparisons", "read_generations"]
+__all__ = ["BenchConfig", "StoredGenerations", "System", "SystemRun", "Watcher", "bench", "comparisons"]
 
 
 def bench(
@@ -65,11 +65,11 @@ def comparisons(runs: Sequence[SystemRun]) -> Iterator[tuple[BenchComparison, st
     baselines = [run for run in runs if run.result.system != "split"]
     for split in (run for run in runs if run.result.system == "split"):
         budget = split.result.offload_budget
-        mine = list(read_generations(split.artifact))
         for run in baselines:
             theirs = run.result.offload_budget
-            if mine and theirs in (None, budget) and not (budget is not None and _copies(run) and theirs != budget):
-                yield compare(mine, list(read_generations(run.artifact)), split.result.task, budget, theirs)
+            if theirs in (None, budget) and not (budget is not None and _copies(run) and theirs != budget):
+                task, names = split.result.task, (("split", budget), (run.result.system, theirs))
+                yield compare(task, split.verdicts, run.verdicts, *names)
 
 
 def _copies(run: SystemRun) -> bool:

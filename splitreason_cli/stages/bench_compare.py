@@ -1,7 +1,7 @@
 """bench compare: the paired comparison of two runs that are there already."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +9,23 @@ from ..adapters.jsonl import decode, read_lines
 from ..adapters.source import STDIN, Quarantine, Source, read_records
 from ..adapters.store import Artifact, Store
 from ..core.budget import parse_share
-from ..core.comparison import compare
+from ..core.comparison import Key, compare
 from ..core.records import BenchComparison, BenchResult, Generation, Record, SchemaError, label
 from ..errors import InputError, UsageError
 
-Key = tuple[str, float | None]
-"""A system and its budget."""
 
-
-@dataclass(frozen=True)
+@dataclass
 class Run:
-    """The generations of one system, and the task if that is known."""
+    """The verdicts of one system, the texts of its problems by id, and the task if that is known."""
 
-    task: str
-    generations: Sequence[Generation]
+    task: str = ""
+    verdicts: dict[str, list[bool]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def add(self, generation: Generation) -> None:
+        self.problems[generation.id] = generation.problem
+        if generation.correct is not None:
+            self.verdicts.setdefault(generation.id, []).append(generation.correct)
 
 
 def bench_compare(mine: str, theirs: str, store: Store) -> list[tuple[BenchComparison, str]]:
@@ -44,21 +47,17 @@ def bench_compare(mine: str, theirs: str, store: Store) -> list[tuple[BenchCompa
         names = "; ".join(", ".join(label(*key) for key in runs) for runs in (first, second))
         raise UsageError(f"it is not clear what to compare: {names}", f"Pick one of each, such as {mine}:split@5%")
     for a, b in pairs:
-        _require_same_problems(first[a].generations, second[b].generations)
-    return [
-        compare(first[a].generations, second[b].generations, first[a].task or second[b].task, a[1], b[1])
-        for a, b in pairs
-    ]
+        _require_same_problems(first[a].problems, second[b].problems)
+    return [compare(first[a].task or second[b].task, first[a].verdicts, second[b].verdicts, a, b) for a, b in pairs]
 
 
-def _require_same_problems(mine: Sequence[Generation], theirs: Sequence[Generation]) -> None:
-    texts = {generation.id: generation.problem for generation in theirs}
-    shared = [generation for generation in mine if generation.id in texts]
+def _require_same_problems(mine: Mapping[str, str], theirs: Mapping[str, str]) -> None:
+    shared = [name for name in mine if name in theirs]
     if not shared:
         raise InputError("the runs have no problem in common", "Compare runs of one task")
-    for generation in shared:
-        if generation.problem != texts[generation.id]:
-            raise InputError(f"problem {generation.id!r} is another one in each run", "Compare runs of one task")
+    for name in shared:
+        if mine[name] != theirs[name]:
+            raise InputError(f"problem {name!r} is another one in each run", "Compare runs of one task")
 
 
 def _runs(reference: str, store: Store) -> dict[Key, Run]:
@@ -90,14 +89,14 @@ def _held(place: str, store: Store) -> dict[Key, Run]:
         except InputError as error:
             hint = "Give a file of --generations or --out, or a key of the store"
             raise InputError(f"{place!r} is no file, and in the store {error.message}", hint) from None
-    held: dict[Key, list[Generation]] = {}
+    held: dict[Key, Run] = {}
     found: dict[Key, Run] = {}
     for record in read_records(Source.open(place, store), _record, Quarantine()):
         if isinstance(record, Generation):
-            held.setdefault((record.system, record.offload_budget), []).append(record)
+            held.setdefault((record.system, record.offload_budget), Run()).add(record)
         elif isinstance(record, BenchResult):
             found |= _of_result(record, store)
-    return {**found, **{key: Run("", generations) for key, generations in held.items()}}
+    return {**found, **held}
 
 
 def _record(value: Any) -> Record:
@@ -114,22 +113,18 @@ def _of_result(result: BenchResult, store: Store) -> dict[Key, Run]:
         name = label(result.system, result.offload_budget)
         raise InputError(f"the result of {name} names no generations", "Give the file of --generations instead")
     try:
-        generations = list(_generations(store.get(result.artifact)))
+        runs = _of_artifact(store.get(result.artifact))
     except InputError as error:
         what = (
             f"the generations of {label(result.system, result.offload_budget)} are not in this store: {error.message}"
         )
         raise InputError(what, "Give the file of --generations instead") from None
-    return {(result.system, result.offload_budget): Run(result.task, generations)}
+    return {key: replace(run, task=result.task) for key, run in runs.items()}
 
 
 def _of_artifact(artifact: Artifact) -> dict[Key, Run]:
-    held: dict[Key, list[Generation]] = {}
-    for generation in _generations(artifact):
-        held.setdefault((generation.system, generation.offload_budget), []).append(generation)
-    return {key: Run(str(artifact.info.config.get("task", "")), found) for key, found in held.items()}
-
-
-def _generations(artifact: Artifact) -> Iterator[Generation]:
+    task, held = str(artifact.info.config.get("task", "")), dict[Key, Run]()
     for line in read_lines(artifact.records):
-        yield decode(line, Generation.from_dict)
+        generation = decode(line, Generation.from_dict)
+        held.setdefault((generation.system, generation.offload_budget), Run(task)).add(generation)
+    return held

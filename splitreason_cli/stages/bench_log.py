@@ -10,9 +10,10 @@ from ..adapters.sample_logs import SampleLog, read_sample_log
 from ..adapters.source import Quarantine
 from ..adapters.store import Store
 from ..adapters.tasks import read_task
-from ..core.bench_systems import System, summarize
+from ..core.bench_systems import System
 from ..core.records import BenchResult, Generation, label
 from ..core.sample_logs import completion_of
+from ..core.tally import tally
 
 NO_COMPLETION = "the log holds no completion, as the request failed"
 BATCH = 256
@@ -93,4 +94,4 @@ def _summary(task: str, generations: Sequence[Generation]) -> BenchResult:
     first = generations[0]
     system = System(first.system, first.offload_budget)
     counts = Counter(generation.id for generation in generations)
-    return summarize(system, "unknown", generations, task=task, samples=max(counts.values()))
+    return tally(generations).result(system, "unknown", task=task, samples=max(counts.values()))

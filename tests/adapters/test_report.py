@@ -104,6 +104,5 @@ def test_what_a_log_does_not_say_is_a_dash_and_no_nought(tmp_path):
 
 
 def test_without_a_verdict_no_accuracy_is_shown(tmp_path):
-    page = written(tmp_path, "A", [], [(result(pass_at_1=0.0, ci95=(0.0, 1.0), ungraded=10), [])])
-    assert "[0.000, 1.000]" not in page
+    page = written(tmp_path, "A", [], [(result(pass_at_1=None, ci95=None, ungraded=10), [])])
     assert '<th scope="row">split<td>–<td>–' in page

@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from splitreason_cli.adapters.report_frontier import COLORS, FAINT, INK, draw, has_points, inline_svg, write_pareto
+from splitreason_cli.adapters.report_frontier import COLORS, FAINT, INK, draw, inline_svg, points_of, write_pareto
 from tests.made_up_run import result
 
 RESULTS = [result(), result("random", 0.04, 0.05), result("small", 0.0), result("big", 1.0)]
@@ -42,7 +42,7 @@ def test_points_carry_their_interval():
     assert segment[:, 1].tolist() == [0.25, 0.625]
 
 
-def test_a_result_whose_share_is_not_known_is_no_point():
+def test_a_result_without_share_or_accuracy_is_no_point():
     axes = draw([result(), result("imported", None)], "black").axes[0]
     assert len([container for container in axes.containers if container.has_yerr]) == 1
-    assert not has_points([result("big", None)])
+    assert not points_of([result("big", None), result("small", 0.0, pass_at_1=None, ci95=None)])

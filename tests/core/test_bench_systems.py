@@ -14,11 +14,11 @@ from splitreason_cli.core.bench_systems import (
     plan_of,
     policy_name,
     split_names,
-    summarize,
 )
 from splitreason_cli.core.controller import Limits, SplitController
 from splitreason_cli.core.policies import EntropyRecorder, Placed, entropy_threshold, scattered
 from splitreason_cli.core.records import Generation, Segment
+from splitreason_cli.core.tally import tally
 from tests.scripted import TOKENS, drive, entropy_at, scripted
 from tests.scripted_backend import in_chunks
 
@@ -37,7 +37,7 @@ def generation(*segments, sample=0, problem="a", seconds=None):
 
 
 def result(*generations):
-    return summarize(System("split"), "learned", generations, task="mini", samples=1)
+    return tally(generations).result(System("split"), "learned", task="mini", samples=1)
 
 
 def placed(spans, seed, max_tokens, end):
@@ -142,10 +142,3 @@ def test_policies_have_the_names_of_what_was_run():
 def test_a_copy_has_no_cap_of_its_own():
     assert System("random", 0.05, copies=True).cap is None
     assert System("split", 0.05).cap == 0.05
-
-
-def test_hand_over_times_are_averaged_over_spans():
-    spans = [("small", 1), ("big", 1)]
-    made = [generation(*spans, seconds=1.0), generation(*spans * 3, seconds=2.0), generation(("small", 4))]
-    assert result(*made).hand_over_seconds == (1.0 + 3 * 2.0) / 4
-    assert result(generation(("small", 4))).hand_over_seconds is None

@@ -3,10 +3,8 @@ import dataclasses
 import pytest
 
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core.bench_systems import summarize
-from splitreason_cli.core.records import Generation, Segment
 from splitreason_cli.errors import ModelError
-from splitreason_cli.stages.bench import BenchConfig, System, Watcher, bench, comparisons, read_generations
+from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, System, Watcher, bench, comparisons
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)
 
@@ -27,7 +25,7 @@ def runs(store):
 
 def test_who_wrote_what_in_each_system(runs):
     authors = {
-        name: {s.author for g in read_generations(r.artifact) for s in g.segments} for (name, _), r in runs.items()
+        name: {s.author for g in StoredGenerations(r.artifact) for s in g.segments} for (name, _), r in runs.items()
     }
     assert authors == {
         "small": {"small"}, "big": {"big"}, "split": {"small", "big"}, "random": {"small", "big"},
@@ -66,7 +64,7 @@ def test_random_has_the_spans_of_split_under_the_same_budget_sample_by_sample(ru
         assert chance.result.policy == "placed"
         assert chance.result.offload_share == pytest.approx(split.result.offload_share, rel=0.35)
         same = 0
-        for mine, theirs in zip(read_generations(chance.artifact), read_generations(split.artifact), strict=True):
+        for mine, theirs in zip(StoredGenerations(chance.artifact), StoredGenerations(split.artifact), strict=True):
             lengths, copied = (
                 sorted(len(s.token_ids) for s in g.segments if s.author == "big") for g in (mine, theirs)
             )
@@ -99,7 +97,7 @@ def test_changed_sampling_is_another_run(store, runs):
     config = dataclasses.replace(SMALL_RUN, problems=8, temperature=1.0, samples=2)
     first = run(store, ["split"], config=config)["split", None]
     assert not first.cached
-    generations = list(read_generations(first.artifact))
+    generations = list(StoredGenerations(first.artifact))
     assert [g.sample for g in generations] == [0] * 8 + [1] * 8
     assert [g.segments for g in generations[:8]] != [g.segments for g in generations[8:]]
     assert first.result.samples == 2
@@ -126,7 +124,7 @@ def test_an_interrupted_run_resumes_to_what_an_uninterrupted_one_is(tmp_path, af
     assert fresh[0] == len(seen)
     for one in resumed:
         other = whole[one.result.system, 0.04]
-        same = [[dataclasses.replace(g, seconds=0.0) for g in read_generations(run.artifact)] for run in (one, other)]
+        same = [[dataclasses.replace(g, seconds=0.0) for g in StoredGenerations(run.artifact)] for run in (one, other)]
         assert same[0] == same[1]
 
 
@@ -143,6 +141,9 @@ def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
     assert entropy.policy.startswith("entropy(")
     assert 0.7 * split.offload_share <= relay.offload_share <= 1.4 * split.offload_share
     assert 0.3 * split.offload_share <= entropy.offload_share <= 2 * split.offload_share
+    (pilot,) = (artifact for artifact in store.artifacts() if "pilot" in artifact.info.config)
+    # A line of each problem, as one of all would grow beyond what a line may hold.
+    assert pilot.records.read_bytes().count(b"\n") == pilot.info.records == 24
     compared = [(c.offload_budget, c.baseline, c.baseline_budget) for c, _ in comparisons(runs)]
     assert compared == [
         (budget, name, None if name == "relay(4,60)" else budget)
@@ -153,7 +154,7 @@ def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
 def test_the_policy_of_split_can_be_any(store):
     (run,) = bench(dataclasses.replace(SMALL_RUN, problems=8), ["split"], [None], store, policy="relay(2,20)")
     assert run.result.policy == "relay(2,20)"
-    spans = [len(s.token_ids) for g in read_generations(run.artifact) for s in g.segments if s.author == "big"]
+    spans = [len(s.token_ids) for g in StoredGenerations(run.artifact) for s in g.segments if s.author == "big"]
     assert spans
     assert max(spans) == 2
 
@@ -163,43 +164,3 @@ def test_all_and_nothing_are_budgets(store, budget):
     found = run(store, ["split", "random"], [budget], dataclasses.replace(SMALL_RUN, problems=8))
     assert (found["split", budget].result.big_tokens > 0) == (budget == 1.0)
     assert (found["random", budget].result.big_tokens > 0) == (budget == 1.0)
-
-
-def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):
-    return Generation(
-        id=problem, system="split", sample=0, problem="p", answer="1", finish_reason=finish_reason, correct=correct,
-        segments=(Segment(author="small", token_ids=(1,) * tokens, text=text),), tokens=tokens, big_tokens=big, spans=1,
-        refused=0, cut=0, unclosed=unclosed, seconds=0.5,
-    )  # fmt: skip
-
-
-def test_a_missing_verdict_is_left_out_of_the_accuracy_only():
-    made = [generation("a", True), generation("b", False), generation("c", None)]
-    result = summarize(System("split"), "learned", made, task="mini", samples=1)
-    assert (result.pass_at_1, result.problems, result.tokens, result.seconds) == (0.5, 3, 30, 1.5)
-
-
-def test_the_share_is_taken_over_the_run_and_not_over_the_problems():
-    made = [generation("a", True, tokens=90, big=0), generation("b", True, tokens=10, big=10)]
-    assert summarize(System("split"), "learned", made, task="mini", samples=1).offload_share == 0.1
-
-
-def test_what_ended_how_is_counted():
-    made = [
-        generation("a", True, finish_reason="length"), generation("b", None, finish_reason="length", unclosed=1),
-        generation("c", True, unclosed=1), generation("d", False), generation("e", None),
-    ]  # fmt: skip
-    result = summarize(System("split"), "learned", made, task="mini", samples=1)
-    assert (result.spans, result.truncated, result.unclosed, result.ungraded) == (5, 2, 2, 2)
-    assert result.maj_at_k is None
-
-
-def test_the_majority_of_several_samples_is_graded():
-    made = [
-        generation(problem, answer == "1", text=rf"\boxed{{{answer}}}")
-        for problem, answers in {"a": "112", "b": "122", "c": "12"}.items()
-        for answer in answers
-    ]
-    result = summarize(System("split"), "learned", made, task="mini", samples=3)
-    assert result.maj_at_k == 0.5
-    assert result.pass_at_1 == 0.5

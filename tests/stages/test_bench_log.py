@@ -9,7 +9,7 @@ import pytest
 from splitreason_cli.adapters.jsonl import encode, write_atomically
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.errors import InputError, RecordError, UsageError
-from splitreason_cli.stages.bench import BenchConfig, bench, read_generations
+from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, bench
 from splitreason_cli.stages.bench_compare import bench_compare
 from splitreason_cli.stages.bench_log import NO_COMPLETION, bench_log
 
@@ -30,7 +30,7 @@ def runs(store):
 @pytest.fixture(scope="module")
 def files(runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    made = [generation for run in runs for generation in read_generations(run.artifact)]
+    made = [generation for run in runs for generation in StoredGenerations(run.artifact)]
     write_atomically(folder / "generations.jsonl", map(encode, made))
     write_atomically(folder / "results.jsonl", (encode(run.result) for run in runs))
     return folder
@@ -40,7 +40,7 @@ def test_our_own_generations_are_graded_as_they_were(store, runs, files):
     graded = bench_log("mini", None, str(files / "generations.jsonl"), store)
     assert graded.missing == 500 - 16
     for (result, made), run in zip(graded.runs, runs, strict=True):
-        assert made == list(read_generations(run.artifact))
+        assert made == list(StoredGenerations(run.artifact))
         assert dataclasses.replace(result, policy=run.result.policy, artifact=run.result.artifact) == run.result
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_said(store, runs, files, tmp_path):
     with pytest.raises(InputError, match="'nothing' is no file, and in the store no artifact"):
         bench_compare("nothing", str(file), store)
     others = tmp_path / "others.jsonl"
-    made = [dataclasses.replace(one, system="other") for one in read_generations(runs[0].artifact)]
+    made = [dataclasses.replace(one, system="other") for one in StoredGenerations(runs[0].artifact)]
     write_atomically(others, map(encode, made))
     with pytest.raises(UsageError, match="not clear what to compare: small, split, split ≤3%; other"):
         bench_compare(str(file), str(others), store)
@@ -145,7 +145,7 @@ def test_what_cannot_be_compared_is_said(store, runs, files, tmp_path):
 )
 def test_runs_of_other_problems_are_not_compared(store, runs, files, tmp_path, changed, message):
     others = tmp_path / "others.jsonl"
-    (first, *_) = read_generations(runs[0].artifact)
+    (first, *_) = StoredGenerations(runs[0].artifact)
     write_atomically(others, [encode(dataclasses.replace(first, **changed))])
     with pytest.raises(InputError, match=message):
         bench_compare(f"{files / 'generations.jsonl'}:split@none", str(others), store)

@@ -10,7 +10,7 @@ from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.errors import EndpointError
-from splitreason_cli.stages.bench import BenchConfig, Watcher, bench, read_generations
+from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, Watcher, bench
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 
@@ -24,7 +24,7 @@ def big():
 
 
 def run(store, systems, backends=None, config=CONFIG, **kwargs):
-    return [(run, list(read_generations(run.artifact))) for run in bench(config, systems, [None], store,
+    return [(run, list(StoredGenerations(run.artifact))) for run in bench(config, systems, [None], store,
             backends=backends, **kwargs)]  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def served(url, concurrency=4):
 
 
 def comparable(generations):
-    return [dataclasses.replace(one, seconds=0.0, hand_over_seconds=None) for one in generations]
+    return [dataclasses.replace(one, seconds=0.0, hand_over_seconds=None, wall_seconds=None) for one in generations]
 
 
 def test_a_served_pair_decodes_what_one_in_this_process_does(tmp_path, big):
@@ -47,6 +47,8 @@ def test_a_served_pair_decodes_what_one_in_this_process_does(tmp_path, big):
     assert split.result.hand_over_seconds > 0
     assert small.result.hand_over_seconds is None
     assert all((one.hand_over_seconds is not None) == (one.spans > 0) for one in made)
+    # Four samples are in flight at a time: their own times add up to more than the run took.
+    assert split.result.seconds == sum(one.wall_seconds for one in made) < sum(one.seconds for one in made)
 
 
 def test_a_big_model_that_knows_text_only_decodes_the_same(tmp_path, big):
@@ -117,6 +119,19 @@ def test_a_finished_run_is_found_without_any_decoding(tmp_path, big):
         ((again, _),) = run(Store(tmp_path), ["split"], served(url))
     assert again.cached
     assert len(server.bodies) == asked
+
+
+def test_how_models_are_served_is_a_part_of_what_results_depend_on(big):
+    def identity(**side):
+        return Backends(Side("mini-split"), Side("mini-big", **side), "vllm").identities(["big"])["big"]
+
+    assert len({identity(), identity(vllm_args=("--quantization", "fp8")), identity(tokenizer="mini-big")}) == 3
+    with serving(ServedModel(big)) as url:
+        known = {
+            Backends(Side("mini-split"), Side(url, "mini-big", text_only=text)).identities(["big"])["big"]
+            for text in (False, True)
+        }
+    assert len(known) == 2
 
 
 def test_a_budget_holds_over_samples_in_flight(tmp_path, big):
