@@ -270,7 +270,7 @@ def write_samples(store: Store) -> None:
         "sft_conversation": conversations(annotated),
         "train_step": _first(by_stage["train_sft"].records, TrainStep),
         "generation": _first(result.artifact.records, Generation),
-        "bench_result": [replace(result.result, seconds=0.0)],
+        "bench_result": [replace(result.result, seconds=0.0, artifact="")],
         "simulation": simulate([synthetic(tokens=8000, share=0.05, spans=20, prompt_tokens=128)], Setup()),
         "rejected": [bad.rejected("broken JSON at column 24. Write one complete JSON object per line")],
         "artifact": [

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.controller import Limits
-from ..core.grading import is_correct
+from ..core.grading import Verdict
 from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..core.records import Generation, GrpoStep, Problem, Segment
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from ..errors import UsageError
 from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
+from .grader import Grader
 from .jsonl import encode
 from .lora import lora_config, require_rank
 from .models import LoadedModel
@@ -103,6 +104,7 @@ class GrpoRun:
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
+        self.grader = Grader()
 
     def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
         """TRL's trainer, its rollouts and rewards ours."""
@@ -220,12 +222,14 @@ class GrpoRun:
     def reward(
         self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
-        """What each rollout is worth; None, from which TRL learns nothing, if the gold answer or the big model failed.
+        """What each rollout is worth; None, from which TRL learns nothing, if the big model failed or
+        there is no verdict.
 
         What is logged, and what moves the price, are figures of the whole batch, of which each rank has a part.
         """
+        graded = self.grader.grade([(one.text, gold) for one, gold in zip(rollout, answer, strict=True)])
         verdicts = [
-            None if one.failed else is_correct(one.text, gold) for one, gold in zip(rollout, answer, strict=True)
+            Verdict(None, one.failed) if one.failed else verdict for verdict, one in zip(graded, rollout, strict=True)
         ]
         own, rollout = rollout, ranks.gather(rollout)
         whole, warning = answered(rollout)
@@ -235,7 +239,7 @@ class GrpoRun:
         big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         price = self.price.of_batch(mean_share)
-        rewards = [self._worth(right, one, price) for right, one in zip(verdicts, own, strict=True)]
+        rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
         known = [one for one in ranks.gather(rewards) if one]
         for name, value in {
             "share": mean_share,
@@ -265,15 +269,16 @@ class GrpoRun:
             cost = added_time(segments, Setup(self.config.small_rates, self.config.big_rates), len(rollout.prompt_ids))
         return priced(right, cost, price)
 
-    def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, correct: bool | None) -> None:
+    def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(
             id=problem.id, system=self.config.rollout, sample=step, problem=problem.problem, answer=problem.answer,
             segments=tuple(
                 Segment(author=author, token_ids=ids, text=text_of(self.small, ids)) for author, ids in rollout.segments
             ),
-            finish_reason=rollout.finish_reason, correct=correct, tokens=rollout.tokens, big_tokens=rollout.big_tokens,
+            finish_reason=rollout.finish_reason, correct=verdict.correct, tokens=rollout.tokens,
+            big_tokens=rollout.big_tokens,
             spans=rollout.spans, refused=rollout.refused, cut=rollout.cut_spans, unclosed=int(rollout.ended_in_span),
-            seconds=self.seconds,
+            seconds=self.seconds, ungraded_reason=verdict.reason,
         )  # fmt: skip
         self.samples.append([encode(sample)])
         self.on_sample(sample)

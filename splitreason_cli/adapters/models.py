@@ -3,12 +3,13 @@
 import contextlib
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core import markup
 from ..core.prompts import user_message
+from ..core.records import Author
 from ..core.vocabulary import TokenIds
 from ..errors import ModelError
 from .embedded import EMBEDDED_MODELS
@@ -59,6 +60,23 @@ class LoadedModel:
     def vocabulary(self) -> HubVocabulary:
         """What this model's tokens stand for. Raises ModelError if they cannot spell every text."""
         return HubVocabulary(self.name, self.tokenizer)
+
+
+def shared_text(
+    small: LoadedModel, big: LoadedModel
+) -> tuple[dict[Author, TokenIds], dict[Author, HubVocabulary] | None]:
+    """The control tokens of each model in a pair, and their vocabularies if those differ.
+
+    With one vocabulary neither writes the tags of the other, but each ends a text by its own tokens. Raises ModelError
+    if vocabularies differ and one cannot spell every text.
+    """
+    if share_vocabulary(small.tokenizer, big.tokenizer):
+        return {"small": small.token_ids, "big": replace(small.token_ids, end_of_text=big.token_ids.end_of_text)}, None
+    models: dict[Author, LoadedModel] = {"small": small, "big": big}
+    return (
+        {author: loaded.token_ids for author, loaded in models.items()},
+        {author: loaded.vocabulary for author, loaded in models.items()},
+    )
 
 
 def resolve_model(reference: str) -> Path:
@@ -167,8 +185,9 @@ def load_tokenizer_only(reference: str) -> LoadedModel:
 def load_pair(
     small: str, big: str, device: str = "cpu", *, one_vocabulary: bool = True
 ) -> tuple[LoadedModel, LoadedModel]:
-    """Load two models. Raises ModelError if they must share one vocabulary and do not."""
-    pair = load_model(small, device), load_model(big, device)
+    """Load two models, or one twice named. Raises ModelError if they must share one vocabulary and do not."""
+    loaded = load_model(small, device)
+    pair = loaded, loaded if big == small else load_model(big, device)
     if one_vocabulary and not share_vocabulary(pair[0].tokenizer, pair[1].tokenizer):
         hint = "Take both from one family, such as two Qwen models"
         raise ModelError(f"{small} and {big} have different vocabularies", hint)

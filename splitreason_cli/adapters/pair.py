@@ -81,7 +81,7 @@ def start_pair(
     log_folder: Path = Path("srx-serve-logs"),
     on_status: Callable[[str], None] = lambda status: None,
 ) -> tuple[Running, Running]:
-    """Both sides, vLLM servers loading at the same time. What was started ends with `stack`.
+    """Both sides, which may be one object, vLLM servers loading at the same time. What was started ends with `stack`.
 
     Args:
         runtime: where models that are no URLs run; `auto` takes vLLM, but this process for the embedded ones.
@@ -91,14 +91,14 @@ def start_pair(
         ModelError: a model or tokenizer cannot be loaded.
         EndpointError: a given URL does not answer. MachineError: a vLLM server does not start.
     """
-    local = [side for side in (small, big) if not side.urls]
-    as_vllm = [side for side in local if _runtime(runtime, side) == "vllm"]
-    logs = {id(small): log_folder / "small.log", id(big): log_folder / "big.log"}
+    sides = [small] if small is big else [small, big]
+    as_vllm = [side for side in sides if not side.urls and _runtime(runtime, side) == "vllm"]
+    logs = {id(big): log_folder / "big.log", id(small): log_folder / "small.log"}
     servers = _start_vllm(as_vllm, logs, stack, on_status) if as_vllm else {}
     thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="models"))
     running: dict[int, Running] = {}
     # What answers or fails at once comes first.
-    for side in sorted((small, big), key=lambda side: not side.urls):
+    for side in sorted(sides, key=lambda side: not side.urls):
         if side.urls:
             key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
             running[id(side)] = connect(side, side.urls, key)
@@ -139,6 +139,18 @@ def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeou
         else CompletionsBackend(urls, card["id"], key, timeouts or Timeouts())
     )
     return Running(backend, loaded, card.get("max_model_len"))
+
+
+def served_as(side: Side) -> str:
+    """What the first of a side's URLs says of the model: its name, what it was loaded from, how much it reads.
+
+    All that is known of its weights. Raises EndpointError, UsageError.
+    """
+    if side.text_only and side.served_name:
+        return side.served_name
+    key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
+    card = _model_card(side.urls[0], key, side.served_name)
+    return " ".join(str(card[name]) for name in ("id", "root", "max_model_len") if card.get(name))
 
 
 def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:

@@ -10,12 +10,13 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.controller import SplitController
 from ..core.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
 from ..core.policies import CloseSignal, EntropyPolicy, asks_small
+from ..core.records import Author
 from .backends import BackendError, Chunk, SamplingParams, Session
 
 
@@ -110,6 +111,13 @@ class PipelinedDecoder:
                 self._warming.cancel()
                 await asyncio.gather(self._warming, return_exceptions=True)
 
+    def sampling_of(self, author: Author) -> SamplingParams:
+        """Each stream of a completion has a seed of its own; with one seed all would begin with the same draws."""
+        if self.sampling.seed is None:
+            return self.sampling
+        place = 2 * len(self.controller.context[author]) + (author == "big")
+        return replace(self.sampling, seed=(self.sampling.seed + place) % 2**63)
+
     def _drain(self) -> list[Emitted]:
         emitted, self._emitted = self._emitted, []
         return emitted
@@ -131,7 +139,7 @@ class PipelinedDecoder:
         """Let the small model write until it hands over, ends, or its stream must be opened anew."""
         tokens = self.controller.tokens_of("small")
         stream = self.small.stream(
-            list(self.controller.context["small"]), floor.max_tokens, self.sampling,
+            list(self.controller.context["small"]), floor.max_tokens, self.sampling_of("small"),
             stop=tokens.end_of_text | (tokens.tags - floor.forbid), forbid=floor.forbid, logprobs=self.logprobs,
             entropies=isinstance(self.controller.policy, EntropyPolicy),
         )  # fmt: skip
@@ -232,7 +240,7 @@ class _BigTurn:
             if left <= 0:
                 return
             self.stream = self.decoder.big.stream(
-                list(self.controller.context["big"]), left, self.decoder.sampling,
+                list(self.controller.context["big"]), left, self.decoder.sampling_of("big"),
                 stop=self.controller.tokens_of("big").end_of_text, forbid=floor.forbid, logprobs=self.decoder.logprobs,
             )  # fmt: skip
         self.reading = asyncio.create_task(_next(self.stream))

@@ -1,96 +1,82 @@
-"""A benchmark as files: the Pareto plot, and one self-contained HTML page."""
+"""A benchmark as one self-contained HTML page: figures, what each problem came to, and every trace."""
 
 import base64
-import io
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from ..core.records import BenchResult, Generation, label
+from ..core.records import BenchComparison, BenchResult, Generation, label
 from .jsonl import write_atomically
+from .report_frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
+from .report_traces import disagreements, pack
 
-COLORS = {
-    "split": "#0072B2",
-    "random": "#D55E00",
-    "small": "#555555",
-    "big": "#009E73",
-    "oracle": "#CC79A7",
-    "split + GRPO": "#56B4E9",
-}
-"""Okabe and Ito's palette, which survives the common kinds of colour blindness; markers tell systems apart too."""
+SCRIPTS = ("report_data.js", "report_grid.js", "report_viewer.js", "report_search.js")
+SIGNIFICANCE = 0.05
 
-MARKERS = {"split": "o", "random": "s", "small": "D", "big": "^", "oracle": "*", "split + GRPO": "P"}
+Runs = Sequence[tuple[BenchResult, Iterable[Generation]]]
 
 
-def write_pareto(path: Path, results: Sequence[BenchResult]) -> None:
-    """Plot pass@1 with its 95 % interval over the offload share; format by suffix (png, svg, pdf).
-
-    The big model alone is a horizontal line: its share, 100 %, would squeeze all else to the left.
-    """
-    figure = _pareto(results)
-    image = io.BytesIO()
-    figure.savefig(image, format=path.suffix.lstrip("."), dpi=160)
-    write_atomically(path, iter([image.getvalue()]))
-
-
-def write_html(
+def write_report(
     path: Path,
     title: str,
-    note: str,
-    results: Sequence[BenchResult],
-    traces: Sequence[Generation],
-    commands: Sequence[str],
+    notes: Sequence[str],
+    runs: Runs,
+    comparisons: Sequence[BenchComparison] = (),
+    examples: Sequence[Generation] = (),
+    commands: Sequence[str] = (),
     curves: bytes = b"",
 ) -> None:
-    """Write the page: table, a note, plot, traces with the big model's words marked, and the commands that made it.
+    """Write the page. It loads nothing, and runs no script but its own, whatever the models wrote.
 
-    `curves` is a PNG of a training run's, if there was one.
+    Args:
+        notes: paragraphs under the table of results.
+        runs: each system's result with all its generations, which are read once.
+        examples: generations to show in full on the page itself, even without scripts.
+        commands: the shell commands that lead to such a page.
+        curves: a PNG of a training run's, if there was one.
+
+    Raises MachineError if the file cannot be written.
     """
     import jinja2
 
-    drawing = io.StringIO()
-    _pareto(results).savefig(drawing, format="svg")
-    svg = drawing.getvalue()
-    template = resources.files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
+    results = [result for result, _ in runs]
+    labels = [label(result.system, result.offload_budget) for result in results]
+    traces = pack(labels, (generations for _, generations in runs))
+    script = "".join(_part(name) for name in SCRIPTS)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(template).render(
+    page = environment.from_string(_part("report.html.jinja")).generate(
         title=title,
-        note=note,
+        notes=notes,
         results=results,
-        label=label,
+        comparisons=[(c, label(c.system, c.offload_budget), label(c.baseline, c.baseline_budget), reading(c))
+                     for c in comparisons],
         traces=traces,
+        differs=list(disagreements(traces.rows)),
+        examples=examples,
         commands=commands,
-        plot=svg[svg.index("<svg") :],
+        label=label,
+        labels=labels,
+        plot=inline_svg(results) if points_of(results) else "",
+        paper=[*PAPER, PAPER_BIG] if is_paper_task(results) else [],
+        systems=list(COLORS),
         curves=base64.b64encode(curves).decode(),
-    )
-    write_atomically(path, iter([page.encode()]))
+        style=_part("report.css"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )  # fmt: skip
+    write_atomically(path, (piece.encode("utf-8", "replace") for piece in page))
 
 
-def _pareto(results: Sequence[BenchResult]) -> Any:
-    from matplotlib.figure import Figure
+def reading(comparison: BenchComparison) -> str:
+    """A comparison in plain words: what it shows, or that it shows nothing."""
+    low, high = comparison.ci95
+    if low <= 0 <= high:
+        return "Undecided: the interval includes 0, so these problems do not tell the two apart."
+    if comparison.p_value >= SIGNIFICANCE:
+        return "Undecided: the interval leaves 0 out, but the test would see as much by chance."
+    return "Better: more right answers." if low > 0 else "Worse: fewer right answers."
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for system in dict.fromkeys(result.system for result in results):
-        points = sorted((r for r in results if r.system == system), key=lambda r: r.offload_share)
-        style: dict[str, Any] = {"color": COLORS.get(system, "black"), "label": system}
-        if system == "big":
-            low, high = points[0].ci95
-            axes.axhline(points[0].pass_at_1, linestyle="--", **style)
-            axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
-            continue
-        axes.errorbar(
-            [100 * p.offload_share for p in points],
-            [p.pass_at_1 for p in points],
-            yerr=[
-                [max(0.0, p.pass_at_1 - p.ci95[0]) for p in points],
-                [max(0.0, p.ci95[1] - p.pass_at_1) for p in points],
-            ],
-            marker=MARKERS.get(system, "x"), capsize=3, linewidth=1.5, **style,
-        )  # fmt: skip
-    axes.set(xlabel="tokens written by the big model, %", ylabel="pass@1", ylim=(0, 1.02), xlim=(-0.2, None))
-    axes.set_title("Accuracy against offload share, 95 % intervals")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return figure
+
+def _part(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -74,10 +74,13 @@ class Quarantine:
 
     Args:
         writes: False leaves the writing to another process that reads the same lines.
+
+    Attributes:
+        count: how many there were.
     """
 
     def __init__(self, path: Path | None = None, *, writes: bool = True) -> None:
-        self.path, self.writes = path, writes
+        self.path, self.writes, self.count = path, writes, 0
         if path and writes:
             # A rerun reads the whole input again and would list every bad line twice.
             path.unlink(missing_ok=True)
@@ -86,6 +89,7 @@ class Quarantine:
         """Write a bad line down. Raises `error` if there is no file, MachineError if it cannot be written."""
         if self.path is None:
             raise error
+        self.count += 1
         if not self.writes:
             return
         try:

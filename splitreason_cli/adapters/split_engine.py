@@ -20,12 +20,14 @@ from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usa
 from ..core.text_stream import TextStream
 from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
-from .models import LoadedModel
+from .models import LoadedModel, shared_text
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .transformers import text_of
-from .vocabulary import share_vocabulary
 
 log = logging.getLogger(__name__)
+
+LEAST_ROOM_TOKENS = 16
+"""What a prompt must leave free in a context."""
 
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "]", "\n")
 
@@ -85,12 +87,10 @@ class SplitEngine:
         self._decoders: dict[Author, Callable[[Sequence[int]], str]] = {
             author: functools.partial(text_of, loaded) for author, loaded in tokenizers.items()
         }
-        self._vocabularies = None
-        if share_vocabulary(tokenizers["small"].tokenizer, tokenizers["big"].tokenizer):
+        self._tokens, self._vocabularies = shared_text(tokenizers["small"], tokenizers["big"])
+        if self._vocabularies is None:
             self._decoders["big"] = self._decoders["small"]
-        else:
-            self._vocabularies = {author: loaded.vocabulary for author, loaded in tokenizers.items()}
-        self._token_text = functools.cache(lambda token: self._decoders["big"]([token]))
+        self._is_boundary = boundaries(functools.cache(lambda token: self._decoders["big"]([token])))
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless the small model answers."""
@@ -179,24 +179,24 @@ class SplitEngine:
     # What a request asks for
 
     def _controller(self, request: GenerationRequest) -> tuple[PlannedBudget, SplitController]:
-        prompts = {author: self._prompt(author, request) for author in ("small", "big")}
+        prompts: dict[Author, list[int]] = {author: self._prompt(author, request) for author in ("small", "big")}
         max_tokens = self.config.max_tokens if request.max_tokens is None else request.max_tokens
-        longest = max(map(len, prompts.values()))
-        if self.config.context_tokens is not None:
-            # The closing and opening tags of every span take room too.
-            room = self.config.context_tokens - longest - 16
-            if room < 1:
-                message = f"the prompt has {longest:,} tokens, the models read {self.config.context_tokens:,}"
+        context_tokens: dict[Author, int] = {}
+        if (most := self.config.context_tokens) is not None:
+            longest = max(map(len, prompts.values()))
+            if longest + LEAST_ROOM_TOKENS > most:
+                message = f"the prompt has {longest:,} tokens, the models read {most:,}"
                 raise RequestError(message, "messages", "context_length_exceeded")
-            max_tokens = min(max_tokens, room)
+            context_tokens = dict.fromkeys(prompts, most)
+            max_tokens = min(max_tokens, most - longest)
         policy = self._policy(request)
         ledger = self.ledger if request.offload_budget is None else self._own_ledger(request.offload_budget)
         expected = self.lengths.forecast(max_tokens) if self.config.plan == "expected" else 0
         budget = PlannedBudget(ledger, expected)
         controller = SplitController(
             small_prompt=prompts["small"], big_prompt=prompts["big"],
-            tokens={author: loaded.token_ids for author, loaded in self.tokenizers.items()},
-            policy=policy, limits=Limits(max_tokens, self.config.max_span_tokens), budget=budget,
+            tokens=self._tokens, policy=policy,
+            limits=Limits(max_tokens, self.config.max_span_tokens, context_tokens), budget=budget,
             vocabularies=self._vocabularies,
         )  # fmt: skip
         return budget, controller
@@ -229,8 +229,13 @@ class SplitEngine:
             self._decoders, stop=request.stop, thinking=thinking if splits else None, context=controller.context
         )
 
-    def _is_boundary(self, span: Sequence[int], offset: int) -> bool:
-        """Whether a line or a sentence ends with the first `offset` tokens of a span."""
-        if offset < len(span) and self._token_text(span[offset]).startswith("\n"):
+
+def boundaries(token_text: Callable[[int], str]) -> Callable[[Sequence[int], int], bool]:
+    """Tells whether a line or a sentence ends with the first so many tokens of a span, from the texts of its tokens."""
+
+    def is_boundary(span: Sequence[int], offset: int) -> bool:
+        if offset < len(span) and token_text(span[offset]).startswith("\n"):
             return True
-        return self._token_text(span[offset - 1]).rstrip(" ").endswith(_SENTENCE_ENDS)
+        return token_text(span[offset - 1]).rstrip(" ").endswith(_SENTENCE_ENDS)
+
+    return is_boundary

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 from ..core.budget import OffloadBudget
 from ..core.controller import Limits, SplitController
 from ..core.events import Action, Decode, Finish, Probe, Probed, Produced
-from ..core.policies import CloseSignal, Policy
+from ..core.policies import CloseSignal, EntropyPolicy, Policy
 from ..core.records import Author
-from ..core.vocabulary import TokenIds, Vocabulary, bytes_of
+from ..core.vocabulary import bytes_of
 from ..errors import ModelError
-from .models import LoadedModel
-from .vocabulary import share_vocabulary
+from .models import LoadedModel, shared_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,11 +36,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One completion to decode. `seed` makes its sampling independent of the rest of the batch."""
+    """One completion to decode. `seed` makes its sampling independent of the rest of the batch.
+
+    `limits` replace those of the decoder.
+    """
 
     problem: str
     policy: Policy
     seed: int | str = 0
+    limits: Limits | None = None
 
 
 class CachedModel:
@@ -163,11 +166,7 @@ class SplitDecoder:
         self.small, self.big = small, big
         self.limits, self.sampling, self.hint = limits, sampling, hint
         self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
-        self._tokens: TokenIds | dict[Author, TokenIds] = small.token_ids
-        self._vocabularies: dict[Author, Vocabulary] | None = None
-        if not share_vocabulary(small.tokenizer, big.tokenizer):
-            self._tokens = {"small": small.token_ids, "big": big.token_ids}
-            self._vocabularies = {"small": small.vocabulary, "big": big.vocabulary}
+        self._tokens, self._vocabularies = shared_text(small, big)
 
     def text(self, controller: SplitController) -> str:
         """The text of a completion, special tokens as they are spelled."""
@@ -213,7 +212,7 @@ class SplitDecoder:
             big_prompt=self.big.prompt_ids(request.problem, hint=False),
             tokens=self._tokens,
             policy=request.policy,
-            limits=self.limits,
+            limits=request.limits or self.limits,
             budget=budget,
             vocabularies=self._vocabularies,
         )
@@ -229,9 +228,12 @@ class SplitDecoder:
         logits = model.next_logits(busy, [rows[i].small_context for i in busy])
         deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
         tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
+        entropies = _entropies(
+            logits, [n for n in deciding if isinstance(rows[busy[n]].controller.policy, EntropyPolicy)]
+        )
         for n, token in zip(deciding, tokens, strict=True):
             row = rows[busy[n]]
-            row.take(row.controller.receive(Produced("small", (token,))))
+            row.take(row.controller.receive(Produced("small", (token,), entropies.get(n, ()))))
         probing = [n for n, i in enumerate(busy) if rows[i].probe]
         for n, signal in zip(probing, self._close_signals(logits[probing]), strict=True):
             self._answer(rows[busy[n]], *signal)
@@ -260,6 +262,15 @@ class SplitDecoder:
     def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
         """One token for each row, drawn by that row's own random state and never a forbidden one."""
         return sample(allowed(logits, rows), self.sampling, [row.rng for row in rows])
+
+
+def _entropies(logits: "Tensor", rows: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    """Of these rows of `logits` [n, vocabulary] the entropy at temperature 1, in nats."""
+    if not rows:
+        return {}
+    probabilities = logits[list(rows)].softmax(-1)
+    entropies = -probabilities.xlogy(probabilities).sum(-1)
+    return {row: (entropy,) for row, entropy in zip(rows, entropies.tolist(), strict=True)}
 
 
 def allowed(logits: "Tensor", rows: "Sequence[_Row]") -> "Tensor":

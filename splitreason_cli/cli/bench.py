@@ -1,23 +1,48 @@
 """srx bench"""
 
+import shlex
+import sys
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich import box
-from rich.progress import TaskID
-from rich.table import Table
 
 from ..adapters.jsonl import encode, write_atomically
+from ..adapters.source import STDIN, raise_if_rejected
 from ..adapters.store import Store
-from ..core.records import BenchResult, label
-from . import console
-from .options import Hint, deliver_results
+from ..core.records import BenchComparison, BenchResult, Generation, Record
+from ..errors import SrxError, UsageError
+from . import console, values
+from .bench_live import LiveRuns
+from .bench_tables import comparisons_table, endings_table, results_table
+from .options import Hint
+from .side_options import (
+    PANEL,
+    BigArgs,
+    BigGpu,
+    BigKeyEnv,
+    BigServedName,
+    BigText,
+    BigTokenizer,
+    SmallArgs,
+    SmallGpu,
+    SmallKeyEnv,
+    SmallServedName,
+    SmallTokenizer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ..adapters.bench_backends import Backends
+    from ..adapters.bench_run import BenchConfig
+    from ..core.bench_systems import System
 
-    from ..stages.bench import BenchConfig, System, SystemRun
+OUTPUT = "Logs and results"
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+COMPARE = ("task", "runs", "out")
+LATENCY = ("task", "small", "big", "rounds", "tokens", "vllm_args", "out")
+GRADE = ("task", "data", "from_", "out", "generations", "report", "plot")
+Graded = Sequence[tuple[BenchResult, Iterable[Generation]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,107 +50,291 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
+    context: typer.Context,
     task: Annotated[
-        str, typer.Argument(help="mini, a JSONL file with problem and answer, or latency on two vLLM servers.")
+        str,
+        typer.Argument(
+            help="aime24, aime25, math500, mini, a file or hf:// dataset with problem and answer; latency; compare."
+        ),
     ],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="compare: two files of --generations or --out, or store keys; FILE:split@5% picks one."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="File with the task's problems, where it cannot be downloaded.")
+    ] = None,
     systems: Annotated[
-        str, typer.Option(help="Comma-separated: small, big, split, random, oracle.")
+        str,
+        typer.Option(
+            help="Comma-separated: small, big, split, random, relay, entropy, oracle; relay(16,64) is explicit."
+        ),
     ] = "small,big,random,split",
-    small: Annotated[str, typer.Option(help="Small model: a folder, a Hugging Face name, mini-split.")] = "mini-split",
-    big: Annotated[str, typer.Option(help="Big model with the same vocabulary.")] = "mini-big",
+    policy: Annotated[
+        str, typer.Option(help="When split hands over: learned, learned(0.3), relay(16), entropy(1.5), keyword(Wait).")
+    ] = "learned",
+    small: Annotated[
+        str, typer.Option(help="Small model: a folder, a name, mini-split, or URLs of servers.")
+    ] = "mini-split",
+    big: Annotated[str, typer.Option(help="Big model, likewise.")] = "mini-big",
     offload_budget: Annotated[
         str, typer.Option(help="Cap on big tokens / all tokens over the run; a list runs split once for each.")
     ] = "none",
     random_share: Annotated[
-        str | None, typer.Option(help="Offload share of system random, instead of each split run's.")
+        str | None, typer.Option(help="Offload share of system random, instead of each split's own spans.")
     ] = None,
     random_span_tokens: Annotated[int, typer.Option(min=1, help="Span length that goes with --random-share.")] = 3,
-    samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 1,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens a completion, tags not counted.")] = 256,
+    samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 16,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 0.95,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a completion, tags not counted; default 256 for mini, else 32768.")
+    ] = None,
     max_span_tokens: Annotated[int | None, typer.Option(min=1, help="Take back after so many tokens.")] = None,
     problems: Annotated[int, typer.Option(min=0, help="Use only the first N problems; 0 uses all.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together in this process.")] = 128,
     seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0,
     hint: Hint = True,
-    out: Annotated[
-        str | None, typer.Option("--out", help="JSONL of bench_result records; - is standard output.")
+    runtime: Annotated[
+        Literal["in-process", "vllm"],
+        typer.Option(help="Where models that are no URLs run; vllm starts servers.", rich_help_panel=PANEL),
+    ] = "in-process",
+    concurrency: Annotated[int, typer.Option(min=1, help="Samples in flight on servers.", rich_help_panel=PANEL)] = 16,
+    small_key_env: SmallKeyEnv = None,
+    big_key_env: BigKeyEnv = None,
+    small_tokenizer: SmallTokenizer = None,
+    big_tokenizer: BigTokenizer = None,
+    small_served_name: SmallServedName = None,
+    big_served_name: BigServedName = None,
+    big_text: BigText = False,
+    small_gpu: SmallGpu = None,
+    big_gpu: BigGpu = None,
+    vllm_args: Annotated[
+        str, typer.Option(help="Arguments of both vLLM servers started, in quotes.", rich_help_panel=PANEL)
+    ] = "",
+    small_args: SmallArgs = "",
+    big_args: BigArgs = "",
+    log_folder: Annotated[
+        Path, typer.Option(help="Where vLLM servers that are started write.", rich_help_panel=PANEL)
+    ] = Path("srx-bench-logs"),
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Grade the completions of this log, of another program or ours; decode nothing.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    generations: Annotated[str | None, typer.Option(help="JSONL of generation records, who wrote what.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="latency: runs of every mode.")] = 5,
-    tokens: Annotated[int, typer.Option(min=100, help="latency: tokens of every run.")] = 2048,
-    vllm_args: Annotated[str, typer.Option(help="latency: arguments of the vLLM servers started, in quotes.")] = "",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            help="JSONL of bench_result and bench_comparison records; - is standard output.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    generations: Annotated[
+        str | None,
+        typer.Option(help="JSONL of generation records, who wrote what; - is standard output.", rich_help_panel=OUTPUT),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page with every trace.", rich_help_panel=OUTPUT)] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Accuracy over share, as png, svg or pdf.", rich_help_panel=OUTPUT)
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="latency: runs of every mode.", rich_help_panel="Task latency")
+    ] = 5,
+    tokens: Annotated[
+        int, typer.Option(min=100, help="latency: tokens of every run.", rich_help_panel="Task latency")
+    ] = 2048,
 ) -> None:
     """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals.
 
-    Task latency measures instead how long the pipelined pair takes on two vLLM servers, which --small and --big name by
-    URL or which are started for it.
+    Task compare compares two runs that are there already. Task latency measures how long the pipelined pair takes
+    on two vLLM servers, which --small and --big name by URL or which are started for it.
     """
     console.quiet_libraries()
+    if task == "compare":
+        _refuse_flags(context, COMPARE, "srx bench compare")
+        return compare(runs or [], out)
+    if runs:
+        raise UsageError(f"unexpected argument {runs[0]!r}", "Only srx bench compare takes files")
     if task == "latency":
+        _refuse_flags(context, LATENCY, "srx bench latency")
         from .bench_latency import run
 
-        run(small, big, rounds, tokens, vllm_args, out)
-        return
-    from ..stages.bench import BenchConfig, System, read_generations
-    from .values import budgets, names, share
+        return run(small, big, rounds, tokens, vllm_args, out)
+    outputs = Outputs(out, generations, report, plot)
+    if from_ is not None:
+        _refuse_flags(context, GRADE, "--from, which decodes nothing")
+        return grade_log(task, data, from_, outputs)
+    from ..adapters.bench_backends import Backends
+    from ..adapters.bench_run import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
+    from ..adapters.pair import Side
+    from ..core.bench_systems import System, split_names
 
     config = BenchConfig(
-        task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
-        max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint,
+        task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p,
+        max_tokens=max_tokens or (MINI_MAX_TOKENS if task == "mini" else MAX_TOKENS),
+        max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint, data=data,
     )  # fmt: skip
+    _refuse_flags(context, [name for name in context.params if name not in ("rounds", "tokens")], f"task {task}")
     chance = None
     if random_share is not None:
-        chance = System("random", None, share("--random-share", random_share), random_span_tokens)
-    runs = run_bench(config, names(systems), budgets(offload_budget), Store.default(), chance)
-    results = [run.result for run in runs]
-    deliver_results(results, results_table(results), out)
-    if generations:
-        write_atomically(Path(generations), (encode(g) for run in runs for g in read_generations(run.artifact)))
+        chance = System("random", None, values.share("--random-share", random_share), random_span_tokens)
+    both = values.arguments("--vllm-args", vllm_args)
+    small_side = Side(
+        small, small_tokenizer, small_key_env, small_gpu, (*both, *values.arguments("--small-args", small_args)),
+        small_served_name,
+    )  # fmt: skip
+    big_side = Side(
+        big, big_tokenizer, big_key_env, big_gpu, (*both, *values.arguments("--big-args", big_args)), big_served_name,
+        big_text,
+    )  # fmt: skip
+    backends = Backends(small_side, big_side, runtime, concurrency, batch_size, log_folder)
+    budgets = values.budgets(offload_budget)
+    return measure(config, split_names(systems), budgets, chance, policy, backends, outputs)
 
 
-def run_bench(
+class Outputs:
+    """What a benchmark writes: files, and records on standard output, whose tables then go to standard error.
+
+    Raises UsageError for a report or plot that is no file of a known format, and for two sorts of records on standard
+    output.
+    """
+
+    def __init__(
+        self, out: str | None = None, generations: str | None = None, report: Path | None = None,
+        plot: Path | None = None,
+    ) -> None:  # fmt: skip
+        if plot is not None and plot.suffix not in PLOT_SUFFIXES:
+            raise UsageError(f"--plot: {plot} is no {', '.join(PLOT_SUFFIXES)}", "Write a name such as frontier.png")
+        if str(report) == STDIN:
+            raise UsageError("--report is a file", "Write a name such as report.html")
+        if out == generations == STDIN:
+            raise UsageError("--out and --generations are both standard output", "Give one of them a file")
+        self.out, self.generations, self.report, self.plot = out, generations, report, plot
+        self.screen = console.stderr if STDIN in (out, generations) else console.stdout()
+
+    def write_files(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
+        """All that is a file. This comes before any table, whose reader may end the command."""
+        results = [result for result, _ in runs]
+        if self.out and self.out != STDIN:
+            write_atomically(Path(self.out), map(encode, (*results, *comparisons)))
+        if self.generations and self.generations != STDIN:
+            write_atomically(Path(self.generations), (encode(one) for _, made in runs for one in made))
+        if self.report:
+            from ..adapters.report import write_report
+
+            command = shlex.join(["srx", *sys.argv[1:]])
+            title = f"srx bench {results[0].task}" if results else "srx bench"
+            write_report(self.report, title, [], runs, comparisons, commands=[command])
+        if self.plot:
+            from ..adapters.report_frontier import points_of, write_pareto
+
+            if points_of(results):
+                write_pareto(self.plot, results)
+            else:
+                console.note(f"warning: no {self.plot}, as nothing says how many tokens the big model wrote")
+
+    def emit(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
+        """What goes to standard output."""
+        records: Iterable[Record] = ()
+        if self.out == STDIN:
+            records = (*(result for result, _ in runs), *comparisons)
+        elif self.generations == STDIN:
+            records = (one for _, made in runs for one in made)
+        for record in records:
+            console.emit(encode(record))
+
+
+def measure(
     config: "BenchConfig",
-    systems: list[str],
-    offload_budgets: list[float | None],
-    store: Store,
-    chance: "System | None" = None,
-    title: str = "bench",
-) -> "list[SystemRun]":
-    """Run a benchmark with one progress line a system, which begins with `title`."""
-    from ..stages import bench as stage
+    systems: Sequence[str],
+    budgets: Sequence[float | None],
+    chance: "System | None",
+    policy: str,
+    backends: "Backends",
+    outputs: Outputs,
+) -> None:
+    """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
+    from ..stages.bench import StoredGenerations, comparisons
 
-    runs: list[SystemRun] = []
+    live = LiveRuns(config)
+    try:
+        live.run(systems, budgets, Store.default(), chance, policy, backends)
+    except (KeyboardInterrupt, SrxError):
+        known = [run.result for run in live.runs]
+        unfinished = live.partial()
+        if known or unfinished:
+            show_results([*known, *([unfinished] if unfinished else [])], outputs, live.partly())
+        raise
+    runs = [(run.result, StoredGenerations(run.artifact)) for run in live.runs]
+    compared = list(comparisons(live.runs))
+    found = [comparison for comparison, _ in compared]
+    outputs.write_files(runs, found)
+    show_results([result for result, _ in runs], outputs)
+    show_comparisons(compared, outputs)
+    outputs.emit(runs, found)
+
+
+def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
+    """Grade generations made elsewhere, and deliver what they come to."""
+    from ..stages.bench_log import bench_log
+
+    store = Store.default()
+    rejected = store.folder("spool") / "bench.rejected.jsonl"
+    if outputs.out and outputs.out != STDIN:
+        rejected = Path(f"{outputs.out}.rejected.jsonl")
     with console.progress() as live:
-        tasks: list[TaskID] = []
-
-        def on_start(system: stage.System, total: int) -> None:
-            tasks.append(live.add_task(f"{title} {label(system.name, system.offload_budget)}", total=total, note=""))
-
-        running: Iterator[SystemRun] = stage.bench(
-            config, systems, offload_budgets, store, chance=chance,
-            on_start=on_start, on_progress=lambda done: live.update(tasks[-1], completed=done),
+        bar = live.add_task("grade", total=None, visible=False, note="")
+        graded = bench_log(
+            task, data, log, store, rejected,
+            lambda done, total: live.update(bar, completed=done, total=total, visible=True),
         )  # fmt: skip
-        for run in running:
-            runs.append(run)
-            note = f"pass@1 {run.result.pass_at_1:.3f}, offload {run.result.offload_share:.1%}"
-            note += ", cached" if run.cached else ""
-            live.update(tasks[-1], completed=run.artifact.info.records, note=note)
-    return runs
+    outputs.write_files(graded.runs, [])
+    show_results([result for result, _ in graded.runs], outputs)
+    for warning in graded.warnings():
+        console.note(f"warning: {warning}")
+    outputs.emit(graded.runs, [])
+    raise_if_rejected(graded.rejected, None, rejected)
 
 
-def results_table(results: list[BenchResult]) -> Table:
-    """The results as a table for a terminal."""
-    title = f"{results[0].task}, {results[0].problems} problems" if results else None
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column("system", no_wrap=True)
-    for column in ("pass@1", "95 % interval", "offload", "big", "tokens", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        interval = "{:.3f} to {:.3f}".format(*result.ci95)
-        table.add_row(
-            label(result.system, result.offload_budget), f"{result.pass_at_1:.3f}", interval,
-            f"{result.offload_share:.2%}", f"{result.big_tokens:,}", f"{result.tokens:,}", f"{result.seconds:.1f}",
-        )  # fmt: skip
-    return table
+def compare(runs: Sequence[str], out: str | None) -> None:
+    """Print the paired comparison of two runs."""
+    from ..stages.bench_compare import bench_compare
+
+    if len(runs) != 2:
+        raise UsageError(f"compare takes two runs, got {len(runs)}", "Write: srx bench compare A.jsonl B.jsonl")
+    outputs = Outputs(out)
+    compared = bench_compare(runs[0], runs[1], Store.default())
+    found = [comparison for comparison, _ in compared]
+    outputs.write_files([], found)
+    show_comparisons(compared, outputs)
+    outputs.emit([], found)
+
+
+def show_results(results: Sequence[BenchResult], outputs: Outputs, partly: str = "") -> None:
+    """The tables of results; `partly` says how much of the last one is done, if not all."""
+    outputs.screen.print(results_table(results, partly))
+    outputs.screen.print(endings_table(results))
+
+
+def show_comparisons(compared: Sequence[tuple[BenchComparison, str]], outputs: Outputs) -> None:
+    """The table of comparisons, and what is to be warned of."""
+    if compared:
+        outputs.screen.print(comparisons_table([comparison for comparison, _ in compared]))
+    warnings = [warning for _, warning in compared if warning]
+    if warnings:
+        console.note("warning: too few problems to rely on a difference (80 % power to see it):")
+    for warning in warnings:
+        console.note(f"  {warning}")
+
+
+def _refuse_flags(context: typer.Context, known: Collection[str], what: str) -> None:
+    """Raise UsageError for a flag on the command line that means nothing there."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in known and source and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} means nothing to {what}", "Leave it out")

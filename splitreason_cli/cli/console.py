@@ -26,13 +26,21 @@ class _Stdout(Console):
         _stop_quietly()
 
 
+class _Stderr(Console):
+    """Standard error; where its reader has gone or there is none, the work goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def stdout() -> Console:
     """Standard output for text that people read; it ends quietly when its reader has gone."""
     return _Stdout(highlight=False)
 
 
 # Under `accelerate launch` every process would say the same.
-stderr = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not ranks.is_main())
+stderr = _Stderr(stderr=True, highlight=False, soft_wrap=True, quiet=not ranks.is_main() or sys.stderr is None)
 
 
 def emit(line: bytes) -> None:

@@ -13,7 +13,8 @@ from ..adapters.store import Store
 from ..core.mini import training_problems
 from ..core.records import Generation
 from . import console
-from .bench import results_table, run_bench
+from .bench_live import run_bench
+from .bench_tables import results_table
 from .options import lines_of, stepper
 from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
@@ -29,6 +30,9 @@ NOTE = (
 
 SYSTEMS = ["small", "big", "split", "random"]
 BUDGETS: list[float | None] = [None, 0.05, 0.025, 0.01]
+
+DECODING = "--samples 1 --temperature 0"
+"""How the demo decodes, unlike `srx bench` by default, so that it takes minutes."""
 
 GRPO = "split + GRPO"
 """What the results call the split of the model that `train grpo` made."""
@@ -108,10 +112,10 @@ def learn_when_to_ask(
 
     A rollout is shown every `sample_steps`.
     """
-    from ..stages.bench import BenchConfig, read_problems
+    from ..adapters.tasks import read_task
+    from ..stages.bench import BenchConfig
 
-    _, held_out = read_problems(BenchConfig(), store)
-    texts = {problem.problem for problem in held_out}
+    texts = {problem.problem for problem in read_task("mini", store).problems}
     write_atomically(out / GRPO_PROBLEMS, map(encode, training_problems(TRAINING_PROBLEMS, texts)))
     trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, sample_steps)
     deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, sample_steps)
@@ -128,23 +132,24 @@ def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
     """Two problems the split solves with at least two spans and the small model alone does not."""
-    from ..stages.bench import read_generations
+    from ..stages.bench import StoredGenerations
 
-    alone = {g.id: g.correct for g in read_generations(runs[0].artifact)}
+    alone = {g.id: g.correct for g in StoredGenerations(runs[0].artifact)}
     split = next(run for run in runs if run.result.system == "split")
-    solved = [g for g in read_generations(split.artifact) if g.correct and g.spans]
+    solved = [g for g in StoredGenerations(split.artifact) if g.correct and g.spans]
     solved.sort(key=lambda g: (bool(alone[g.id]), g.spans < 2, g.tokens))
     return solved[:2]
 
 
 def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
-    from ..adapters.report import write_html, write_pareto
-    from ..stages.bench import read_generations
+    from ..adapters.report import write_report
+    from ..adapters.report_frontier import write_pareto
+    from ..stages.bench import StoredGenerations
 
     results = [run.result for run in runs]
     write_atomically(out / "results.jsonl", map(encode, results))
     generations = (
-        replace(generation, system=run.result.system) for run in runs for generation in read_generations(run.artifact)
+        replace(generation, system=run.result.system) for run in runs for generation in StoredGenerations(run.artifact)
     )
     write_atomically(out / "generations.jsonl", map(encode, generations))
     write_pareto(out / "pareto.png", results)
@@ -152,18 +157,20 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
     commands = [
         f"srx annotate --in {MINI_TRACES.name} | srx build-sft | srx train sft --recipe mini --out model",
         f"srx bench mini --small model --systems {','.join(SYSTEMS)} --offload-budget {budgets} --problems {problems} "
-        "--out results.jsonl",
+        f"{DECODING} --out results.jsonl",
     ]
-    note, curves = NOTE, b""
+    notes, curves = [NOTE], b""
     if any(result.system == GRPO for result in results):
-        note += (
-            f" {GRPO} is split after its small model was trained on by GRPO, to land on {GRPO_BUDGET:.0%} by itself."
+        notes.append(
+            f"{GRPO} is split after its small model was trained on by GRPO, to land on {GRPO_BUDGET:.0%} by itself."
         )
         curves = (out / GRPO_MODEL / CURVES).read_bytes()
         commands += [
             f"srx train grpo --recipe mini --model model --in {GRPO_PROBLEMS} --offload-budget {GRPO_BUDGET:g} "
             f"--out {GRPO_MODEL}",
-            f"srx bench mini --small {GRPO_MODEL} --systems split --offload-budget {budgets} --problems {problems}",
+            f"srx bench mini --small {GRPO_MODEL} --systems split --offload-budget {budgets} --problems {problems} "
+            f"{DECODING}",
         ]
     title = "srx demo: a small model that learned where to ask a big one"
-    write_html(out / "report.html", title, note, results, traces, commands, curves)
+    groups = [(run.result, StoredGenerations(run.artifact)) for run in runs]
+    write_report(out / "report.html", title, notes, groups, examples=traces, commands=commands, curves=curves)

@@ -8,6 +8,19 @@ from typing import Annotated, Literal
 import typer
 
 from . import console, values
+from .side_options import (
+    BigArgs,
+    BigGpu,
+    BigKeyEnv,
+    BigServedName,
+    BigText,
+    BigTokenizer,
+    SmallArgs,
+    SmallGpu,
+    SmallKeyEnv,
+    SmallServedName,
+    SmallTokenizer,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -49,27 +62,17 @@ def serve(
     reasoning: Annotated[
         bool, typer.Option("--reasoning/--no-reasoning", help="Put the thinking into reasoning_content.")
     ] = True,
-    small_tokenizer: Annotated[
-        str | None, typer.Option(help="Tokenizer of --small, if its server does not say.")
-    ] = None,
-    big_tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of --big, if its server does not say.")] = None,
-    small_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the key of --small's URLs.")
-    ] = None,
-    big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
-    small_served_name: Annotated[
-        str | None, typer.Option(help="Name of the model at --small's URLs, if they serve several.")
-    ] = None,
-    big_served_name: Annotated[
-        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
-    ] = None,
-    big_text: Annotated[
-        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API. See README.")
-    ] = False,
-    small_gpu: Annotated[str | None, typer.Option(help="GPUs of the small model's vLLM, such as 0.")] = None,
-    big_gpu: Annotated[str | None, typer.Option(help="GPUs of the big model's vLLM, such as 1,2.")] = None,
-    small_args: Annotated[str, typer.Option(help="Further arguments of the small model's vLLM, in quotes.")] = "",
-    big_args: Annotated[str, typer.Option(help="Further arguments of the big model's vLLM, in quotes.")] = "",
+    small_tokenizer: SmallTokenizer = None,
+    big_tokenizer: BigTokenizer = None,
+    small_key_env: SmallKeyEnv = None,
+    big_key_env: BigKeyEnv = None,
+    small_served_name: SmallServedName = None,
+    big_served_name: BigServedName = None,
+    big_text: BigText = False,
+    small_gpu: SmallGpu = None,
+    big_gpu: BigGpu = None,
+    small_args: SmallArgs = "",
+    big_args: BigArgs = "",
     prefill_stride: Annotated[int, typer.Option(min=1, help="Tokens after which the big model reads along.")] = 128,
     probe_stride: Annotated[
         int, typer.Option(min=1, help="Big tokens after which the small model is asked at the latest; 1 is exact.")

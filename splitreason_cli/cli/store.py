@@ -1,12 +1,14 @@
 """srx store"""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from ..adapters.jsonl import encode
 from ..adapters.store import Store
+from ..core.records import label
 from . import console
 
 store = typer.Typer(no_args_is_help=True, help="Look into the artifact store.")
@@ -28,11 +30,22 @@ def list_artifacts(
         for artifact in artifacts:
             console.emit(encode(artifact.info))
         return
-    table = Table("key", "stage", "created", "records", "KiB")
+    table = Table("key", "stage", "of", "created", "records", "KiB")
     for artifact in artifacts:
         info = artifact.info
-        table.add_row(info.key, info.stage, info.created, f"{info.records:,}", f"{info.bytes / 1024:,.0f}")
+        table.add_row(
+            info.key, info.stage, _subject(info.config), info.created, f"{info.records:,}", f"{info.bytes / 1024:,.0f}"
+        )
     console.stdout().print(table)
+
+
+def _subject(config: Mapping[str, Any]) -> str:
+    """What an artifact is of, such as a model, or a benchmark's task and system; empty if its stage does not say."""
+    subject = [str(config[name]) for name in ("task", "model") if config.get(name)]
+    system = config.get("system")
+    if isinstance(system, dict):
+        subject.append(label(system["name"], system["offload_budget"]))
+    return ", ".join(subject)
 
 
 @store.command("show", epilog="Example: srx store show 3f2a")

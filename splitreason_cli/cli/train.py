@@ -18,6 +18,7 @@ from ..core.records import Generation, GrpoStep
 from ..errors import UsageError
 from . import console, values
 from .options import Strict, finish, stepper
+from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -126,14 +127,10 @@ def grpo(
     big: Annotated[
         str | None, typer.Option(help="Big model, frozen, with the same vocabulary; or URLs of vLLM servers of it.")
     ] = None,
-    big_served_name: Annotated[
-        str | None, typer.Option(help="Name of the model at --big's URLs, if they serve several.")
-    ] = None,
-    big_tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of --big, if its server does not say.")] = None,
-    big_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key of --big's URLs.")] = None,
-    big_text: Annotated[
-        bool, typer.Option("--big-text", help="--big's URLs know text only, no token ids: a hosted API.")
-    ] = False,
+    big_served_name: BigServedName = None,
+    big_tokenizer: BigTokenizer = None,
+    big_key_env: BigKeyEnv = None,
+    big_text: BigText = False,
     big_concurrency: Annotated[int, typer.Option(min=1, help="Streams at once from --big's URLs.")] = 64,
     big_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the first token from --big's URLs.")] = 120.0,
     rollout: Annotated[

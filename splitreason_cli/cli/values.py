@@ -30,7 +30,9 @@ def names(text: str) -> list[str]:
 
 def budgets(text: str) -> list[float | None]:
     """Read a comma-separated list of shares; `none` is no cap."""
-    return [None if name == "none" else share("--offload-budget", name) for name in names(text)] or [None]
+    return [None if name == "none" else share("--offload-budget", name) for name in dict.fromkeys(names(text))] or [
+        None
+    ]
 
 
 def shard(text: str) -> str:

@@ -16,7 +16,7 @@ ids of the same text; offsets in a span always count the big model's tokens.
     big     span or budget used up        small   Emit, Decode(small)
     big     Produced(big, end of text)    done    Emit, Finish("stop")
     big     Failed(big)                   small   Decode(small); no further hand-over
-    any     max_tokens reached            done    Emit, Finish("length")
+    any     max_tokens, or a full context done    Emit, Finish("length")
     any     Failed(small)                 done    Finish("error")
     any     Cancelled                     done    Finish("cancelled")
 """
@@ -48,10 +48,22 @@ from .vocabulary import TokenIds, Vocabulary
 
 @dataclass(frozen=True)
 class Limits:
-    """`max_tokens` bounds the completion without tags, `max_span_tokens` one span (None: only by the completion)."""
+    """`max_tokens` bounds the completion without tags, `max_span_tokens` one span (None: only by the completion).
+
+    `context_tokens` is what a model reads at most, prompt and tags included; without an entry there is no such limit.
+    """
 
     max_tokens: int
     max_span_tokens: int | None = None
+    context_tokens: Mapping[Author, int] = field(default_factory=dict)
+
+
+TAGS_OF_SPAN = 2
+PROBE_TOKENS = 1
+"""Room that a context keeps for the token that a server decodes to tell the probability of the closing tag."""
+
+TRANSLATION_TOKENS = 64
+"""Room that a context keeps for the other model's text, which may take more tokens in its own vocabulary."""
 
 
 class ProtocolError(RuntimeError):
@@ -209,7 +221,7 @@ class SplitController:
 
     def _decode_small(self) -> None:
         forbid = set(self._small.tags)
-        left = self.limits.max_tokens - len(self.completion)
+        left = self._left()
         barred = self._barred_until - len(self.completion)
         if barred > 0:
             left = min(left, barred)
@@ -220,8 +232,8 @@ class SplitController:
     # Handing over and back
 
     def _hand_over(self) -> bool:
-        lease = min(self.budget.span_reserve_tokens, self.limits.max_tokens - len(self.completion))
-        if not self._big_is_usable or not self.budget.reserve(lease):
+        lease = min(self.budget.span_reserve_tokens, self._left(spans=1))
+        if not self._big_is_usable or lease < 1 or not self.budget.reserve(lease):
             self.refused += 1
             return False
         self._lease = lease
@@ -238,7 +250,7 @@ class SplitController:
         if not self._may_confirm():
             self._hand_back(cut=True)
             return self._continue_small()
-        left = self.limits.max_tokens - len(self.completion)
+        left = self._left()
         if self.limits.max_span_tokens is not None:
             left = min(left, self.limits.max_span_tokens - self._confirmed)
         if self.budget.room() is not None:
@@ -342,7 +354,22 @@ class SplitController:
             self._pending.append(Emit(author, (token,)))
 
     def _at_limit(self) -> bool:
-        return len(self.completion) >= self.limits.max_tokens
+        return self._left() <= 0
+
+    def _left(self, spans: int = 0) -> int:
+        """How many more tokens the completion may have if so many spans more begin."""
+        left = self.limits.max_tokens - len(self.completion)
+        for author, most in self.limits.context_tokens.items():
+            left = min(left, most - self._read(author, spans) - PROBE_TOKENS)
+        return left
+
+    def _read(self, author: Author, spans: int) -> int:
+        """The tokens of a model's context without what is not confirmed, with the tags of so many further spans."""
+        tags = TAGS_OF_SPAN if self.policy.tagged and author == "small" else 0
+        if self.vocabularies is not None:
+            return len(self.context[author]) + tags + TRANSLATION_TOKENS
+        prompt = self.small_prompt if author == "small" else self.big_prompt
+        return len(prompt) + len(self.completion) + tags * (self.hand_overs + spans)
 
     def _finish(self, reason: FinishReason) -> None:
         if self._floor == "big":

@@ -124,7 +124,7 @@ class Distributions:
 def _statistics(name: str, kind: _Kind) -> KindStatistics:
     groups = kind.groups.items()
     summaries = [_summary(m, group, values) for group, held in groups for m, values in held.values.items()]
-    if name in ("bench_result", "latency", "simulation", "artifact"):
+    if name in ("bench_result", "bench_comparison", "latency", "simulation", "artifact"):
         charts = _means_by_group([summary for summary in summaries if summary.n])
     else:
         charts = [chart for group, held in groups for chart in _group_charts(group, held)]

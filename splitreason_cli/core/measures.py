@@ -8,6 +8,7 @@ from . import markup
 from .records import (
     AnnotatedTrace,
     ArtifactInfo,
+    BenchComparison,
     BenchResult,
     Generation,
     GrpoStep,
@@ -31,6 +32,7 @@ STEP = "step"
 GROUP_BY = {
     "generation": "system",
     "bench_result": "system",
+    "bench_comparison": "systems",
     "latency": "mode",
     "simulation": "mode",
     "artifact": "stage",
@@ -82,8 +84,13 @@ def measure(record: Record) -> Measures:
             values = {"snippets per trace": [len(snippets)], "snippet, characters": [len(s) for s in snippets]}
             return Measures(values=values)
         case BenchResult():
-            rates = {"pass@1": [record.pass_at_1], "offload share": [record.offload_share]}
+            shares = [] if record.offload_share is None else [record.offload_share]
+            rates = {"pass@1": [] if record.pass_at_1 is None else [record.pass_at_1], "offload share": shares}
             return Measures(group=label(record.system, record.offload_budget), values=rates)
+        case BenchComparison():
+            mine, theirs = label(record.system, record.offload_budget), label(record.baseline, record.baseline_budget)
+            found = {"difference in pass@1": [record.difference], "p-value": [record.p_value]}
+            return Measures(group=f"{mine} less {theirs}", values=found)
         case LatencyResult():
             return Measures(group=record.mode, values={"seconds": [record.seconds]})
         case Simulation():

@@ -9,9 +9,11 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from .budget import parse_share
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,62 @@ class Random:
 
 
 @dataclass
+class Placed:
+    """Spans of given lengths at given places: the control of another policy's completion (see `scattered`).
+
+    Where the completion ends before a place is reached, or within a span, the rest is not handed over.
+
+    Args:
+        spans: (tokens that the small model writes before the span, tokens of the span), by place.
+    """
+
+    name: ClassVar[str] = "placed"
+    tagged: ClassVar[bool] = False
+    spans: Sequence[tuple[int, int]]
+    _opened: int = field(init=False, default=0)
+    _written: int = field(init=False, default=-1)
+    _comes_back: bool = field(init=False, default=False)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        # Right after a span the small model is asked again before it has written anything.
+        self._written += not self._comes_back
+        self._comes_back = False
+        if self._opened >= len(self.spans) or self._written < self.spans[self._opened][0]:
+            return False
+        self._opened += 1
+        return True
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        self._comes_back = True
+        return len(span) >= self.spans[self._opened - 1][1]
+
+
+def scattered(lengths: Sequence[int], small_tokens: int, rng: random.Random) -> list[tuple[int, int]]:
+    """Spans of these lengths, in random order, at random places among so many small tokens, for `Placed`.
+
+    Places differ, so that spans do not merge, unless there are fewer small tokens than spans.
+    """
+    room = range(max(1, small_tokens))
+    places = rng.sample(room, len(lengths)) if len(lengths) <= len(room) else rng.choices(room, k=len(lengths))
+    return list(zip(sorted(places), rng.sample(lengths, len(lengths)), strict=True))
+
+
+@dataclass
 class Relay:
-    """The models take turns: `small_tokens` by the small one, then `span_tokens` by the big one."""
+    """The models take turns: `small_tokens` by the small one, then `span_tokens` by the big one.
+
+    The first turn of the small model is `phase` tokens shorter.
+    """
 
     name: ClassVar[str] = "relay"
     tagged: ClassVar[bool] = False
     span_tokens: int
     small_tokens: int
-    _turn: int = field(init=False, default=0)
+    phase: int = 0
+    _turn: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turn = -self.phase
 
     def opens(self, completion: Sequence[int]) -> bool:
         if len(completion) - self._turn < self.small_tokens:
@@ -192,6 +242,36 @@ class Entropy:
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return len(span) >= self.span_tokens
+
+
+@dataclass
+class EntropyRecorder:
+    """The small model alone; keeps the entropy of each of its next tokens, in nats, to calibrate `Entropy`."""
+
+    name: ClassVar[str] = "never"
+    tagged: ClassVar[bool] = False
+    entropies: list[float] = field(init=False, default_factory=list)
+
+    def opens(self, completion: Sequence[int]) -> bool:
+        return False
+
+    def opens_at(self, entropy: float) -> bool:
+        self.entropies.append(entropy)
+        return False
+
+    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
+        return False
+
+
+def entropy_threshold(entropies: Sequence[float], share: float, span_tokens: int) -> float:
+    """The threshold at which `Entropy` reaches a share, if the small model stays as uncertain as it was.
+
+    As with `Random`, a share p of its tokens must open a span: p = share / (share + span_tokens * (1 - share)). The
+    threshold is the entropy that so many of `entropies` reach; infinite for none.
+    """
+    chance = share / (share + span_tokens * (1 - share)) if share > 0 else 0.0
+    reached = round(chance * len(entropies))
+    return sorted(entropies, reverse=True)[reached - 1] if reached else math.inf
 
 
 @dataclass
@@ -255,22 +335,22 @@ Factory = Callable[[PolicyContext, tuple[str, ...]], Policy]
 
 def _random(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     share, span_tokens = _arguments(arguments, "share", "tokens", defaults=("32",))
-    return Random(parse_share(share), int(span_tokens), random.Random(context.seed))
+    return Random(parse_share(share), _number(int, "tokens", span_tokens), random.Random(context.seed))
 
 
 def _relay(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     span_tokens, small_tokens = _arguments(arguments, "tokens", "small tokens", defaults=(arguments or ("",))[:1])
-    return Relay(int(span_tokens), int(small_tokens))
+    return Relay(_number(int, "tokens", span_tokens), _number(int, "small tokens", small_tokens))
 
 
 def _entropy(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     threshold, span_tokens = _arguments(arguments, "threshold", "tokens", defaults=("32",))
-    return Entropy(float(threshold), int(span_tokens))
+    return Entropy(_number(float, "threshold", threshold), _number(int, "tokens", span_tokens))
 
 
 def _learned(context: PolicyContext, arguments: tuple[str, ...]) -> Policy:
     (threshold,) = _arguments(arguments, "threshold", defaults=("argmax",))
-    return Learned(None if threshold == "argmax" else float(threshold))
+    return Learned(None if threshold == "argmax" else _number(float, "threshold", threshold))
 
 
 POLICIES: dict[str, Factory] = {
@@ -304,6 +384,14 @@ def parse_policy(text: str) -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"{text!r} is no policy. Write a name, with arguments in parentheses, such as relay(16)")
     arguments = tuple(part.strip() for part in (match.group(2) or "").split(","))
     return match.group(1), tuple(filter(None, arguments))
+
+
+def _number(kind: type[Number], name: str, text: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} must be {what}, not {text!r}") from None
 
 
 def _arguments(given: tuple[str, ...], *names: str, defaults: tuple[str, ...] = ()) -> tuple[str, ...]:

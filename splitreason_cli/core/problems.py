@@ -1,5 +1,6 @@
 """Rows of benchmark datasets as problems."""
 
+import math
 from typing import Any
 
 from .records import KINDS, Problem, SchemaError
@@ -49,13 +50,13 @@ def text_of(row: dict[str, Any], column: str) -> str:
 
 
 def answer_of(row: dict[str, Any], column: str) -> str:
-    """The one right answer in a column, a text or an integer, as text. Raises SchemaError for anything else."""
+    """The one right answer in a column, a text or a number, as text. Raises SchemaError for anything else."""
     value = _present(row, column)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(value)
     if not isinstance(value, str):
         raise SchemaError(
-            f"field '{column}': expected a text or an integer, got {_called(value)}; give the one right answer"
+            f"field '{column}': expected a text or a number, got {_called(value)}; give the one right answer"
         )
     return text_of(row, column)
 

@@ -1,54 +1,31 @@
-"""One frozen dataclass for each kind of JSONL record.
+"""One frozen dataclass for each kind of JSONL record. Those of data and training are here.
 
-A line is a JSON object with `kind`, `schema` and the fields of its class. Fields that a class does not know are kept
-in `extra` and written back untouched, so a user's own columns travel through every stage.
+The records of a measurement are in `bench_records`; `KINDS` names them all.
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
 
-import msgspec
+from .bench_records import (
+    Author,
+    BenchComparison,
+    BenchResult,
+    Generation,
+    LatencyResult,
+    Segment,
+    Simulation,
+    SimulationMode,
+    TokensFrom,
+    label,
+)
+from .record import SCHEMA, Record, SchemaError
 
-SCHEMA = 1
-"""Version of the record layouts, raised when a field changes its meaning."""
-
-Author = Literal["small", "big"]
-
-
-class SchemaError(ValueError):
-    """A JSON value that is no record of the expected kind. The message says what is wrong and what was expected."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """Base of all records: `kind` names the class on the wire, `extra` holds the fields the class does not know."""
-
-    kind: ClassVar[str]
-    extra: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of this record: kind, schema, own fields, then the unknown ones."""
-        own = {name: msgspec.to_builtins(getattr(self, name)) for name in _own_fields(type(self))}
-        unknown = {name: value for name, value in self.extra.items() if name not in own}
-        return {"kind": self.kind, "schema": SCHEMA, **own, **unknown}
-
-    @classmethod
-    def from_dict(cls, value: Any) -> Self:
-        """Read a JSON object. A missing `kind` counts as this one. Raises SchemaError."""
-        if not isinstance(value, dict):
-            raise SchemaError(f"a record is a JSON object, got {type(value).__name__}")
-        kind, schema = value.get("kind", cls.kind), value.get("schema", SCHEMA)
-        if kind != cls.kind:
-            raise SchemaError(f"expected a record of kind '{cls.kind}', got {kind!r}")
-        if not isinstance(schema, int) or schema > SCHEMA:
-            raise SchemaError(f"schema {schema!r} is newer than {SCHEMA}, the newest this srx reads; upgrade srx")
-        own = _own_fields(cls)
-        known = {name: value[name] for name in own if name in value}
-        extra = {name: item for name, item in value.items() if name not in own and name not in ("kind", "schema")}
-        try:
-            return msgspec.convert({**known, "extra": extra}, cls)
-        except msgspec.ValidationError as error:
-            raise SchemaError(_explain(error)) from None
+__all__ = [
+    "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Generation",
+    "GrpoStep", "HardSpan", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError", "Segment",
+    "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace", "TrainStep",
+    "Unplaced", "label", "read_any",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,136 +137,6 @@ class SftConversation(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
-    """Consecutive tokens of one author, in the token ids of that author's model. `text` is derived from them."""
-
-    author: Author
-    token_ids: tuple[int, ...]
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generation(Record):
-    """One sampled completion of one system: who wrote what, and whether the answer is right.
-
-    `tokens` counts the completion without hand-over tags and end-of-text, `big_tokens` the part the big model wrote.
-    `refused` counts hand-overs the budget refused, `cut` spans that a limit or the budget ended; `unclosed` is 1 if the
-    text ended inside a span.
-    `correct` is null where the gold answer could not be read.
-    """
-
-    kind: ClassVar[str] = "generation"
-    id: str
-    system: str
-    sample: int
-    problem: str
-    answer: str
-    segments: tuple[Segment, ...]
-    finish_reason: str
-    correct: bool | None
-    tokens: int
-    big_tokens: int
-    spans: int
-    refused: int
-    cut: int
-    unclosed: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchResult(Record):
-    """One system's line of a benchmark.
-
-    `pass_at_1` is the mean over problems of the share of right samples, `ci95` its problem-clustered bootstrap
-    interval. `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time.
-    """
-
-    kind: ClassVar[str] = "bench_result"
-    system: str
-    policy: str
-    offload_budget: float | None
-    task: str
-    problems: int
-    samples: int
-    pass_at_1: float
-    ci95: tuple[float, float]
-    offload_share: float
-    tokens: int
-    big_tokens: int
-    seconds: float
-
-
-SimulationMode = Literal["small", "big", "serial_cold", "serial", "pipelined"]
-TokensFrom = Literal["ids", "characters", "flags"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Simulation(Record):
-    """How long the completions of one system would take in one mode, one after the other (see core/latency.py).
-
-    `system` is empty where no system is known. Tokens and spans are sums over `generations` completions as the pair
-    wrote them, whatever the mode. `tokens_from` says what was counted: token `ids`, `characters` at a ratio, or nothing
-    but the command's `flags`. `seconds` is the sum of the five parts after it. `relative_to_small` and
-    `speedup_over_big` compare with one model that writes as many tokens. `measured_seconds` is how long the completions
-    really took, null where one is not known; it does not depend on the mode. `small_rates` and `big_rates` are
-    prefilled and decoded tokens a second.
-    """
-
-    kind: ClassVar[str] = "simulation"
-    system: str
-    mode: SimulationMode
-    generations: int
-    prompt_tokens: int
-    tokens: int
-    big_tokens: int
-    spans: int
-    tokens_from: TokensFrom
-    seconds: float
-    small_decode_seconds: float
-    big_decode_seconds: float
-    prefill_seconds: float
-    hand_over_seconds: float
-    control_seconds: float
-    relative_to_small: float
-    speedup_over_big: float
-    measured_seconds: float | None
-    small_rates: tuple[float, float]
-    big_rates: tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatencyResult(Record):
-    """One mode of a latency benchmark: medians over `rounds` runs.
-
-    `seconds` is the wall time of a completion of `tokens` tokens, `seconds_range` its smallest and largest value.
-    `times_small` is that over the small model's alone in the same round. `overhead_seconds` is a split completion's
-    time less what each model alone, in the same round, would have taken for its tokens.
-    `predicted_seconds` is what `core.latency` says of the pipelined mode. All three are null where they mean nothing.
-    `hand_over_seconds` is the time from a hand-over to the big model's first token, null without any.
-    `control_tokens` are small tokens decoded to look for the closing tag in a completion, `overrun_tokens` big tokens
-    thrown away in a span. `prefix_tokens` precede the one token of the modes `cold` and `warm`.
-    """
-
-    kind: ClassVar[str] = "latency"
-    mode: str
-    tokens: int
-    big_tokens: int
-    spans: int
-    prefix_tokens: int
-    rounds: int
-    seconds: float
-    seconds_range: tuple[float, float]
-    times_small: float | None = None
-    times_small_range: tuple[float, float] | None = None
-    overhead_seconds: float | None = None
-    overhead_seconds_range: tuple[float, float] | None = None
-    predicted_seconds: float | None = None
-    hand_over_seconds: float | None
-    control_tokens: float
-    overrun_tokens: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainStep(Record):
     """What a trainer logged at one optimizer step. `loss` is in nats per trained token."""
 
@@ -360,8 +207,8 @@ class ArtifactInfo(Record):
 KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
-        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult, LatencyResult,
-        Simulation, TrainStep, GrpoStep, Rejected, ArtifactInfo,
+        Problem, Trace, Snippets, AnnotatedTrace, SftExample, SftConversation, Generation, BenchResult,
+        BenchComparison, LatencyResult, Simulation, TrainStep, GrpoStep, Rejected, ArtifactInfo,
     )
 }  # fmt: skip
 
@@ -374,22 +221,3 @@ def read_any(value: Any) -> Record:
     if kind not in KINDS:
         raise SchemaError(f"unknown record kind {kind!r}. Expected one of {', '.join(KINDS)}")
     return KINDS[kind].from_dict(value)
-
-
-def label(system: str, offload_budget: float | None) -> str:
-    """A system with its cap, as tables and plots call it."""
-    return system if offload_budget is None else f"{system} ≤{100 * offload_budget:g}%"
-
-
-def _own_fields(cls: type[Record]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls) if f.name != "extra")
-
-
-def _explain(error: msgspec.ValidationError) -> str:
-    """Turn "Expected `str`, got `int` - at `$.problem`" into a sentence that names the field first."""
-    what, _, path = str(error).partition(" - at `$")
-    path = path.removesuffix("`").lstrip(".")
-    if what.startswith("Object missing required field `"):
-        inner = f" of '{path}'" if path else ""
-        return f"field '{what.split('`')[1]}'{inner} is missing"
-    return f"field '{path}': {what[0].lower()}{what[1:].replace('`', '')}" if path else what

@@ -20,14 +20,15 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..adapters.backends import Backend, SamplingParams, Session
+from ..adapters.backends import Backend, BackendError, SamplingParams, Session
 from ..adapters.pair import Running, Runtime, Side, start_pair
-from ..adapters.pipeline import PipelineConfig, PipelinedDecoder
+from ..adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..core.controller import Limits, SplitController
 from ..core.latency import Rates, Setup, evenly, pipelined_timing
 from ..core.records import LatencyResult
 from ..core.vocabulary import TokenIds
 from ..core.workload import Scripted, Workload
+from ..errors import EndpointError
 
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
 BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6
@@ -65,12 +66,15 @@ def bench_latency(
     on_status: Callable[[str], None] = lambda status: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[LatencyResult]:
-    """Measure all modes on a pair of servers; for errors see `start_pair`."""
+    """Measure all modes on a pair of servers. Raises EndpointError if one fails, and what `start_pair` raises."""
     with ExitStack() as stack:
         small, big = start_pair(
             config.small, config.big, stack, runtime=config.runtime, log_folder=config.log_folder, on_status=on_status
         )
-        return asyncio.run(_Runs(config, small, big).measure(on_progress))
+        try:
+            return asyncio.run(_Runs(config, small, big).measure(on_progress))
+        except (BackendError, SmallModelError) as error:
+            raise EndpointError(str(error), "Check that both servers are up, and their logs") from None
 
 
 class _Runs:
@@ -130,7 +134,8 @@ class _Runs:
             async for _ in steps:
                 pass
         seconds = time.perf_counter() - started
-        assert controller.big_tokens == workload.big_tokens
+        if decoder.stats.degraded:
+            raise BackendError(decoder.stats.degraded)
         return Sample(
             seconds, tuple(decoder.stats.hand_over_seconds), decoder.stats.control_tokens, controller.discarded_tokens
         )

@@ -102,7 +102,7 @@ def _train(
             small = load_model(config.model, default_device(), float32=not config.lora_rank)
         run = GrpoRun(config, small, big, work, on_warning, on_sample, engine)
         trainer = run.trainer(problems, on_step, reporting)
-        with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens):
+        with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens), run.grader:
             trainer.train(resume_from_checkpoint=run.resume())
         save_model(trainer, small.tokenizer, work / MODEL)
         steps = grpo_steps(trainer.state.log_history, config)

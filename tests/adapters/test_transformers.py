@@ -1,6 +1,7 @@
 """The in-process driver against a reference that knows no cache and no controller."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,6 +39,18 @@ def tiny_model(seed, vocabulary=40):
 def last_logits(model, ids):
     with torch.no_grad():
         return model(input_ids=torch.tensor([ids])).logits[0, -1]
+
+
+def test_each_model_ends_a_text_by_its_own_tokens(pair, problems):
+    small, big = pair
+    end = min(big.token_ids.end_of_text)
+    # A fine-tune may have kept the end of a base model: what ends the other's text is an ordinary token to it.
+    other = replace(small, generation_config=None)
+    other.__dict__["token_ids"] = replace(small.token_ids, end_of_text=frozenset([small.token_ids.close + 1]))
+    decoder = SplitDecoder(other, big, Limits(300), hint=True)
+    (controller,) = decoder.decode([Request(problems[0], Always(), 0)])
+    assert controller.finish_reason == "stop"
+    assert end not in controller.completion
 
 
 def naive_split(small, big, problem, max_tokens):

@@ -44,6 +44,7 @@ from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.records import AnnotatedTrace, Generation, HardSpan, Problem
 from splitreason_cli.core.sft import BuildSftConfig
+from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 
@@ -313,7 +314,7 @@ def _by_problem(runs: Iterable[Sequence[Generation]]) -> dict[str, list[bool]]:
 
 def _pass_at_1(runs: Iterable[Sequence[Generation]]) -> tuple[float, float, float]:
     verdicts = list(_by_problem(runs).values())
-    return (bench.pass_at_1(verdicts), *bench.bootstrap_ci95(verdicts))
+    return (pass_at_1(verdicts), *bootstrap_ci95(verdicts))
 
 
 def _difference(

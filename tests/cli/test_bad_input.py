@@ -108,12 +108,37 @@ def test_a_budget_that_is_no_share_is_a_usage_error(srx, budget):
         (["bench", "aime99"], "'aime99' is no task and no file. Known tasks: mini"),
         (["bench", "mini", "--systems", "small,huge"], "unknown system 'huge'"),
         (["bench", "mini", "--systems", "random"], "Add split to --systems"),
-        (["bench", "mini", "--samples", "4"], "several greedy samples are the same sample"),
+        (["bench", "mini", "--samples", "4", "--temperature", "0"], "several greedy samples are the same sample"),
+        (["bench", "mini", "--systems", "relay"], "Write relay(...)"),
+        (["bench", "mini", "--systems", "split,relay(16"], "'relay(16' is no policy"),
+        (["bench", "mini", "--systems", ","], "no system to run"),
+        (["bench", "aime24", "--systems", "oracle"], "system 'oracle' knows task mini only"),
+        (["bench", "mini", "--policy", "clever"], "--policy: unknown policy 'clever'"),
+        (["bench", "mini", "--systems", "relay(a,b)"], "policy 'relay(a,b)': tokens must be a whole number, not 'a'"),
+        (["bench", "mini", "--policy", "learned(x)"], "policy 'learned(x)': threshold must be a number, not 'x'"),
+        (["bench", "mini", "--plot", "x.bmp"], "--plot: x.bmp is no .png"),
+        (["bench", "mini", "other.jsonl"], "unexpected argument 'other.jsonl'"),
+        (["bench", "compare", "one.jsonl"], "compare takes two runs, got 1"),
+        (["bench", "mini", "--small", "http://127.0.0.1:9", "--small-key-env", "sk-123"], "takes the name of an env"),
         (["train", "sft", "--recipe", "grand"], "unknown recipe 'grand'. Known recipes: paper, mini"),
     ],
 )
 def test_flags_that_do_not_fit_are_usage_errors(srx, arguments, message):
     assert message in complaint(srx(*arguments), 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "a", "problem": "p", "answer": "1"}] * 2, "tasks.jsonl:2: id 'a' is that of tasks.jsonl:1 too"),
+        ([{"id": "a", "problem": "p", "answer": ["1"]}], "tasks.jsonl:1: field 'answer'"),
+        ([{"id": "a", "problem": 7, "answer": "1"}], "tasks.jsonl:1: field 'problem'"),
+        ([], "the input is empty"),
+    ],
+)
+def test_problems_that_cannot_be_measured_on_are_named(srx, tmp_path, rows, message):
+    (tmp_path / "tasks.jsonl").write_bytes(lines(*rows))
+    assert message in complaint(srx("bench", "tasks.jsonl", "--systems", "small"), 3)
 
 
 def test_models_that_cannot_be_loaded_are_named(srx, tmp_path):

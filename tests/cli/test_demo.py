@@ -23,7 +23,7 @@ def demo(tmp_path_factory):
 
     home = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
-        [sys.executable, "-m", "splitreason_cli", "demo", "--out", "d", "--problems", "240"],
+        [sys.executable, "-m", "splitreason_cli", "demo", "--out", "d", "--problems", "160"],
         cwd=home, env=environment(home), capture_output=True, timeout=850, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
@@ -40,7 +40,7 @@ def test_the_split_is_accurate_at_a_small_share(demo):
     assert split["pass_at_1"] >= 0.85
     assert split["offload_share"] <= 0.08
     assert split["ci95"][0] < split["pass_at_1"] < split["ci95"][1]
-    assert split["problems"] == 240
+    assert split["problems"] == 160
 
 
 def test_a_budget_is_a_cap_and_beats_chance_by_far(demo):
@@ -56,7 +56,8 @@ def test_the_records_are_the_documented_ones(demo):
     for record in results(demo[0]).values():
         assert list(record) == [
             "kind", "schema", "system", "policy", "offload_budget", "task", "problems", "samples", "pass_at_1", "ci95",
-            "offload_share", "tokens", "big_tokens", "seconds",
+            "offload_share", "tokens", "big_tokens", "seconds", "maj_at_k", "spans", "truncated", "unclosed",
+            "ungraded", "hand_over_seconds", "artifact",
         ]  # fmt: skip
 
 
@@ -68,7 +69,10 @@ def test_the_demo_ends_with_a_table_two_traces_and_a_report(demo):
     assert "pass@1" in shown
     assert not contains_tag(shown.split("pass@1")[1].split("generation")[0])
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
-    assert "<mark>" in (folder / "report.html").read_text(encoding="utf-8")
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<mark>" in report
+    assert report.count('<th scope="row">mini-test-') == 160
+    assert "srx bench mini --small model" in report
     assert {path.name for path in folder.iterdir()} == {
         "annotated.jsonl", "sft.jsonl", "model", "results.jsonl", "generations.jsonl", "pareto.png", "report.html",
     }  # fmt: skip

@@ -108,8 +108,9 @@ def test_annotate_killed_in_the_middle_resumes_to_the_same_file(srx, tmp_path):
 
 
 def test_bench_killed_in_the_middle_resumes_to_the_same_generations(srx, tmp_path):
-    arguments = ["bench", "mini", "--systems", "split,random", "--offload-budget", "4%", "--problems", "96"]
-    arguments += ["--batch-size", "16", "--out", "results.jsonl", "--generations", "generations.jsonl"]
+    arguments = ["bench", "mini", "--systems", "split,random", "--offload-budget", "4%", "--problems", "64"]
+    arguments += ["--samples", "1", "--temperature", "0", "--batch-size", "16"]
+    arguments += ["--out", "results.jsonl", "--generations", "generations.jsonl"]
     whole = tmp_path / "whole"
     whole.mkdir()
     shell("srx " + " ".join(arguments), whole)

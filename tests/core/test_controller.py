@@ -72,6 +72,30 @@ def test_invariants_of_every_run(seed, policy, share, size):
         assert control.big_tokens <= share * len(written) + 1e-9
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    policy=st.sampled_from(sorted(POLICIES)),
+    small_reads=st.integers(10, 60),
+    big_reads=st.integers(10, 60),
+    chunks=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+)
+def test_a_completion_fills_the_smaller_context_and_no_more(seed, policy, small_reads, big_reads, chunks):
+    small, big = scripted(("small", seed), tags=0.4, end=0), scripted(("big", seed), tags=0, end=0)
+    rng, runs = random.Random(seed), []
+    for size in (lambda: 1, lambda: rng.choice(chunks)):
+        limits = Limits(30, None, {"small": small_reads, "big": big_reads})
+        control = SplitController(SMALL_PROMPT, BIG_PROMPT, TOKENS, POLICIES[policy](), limits)
+        runs.append(outcome(control, drive(control, small, big, seed, size)))
+        assert control.finish_reason == "length"
+        # A server also wants room for the one token that a probe decodes.
+        assert len(control.context["small"]) < small_reads
+        assert len(control.context["big"]) < big_reads
+        tags = 2 * control.hand_overs if policy == "learned" else 0
+        rooms = (30, small_reads - 1 - len(SMALL_PROMPT) - tags, big_reads - 1 - len(BIG_PROMPT))
+        assert len(control.completion) == min(rooms)
+    assert runs[0] == runs[1]
+
+
 @given(seed=st.integers(0, 10_000))
 def test_learned_decoding_equals_a_loop_that_knows_nothing_of_the_controller(seed):
     small, big = scripted(("small", seed)), scripted(("big", seed), tags=0)

@@ -3,6 +3,7 @@ import pytest
 from splitreason_cli.core.measures import measure
 from splitreason_cli.core.records import (
     AnnotatedTrace,
+    BenchComparison,
     BenchResult,
     Generation,
     HardSpan,
@@ -146,6 +147,16 @@ def test_a_result_belongs_to_its_system_under_its_cap():
         ci95=(0, 1), offload_share=0.04, tokens=1, big_tokens=0, seconds=0,
     )  # fmt: skip
     assert measure(result).group == "split ≤5%"
+
+
+def test_a_comparison_belongs_to_its_two_systems():
+    comparison = BenchComparison(
+        task="mini", system="split", offload_budget=0.05, baseline="random", baseline_budget=None, difference=0.5,
+        ci95=(0.4, 0.6), p_value=0.01, problems=10,
+    )  # fmt: skip
+    taken = measure(comparison)
+    assert taken.group == "split ≤5% less random"
+    assert taken.values == {"difference in pass@1": [0.5], "p-value": [0.01]}
 
 
 def test_reasons_that_differ_in_numbers_are_one_reason():

@@ -2,7 +2,7 @@
 
 Skipped unless vLLM is importable by the interpreter that SRX_VLLM_PYTHON names, or by this one. To run it:
 
-    SRX_VLLM_PYTHON=/path/to/python python -m pytest tests/integration
+    SRX_VLLM_PYTHON=/path/to/python python -m pytest -n 0 tests/integration
 
 On a CPU the servers take a minute or two to start.
 """

@@ -1,8 +1,12 @@
 import pytest
 
+from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.pair import Side
 from splitreason_cli.core.workload import Workload
-from splitreason_cli.stages.bench_latency import LatencyConfig, Sample, summarize
+from splitreason_cli.errors import EndpointError
+from splitreason_cli.stages.bench_latency import LatencyConfig, Sample, bench_latency, summarize
+from tests.scripted_endpoint import serving
+from tests.served_model import ServedModel
 
 CONFIG = LatencyConfig(Side("a"), Side("b"), Workload(tokens=1000, share=0.1, spans=2))
 
@@ -35,6 +39,14 @@ def test_a_single_token_is_not_compared_with_a_completion():
     result = summarize("warm", [{**one_round(10, 20, 12), "warm": Sample(0.02)}], CONFIG)
     assert (result.tokens, result.seconds, result.times_small) == (1, 0.02, None)
     assert result.prefix_tokens == CONFIG.prefix_tokens
+
+
+def test_a_server_that_refuses_ends_the_benchmark_by_its_words(tmp_path):
+    with serving(ServedModel(load_model("mini-big"), lambda body: "refused")) as url:
+        side = Side(url, "mini-big")
+        config = LatencyConfig(side, side, rounds=1, log_folder=tmp_path)
+        with pytest.raises(EndpointError, match="Check that both servers are up"):
+            bench_latency(config)
 
 
 def test_a_scripted_span_ends_with_a_sentence():

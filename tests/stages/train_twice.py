@@ -27,6 +27,8 @@ def main(folder):
     assert train_grpo(source, SHORT, Store(folder / "resumed")) == (resumed, True)
     (folder / f"rank-{ranks.rank()}").write_text(f"{whole.path}\n{resumed.path}")
     ranks.leave()
+    threads = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    assert not [name for name in threads if "gloo" in name]
 
 
 if __name__ == "__main__":
