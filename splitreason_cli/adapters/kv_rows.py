@@ -1,6 +1,7 @@
 """A key-value cache whose rows have their own lengths."""
 
 import weakref
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ class KeyValueRows(Cache):  # type: ignore[misc]
     it; the pass then writes token t of row r at that row's own position and attends to that row alone.
 
     The last column is scratch: padding is written there and never attended to by real tokens.
+
+    Attributes:
+        kept: the conversations that are not freed, ascending.
     """
 
     def __init__(self, rows: int, layers: int) -> None:
@@ -25,13 +29,14 @@ class KeyValueRows(Cache):  # type: ignore[misc]
         self.columns = torch.empty(0, dtype=torch.long)
         self.width = 0
         self.all_rows = False
-        self._count = rows
+        self.kept = list(range(rows))
+        self._slots = torch.arange(rows)
 
     def prepare(self, rows: Tensor, positions: Tensor, is_padding: Tensor) -> Tensor:
         """Aim the next forward pass.
 
         Args:
-            rows: [n] conversations, each at most once, ascending.
+            rows: [n] conversations that are kept, each at most once, ascending.
             positions: [n, t] each token's place in its conversation; ignored where padding.
             is_padding: [n, t] bool.
 
@@ -41,11 +46,24 @@ class KeyValueRows(Cache):  # type: ignore[misc]
         self.width = int(positions.max()) + 1
         while self.width >= self.capacity:
             self.capacity += _GROWTH
-        self.rows = rows
-        self.all_rows = len(rows) == self._count
+        self.rows = self._slots[rows.cpu()].to(rows.device)
+        self.all_rows = len(rows) == len(self.kept)
         self.columns = positions.masked_fill(is_padding, self.capacity - 1)
         last = positions.masked_fill(is_padding, 0)
         return (torch.arange(self.width, device=rows.device) <= last[:, :, None])[:, None]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Free what all other conversations hold. `rows` are among those kept so far, ascending.
+
+        A pass over all that are kept needs no copy of them, so what has ended should go at once.
+        """
+        if len(rows) == len(self.kept):
+            return
+        kept = self._slots[torch.tensor(rows, dtype=torch.long)]
+        for layer in self.layers:
+            layer.keep(kept)
+        self.kept = list(rows)
+        self._slots[kept.new_tensor(rows)] = torch.arange(len(rows))
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[misc]
@@ -78,6 +96,12 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         if owner.all_rows:
             return self.keys[:, :, : owner.width], self.values[:, :, : owner.width]
         return self.keys[owner.rows, :, : owner.width], self.values[owner.rows, :, : owner.width]
+
+    def keep(self, slots: Tensor) -> None:
+        self.count = len(slots)
+        if self.is_initialized:
+            slots = slots.to(self.keys.device)
+            self.keys, self.values = self.keys[slots], self.values[slots]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.owner.width, 0

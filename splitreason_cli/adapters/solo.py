@@ -33,6 +33,7 @@ class SoloDecoder:
         model = CachedModel(self.small, len(prompts))
         running = list(range(len(prompts)))
         while running:
+            model.keep(running)
             logits = model.next_logits(running, [prompts[row] + written[row] for row in running])
             for row, token in zip(running, sample(logits, self.sampling, [rngs[row] for row in running]), strict=True):
                 written[row].append(token)

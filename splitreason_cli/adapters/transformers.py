@@ -47,6 +47,10 @@ class Request:
     limits: Limits | None = None
 
 
+MOST_IDLE = 0.5
+"""Up to this share of rows waits in a pass over all of them: picking the others would copy all that they have read."""
+
+
 class CachedModel:
     """A model that remembers, for each of `rows` conversations, the tokens it has read.
 
@@ -82,10 +86,17 @@ class CachedModel:
         # Rows that read one token and rows that read a whole prompt go separately: together all would be padded.
         short = [(row, ids) for row, ids in behind if len(ids) == 1]
         long = [(row, ids) for row, ids in behind if len(ids) > 1]
+        if len(short) >= MOST_IDLE * len(self.cache.kept):
+            written = dict(short)
+            short = [(row, written.get(row, ())) for row in self.cache.kept]
         for group in (short, long):
             if group:
                 self._forward(group)
         return torch.stack([self._logits[row] for row in rows])
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Free what all other conversations hold; they have ended. `rows` are ascending."""
+        self.cache.keep(rows)
 
     def _unread(self, row: int, ids: Sequence[int]) -> Sequence[int]:
         """The end of a context that its row has not read, after the row forgot what is no longer in it."""
@@ -126,6 +137,8 @@ class CachedModel:
                 .float()
             )
         for (row, ids), row_logits in zip(group, logits, strict=True):
+            if not ids:
+                continue
             self._logits[row] = row_logits
             self.read[row] += ids
             self.forwarded_tokens += len(ids)
@@ -225,6 +238,7 @@ class SplitDecoder:
         busy = [i for i, row in enumerate(rows) if row.probe or (row.floor and row.floor.author == "small")]
         if not busy:
             return
+        model.keep(_unfinished(rows))
         logits = model.next_logits(busy, [rows[i].small_context for i in busy])
         deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
         tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
@@ -248,6 +262,7 @@ class SplitDecoder:
         busy = [i for i, row in enumerate(rows) if row.floor and row.floor.author == "big" and not row.probe]
         if not busy:
             return
+        model.keep(_unfinished(rows))
         logits = model.next_logits(busy, [rows[i].controller.context["big"] for i in busy])
         for i, token in zip(busy, self._choose(logits, [rows[i] for i in busy]), strict=True):
             rows[i].take(rows[i].controller.receive(Produced("big", (token,))))
@@ -262,6 +277,10 @@ class SplitDecoder:
     def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
         """One token for each row, drawn by that row's own random state and never a forbidden one."""
         return sample(allowed(logits, rows), self.sampling, [row.rng for row in rows])
+
+
+def _unfinished(rows: Sequence[_Row]) -> list[int]:
+    return [number for number, row in enumerate(rows) if row.floor]
 
 
 def _entropies(logits: "Tensor", rows: Sequence[int]) -> dict[int, tuple[float, ...]]:

@@ -167,6 +167,26 @@ def test_rows_that_advance_unevenly_keep_their_own_caches():
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("longest_step", [1, 3])
+def test_rows_that_end_are_freed_and_the_others_go_on(longest_step):
+    model = tiny_model(0)
+    cached = CachedModel(LoadedModel("tiny", model, None), rows=6)
+    rng = random.Random(0)
+    contexts = [[rng.randrange(40) for _ in range(rng.randint(1, 9))] for _ in range(6)]
+    kept = list(range(6))
+    while kept:
+        cached.keep(kept)
+        assert all(len(layer.keys) == len(kept) for layer in cached.cache.layers if layer.is_initialized)
+        for _ in range(30):
+            rows = sorted(rng.sample(kept, rng.randint(1, len(kept))))
+            for row in rows:
+                contexts[row] += [rng.randrange(40) for _ in range(rng.randint(1, longest_step))]
+            logits = cached.next_logits(rows, [contexts[row] for row in rows])
+            expected = torch.stack([last_logits(model, contexts[row]) for row in rows])
+            torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+        kept.remove(rng.choice(kept))
+
+
 def test_a_context_that_was_cut_back_is_read_from_where_it_differs():
     model = tiny_model(0)
     cached = CachedModel(LoadedModel("tiny", model, None), rows=1)
