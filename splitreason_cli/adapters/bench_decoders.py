@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..core.budget import OffloadBudget
-from ..core.controller import Limits, SplitController
+from ..core.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..core.policies import Policy
 from ..core.records import Author, Problem
 from ..core.vocabulary import bytes_of
 from ..errors import EndpointError, InputError, SrxError
 from .backends import BackendError, SamplingParams
-from .models import LoadedModel, shared_text
+from .models import LoadedModel, tokens_and_vocabularies
 from .pair import Running
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
-from .split_engine import LEAST_ROOM_TOKENS, boundaries
+from .split_engine import boundaries
 from .transformers import Request, Sampling, SplitDecoder, text_of
 
 MOST_FAILURES = 3
@@ -127,7 +127,7 @@ class ServerDriver:
         self._limits, self._sampling, self._hint, self._concurrency = limits, sampling, hint, concurrency
         self._pipeline = pipeline or PipelineConfig(first_token_seconds=120.0, token_seconds=60.0)
         self._context_tokens: dict[Author, int | None] = {"small": small.context_tokens, "big": big.context_tokens}
-        self._tokens, self._vocabularies = shared_text(small.tokenizer, big.tokenizer)
+        self._tokens, self._vocabularies = tokens_and_vocabularies(small.tokenizer, big.tokenizer)
         self._is_boundary = boundaries(functools.cache(lambda token: text_of(self.models["big"], [token])))
         self._loop = asyncio.Runner()
 

@@ -22,6 +22,7 @@ from ..core.bench_systems import (
     matched_relay,
     plan_of,
     policy_name,
+    scattered,
 )
 from ..core.budget import OffloadBudget
 from ..core.comparison import Verdicts
@@ -39,7 +40,6 @@ from ..core.policies import (
     Relay,
     make_policy,
     parse_policy,
-    scattered,
 )
 from ..core.records import Author, BenchResult, Generation, Segment
 from ..core.tally import Tally

@@ -46,7 +46,8 @@ class KeyValueRows(Cache):  # type: ignore[misc]
         self.width = int(positions.max()) + 1
         while self.width >= self.capacity:
             self.capacity += _GROWTH
-        self.rows = self._slots[rows.cpu()].to(rows.device)
+        self._slots = self._slots.to(rows.device)
+        self.rows = self._slots[rows]
         self.all_rows = len(rows) == len(self.kept)
         self.columns = positions.masked_fill(is_padding, self.capacity - 1)
         last = positions.masked_fill(is_padding, 0)
@@ -59,11 +60,11 @@ class KeyValueRows(Cache):  # type: ignore[misc]
         """
         if len(rows) == len(self.kept):
             return
-        kept = self._slots[torch.tensor(rows, dtype=torch.long)]
+        places = torch.tensor(rows, dtype=torch.long, device=self._slots.device)
         for layer in self.layers:
-            layer.keep(kept)
+            layer.keep(self._slots[places])
         self.kept = list(rows)
-        self._slots[kept.new_tensor(rows)] = torch.arange(len(rows))
+        self._slots[places] = torch.arange(len(rows), device=places.device)
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[misc]
@@ -100,7 +101,6 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
     def keep(self, slots: Tensor) -> None:
         self.count = len(slots)
         if self.is_initialized:
-            slots = slots.to(self.keys.device)
             self.keys, self.values = self.keys[slots], self.values[slots]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

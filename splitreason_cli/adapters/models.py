@@ -62,7 +62,7 @@ class LoadedModel:
         return HubVocabulary(self.name, self.tokenizer)
 
 
-def shared_text(
+def tokens_and_vocabularies(
     small: LoadedModel, big: LoadedModel
 ) -> tuple[dict[Author, TokenIds], dict[Author, HubVocabulary] | None]:
     """The control tokens of each model in a pair, and their vocabularies if those differ.

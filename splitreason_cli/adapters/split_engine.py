@@ -11,7 +11,7 @@ from typing import Literal
 from ..core import markup
 from ..core.breaker import Breaker
 from ..core.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget
-from ..core.controller import Limits, SplitController
+from ..core.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..core.events import Failed
 from ..core.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
 from ..core.prompts import user_message
@@ -20,14 +20,11 @@ from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usa
 from ..core.text_stream import TextStream
 from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
-from .models import LoadedModel, shared_text
+from .models import LoadedModel, tokens_and_vocabularies
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .transformers import text_of
 
 log = logging.getLogger(__name__)
-
-LEAST_ROOM_TOKENS = 16
-"""What a prompt must leave free in a context."""
 
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "]", "\n")
 
@@ -87,7 +84,7 @@ class SplitEngine:
         self._decoders: dict[Author, Callable[[Sequence[int]], str]] = {
             author: functools.partial(text_of, loaded) for author, loaded in tokenizers.items()
         }
-        self._tokens, self._vocabularies = shared_text(tokenizers["small"], tokenizers["big"])
+        self._tokens, self._vocabularies = tokens_and_vocabularies(tokenizers["small"], tokenizers["big"])
         if self._vocabularies is None:
             self._decoders["big"] = self._decoders["small"]
         self._is_boundary = boundaries(functools.cache(lambda token: self._decoders["big"]([token])))

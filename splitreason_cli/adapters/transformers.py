@@ -20,7 +20,7 @@ from ..core.policies import CloseSignal, EntropyPolicy, Policy
 from ..core.records import Author
 from ..core.vocabulary import bytes_of
 from ..errors import ModelError
-from .models import LoadedModel, shared_text
+from .models import LoadedModel, tokens_and_vocabularies
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,7 +179,7 @@ class SplitDecoder:
         self.small, self.big = small, big
         self.limits, self.sampling, self.hint = limits, sampling, hint
         self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
-        self._tokens, self._vocabularies = shared_text(small, big)
+        self._tokens, self._vocabularies = tokens_and_vocabularies(small, big)
 
     def text(self, controller: SplitController) -> str:
         """The text of a completion, special tokens as they are spelled."""

@@ -10,11 +10,13 @@ oracle     task mini only: hands over exactly the lines the small model was not 
 """
 
 import hashlib
+import math
+import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .policies import entropy_threshold, parse_policy
+from .policies import parse_policy
 from .records import Author, BenchResult, Generation
 
 SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
@@ -96,6 +98,16 @@ def plan_of(generations: Iterable[Generation]) -> tuple[Plan, str]:
     return plan, digest[:16]
 
 
+def scattered(lengths: Sequence[int], small_tokens: int, rng: random.Random) -> list[tuple[int, int]]:
+    """Spans of these lengths, in random order, at random places among so many small tokens, for `Placed`.
+
+    Places differ, so that spans do not merge, unless there are fewer small tokens than spans.
+    """
+    room = range(max(1, small_tokens))
+    places = rng.sample(room, len(lengths)) if len(lengths) <= len(room) else rng.choices(room, k=len(lengths))
+    return list(zip(sorted(places), rng.sample(lengths, len(lengths)), strict=True))
+
+
 def matched_relay(split: BenchResult) -> str:
     """The relay of split's mean span whose turns give its share, rounded to whole tokens."""
     if not split.spans or not split.big_tokens or not split.tokens:
@@ -103,6 +115,17 @@ def matched_relay(split: BenchResult) -> str:
     span_tokens = max(1, round(split.big_tokens / split.spans))
     small_tokens = round(span_tokens * (split.tokens - split.big_tokens) / split.big_tokens)
     return f"relay({span_tokens},{small_tokens})" if small_tokens else "always"
+
+
+def entropy_threshold(entropies: Sequence[float], share: float, span_tokens: int) -> float:
+    """The threshold at which `Entropy` reaches a share, if the small model stays as uncertain as it was.
+
+    As with `Random`, a share p of its tokens must open a span: p = share / (share + span_tokens * (1 - share)). The
+    threshold is the entropy that so many of `entropies` reach; infinite for none.
+    """
+    chance = share / (share + span_tokens * (1 - share)) if share > 0 else 0.0
+    reached = round(chance * len(entropies))
+    return sorted(entropies, reverse=True)[reached - 1] if reached else math.inf
 
 
 def matched_entropy(split: BenchResult, entropies: Sequence[float]) -> str:

@@ -65,6 +65,9 @@ PROBE_TOKENS = 1
 TRANSLATION_TOKENS = 64
 """Room that a context keeps for the other model's text, which may take more tokens in its own vocabulary."""
 
+LEAST_ROOM_TOKENS = TRANSLATION_TOKENS + 16
+"""What a prompt must leave free in a context, so that something can be written."""
+
 
 class ProtocolError(RuntimeError):
     """A driver sent an event that the last actions do not allow: a bug in the driver."""

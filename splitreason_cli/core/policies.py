@@ -156,7 +156,7 @@ class Random:
 
 @dataclass
 class Placed:
-    """Spans of given lengths at given places: the control of another policy's completion (see `scattered`).
+    """Spans of given lengths at given places: the control of another policy's completion (see `bench_systems`).
 
     Where the completion ends before a place is reached, or within a span, the rest is not handed over.
 
@@ -183,16 +183,6 @@ class Placed:
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         self._comes_back = True
         return len(span) >= self.spans[self._opened - 1][1]
-
-
-def scattered(lengths: Sequence[int], small_tokens: int, rng: random.Random) -> list[tuple[int, int]]:
-    """Spans of these lengths, in random order, at random places among so many small tokens, for `Placed`.
-
-    Places differ, so that spans do not merge, unless there are fewer small tokens than spans.
-    """
-    room = range(max(1, small_tokens))
-    places = rng.sample(room, len(lengths)) if len(lengths) <= len(room) else rng.choices(room, k=len(lengths))
-    return list(zip(sorted(places), rng.sample(lengths, len(lengths)), strict=True))
 
 
 @dataclass
@@ -261,17 +251,6 @@ class EntropyRecorder:
 
     def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
         return False
-
-
-def entropy_threshold(entropies: Sequence[float], share: float, span_tokens: int) -> float:
-    """The threshold at which `Entropy` reaches a share, if the small model stays as uncertain as it was.
-
-    As with `Random`, a share p of its tokens must open a span: p = share / (share + span_tokens * (1 - share)). The
-    threshold is the entropy that so many of `entropies` reach; infinite for none.
-    """
-    chance = share / (share + span_tokens * (1 - share)) if share > 0 else 0.0
-    reached = round(chance * len(entropies))
-    return sorted(entropies, reverse=True)[reached - 1] if reached else math.inf
 
 
 @dataclass

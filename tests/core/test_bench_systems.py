@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 
 from splitreason_cli.core.bench_systems import (
     System,
+    entropy_threshold,
     explicit,
     matched_entropy,
     matched_relay,
     plan_of,
     policy_name,
+    scattered,
     split_names,
 )
 from splitreason_cli.core.controller import Limits, SplitController
-from splitreason_cli.core.policies import EntropyRecorder, Placed, entropy_threshold, scattered
+from splitreason_cli.core.policies import EntropyRecorder, Placed
 from splitreason_cli.core.records import Generation, Segment
 from splitreason_cli.core.tally import tally
 from tests.scripted import TOKENS, drive, entropy_at, scripted
