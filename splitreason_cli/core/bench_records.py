@@ -61,8 +61,7 @@ class BenchResult(Record):
     `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all completions, `truncated`
     reached the token limit, `unclosed` ended inside a span, and `ungraded` have no verdict. `hand_over_seconds` is the
     mean over spans, null where it was not measured. What an imported log does not say is null too, and the accuracy
-    where nothing has a verdict. `artifact` is the
-    key of the generations in the store.
+    where nothing has a verdict. `artifact` is the key of the generations in the store.
     """
 
     kind: ClassVar[str] = "bench_result"
