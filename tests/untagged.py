@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
-from splitreason_cli.core import markup
+from splitreason_cli.records import markup
 
 
 def write_untagged(name: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..core.alignment import AlignConfig, align
-from ..core.records import AnnotatedTrace, HardSpan, Snippets, Trace, Unplaced
+from ..records.data import AnnotatedTrace, HardSpan, Snippets, Trace, Unplaced
 from .jsonl import decode, read_lines
 
 

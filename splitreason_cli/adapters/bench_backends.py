@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.controller import Limits
-from ..core.records import Author
+from ..records.data import Author
 from .bench_decoders import BatchDriver, Driver, ServerDriver
 from .models import default_device, load_pair, model_digest
 from .pair import Side, served_as, start_pair

@@ -11,9 +11,9 @@ from typing import Protocol
 from ..core.budget import OffloadBudget
 from ..core.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..core.policies import Policy
-from ..core.records import Author, Problem
 from ..core.vocabulary import bytes_of
 from ..errors import EndpointError, InputError, SrxError
+from ..records.data import Author, Problem
 from .backends import BackendError, SamplingParams
 from .models import LoadedModel, tokens_and_vocabularies
 from .pair import Running

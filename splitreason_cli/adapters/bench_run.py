@@ -41,8 +41,8 @@ from ..core.policies import (
     make_policy,
     parse_policy,
 )
-from ..core.records import Author, BenchResult, Generation, Segment
 from ..core.tally import Tally
+from ..records.data import Author, BenchResult, Generation, Segment
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
 from .grader import Grader

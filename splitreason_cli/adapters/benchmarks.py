@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.decontamination import NgramIndex
-from ..core.records import SchemaError
 from ..errors import InputError
+from ..records.data import SchemaError
 from .jsonl import decode, read_lines
 
 

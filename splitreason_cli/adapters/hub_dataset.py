@@ -11,9 +11,9 @@ import orjson
 
 from .. import __version__
 from ..core import data_card
-from ..core.records import Record, SftConversation, SftExample
 from ..core.selection import Tally
 from ..errors import InputError
+from ..records.data import Record, SftConversation, SftExample
 from .jsonl import disk_fault, read_lines
 from .store import Artifact
 

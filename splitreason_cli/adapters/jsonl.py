@@ -14,8 +14,8 @@ from typing import BinaryIO, TypeVar, cast
 
 import orjson
 
-from ..core.records import Record, Rejected, SchemaError
 from ..errors import InputError, MachineError, RecordError
+from ..records.data import Record, Rejected, SchemaError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the file system says when there is no room."""

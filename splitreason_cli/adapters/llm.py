@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from ..core import snippets
 from ..core.alignment import AlignConfig, align
-from ..core.records import AnnotatedTrace, Trace
 from ..errors import SrxError
+from ..records.data import AnnotatedTrace, Trace
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import StopMappingError, map_ordered
 from .endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError

@@ -16,7 +16,7 @@ from typing import Any
 from ..core.controller import SplitController
 from ..core.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
 from ..core.policies import CloseSignal, EntropyPolicy, asks_small
-from ..core.records import Author
+from ..records.data import Author
 from .backends import BackendError, Chunk, SamplingParams, Session
 
 

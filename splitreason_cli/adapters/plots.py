@@ -10,9 +10,9 @@ from typing import Any
 
 from ..core.distributions import KindStatistics
 from ..core.histograms import Chart
-from ..core.records import GrpoStep
 from ..core.rewards import first_warnings
 from ..errors import UsageError
+from ..records.data import GrpoStep
 from .jsonl import write_atomically
 
 FORMATS = (".png", ".pdf", ".svg")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from ..core.records import BenchComparison, BenchResult, Generation, label
+from ..records.data import BenchComparison, BenchResult, Generation, label
 from .jsonl import write_atomically
 from .report_frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
 from .report_traces import disagreements, pack

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..core.records import BenchResult
+from ..records.data import BenchResult
 from .jsonl import write_atomically
 
 COLORS = {

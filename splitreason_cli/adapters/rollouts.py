@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..core.controller import Limits, SplitController
 from ..core.decisions import Role, decided
 from ..core.policies import Sampled
-from ..core.records import Author
 from ..errors import ModelError
+from ..records.data import Author
 from .models import LoadedModel
 from .transformers import Request, Sampling, SplitDecoder, allowed, sample, text_of
 from .vocabulary import share_vocabulary

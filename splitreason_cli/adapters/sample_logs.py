@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from ..core import markup
 from ..core.matching import ProblemIndex
 from ..core.problems import answer_of
-from ..core.records import Generation, Problem, SchemaError, Segment
 from ..core.sample_logs import UNKNOWN, Completion, LoggedSamples, layout_of, samples_of
 from ..errors import RecordError
+from ..records import markup
+from ..records.data import Generation, Problem, SchemaError, Segment
 from .source import Quarantine, Source, located_records, raise_first_rejected
 from .store import Store
 

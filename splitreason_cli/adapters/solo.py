@@ -11,7 +11,7 @@ from .rollouts import Rollout, decision_tags
 from .transformers import CachedModel, Sampling, sample, text_of
 
 if TYPE_CHECKING:
-    from ..core.records import Author
+    from ..records.data import Author
 
 
 class SoloDecoder:

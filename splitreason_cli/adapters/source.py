@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import orjson
 
-from ..core.records import Rejected
 from ..errors import InputError, PartialError, RecordError
+from ..records.data import Rejected
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
 from .store import Store, file_digest
 from .tables import HUB, HubDataset, as_lines, parquet_length, parquet_rows

@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core import markup
 from ..core.breaker import Breaker
 from ..core.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget
 from ..core.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..core.events import Failed
 from ..core.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
-from ..core.prompts import user_message
-from ..core.records import Author
 from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
 from ..core.text_stream import TextStream
+from ..records import markup
+from ..records.data import Author
+from ..records.prompts import user_message
 from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
 from .models import LoadedModel, tokens_and_vocabularies

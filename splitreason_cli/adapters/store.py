@@ -23,8 +23,8 @@ import orjson
 import platformdirs
 from filelock import FileLock, Timeout
 
-from ..core.records import ArtifactInfo
 from ..errors import InputError, MachineError
+from ..records.data import ArtifactInfo
 from .jsonl import disk_fault, read_lines, write_atomically
 
 PACKAGE = Path(__file__).parent.parent

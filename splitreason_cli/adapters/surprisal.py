@@ -10,9 +10,9 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core import markup
 from ..core.alignment import keep_hardest
-from ..core.records import AnnotatedTrace, HardSpan, Trace
+from ..records import markup
+from ..records.data import AnnotatedTrace, HardSpan, Trace
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import map_ordered
 from .endpoint import CallError, Endpoint, EndpointConfig

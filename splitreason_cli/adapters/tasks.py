@@ -8,8 +8,8 @@ from textwrap import shorten
 from typing import Any
 
 from ..core.problems import problem_of
-from ..core.records import Problem
 from ..errors import InputError, RecordError, UsageError
+from ..records.data import Problem
 from .embedded import MINI_PROBLEMS
 from .source import STDIN, Quarantine, Source, located_records
 from .store import Store

@@ -3,9 +3,9 @@
 import hashlib
 from typing import Any
 
-from ..core import markup
-from ..core.records import Message, SftExample
 from ..core.sft import SftRecord
+from ..records import markup
+from ..records.data import Message, SftExample
 from .models import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
 from .store import file_digest
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.records import Record
 from ..errors import MachineError, SrxError
+from ..records.data import Record
 from . import ranks
 from .hub_model import write_card
 from .jsonl import encode

@@ -17,9 +17,9 @@ from ..core.budget import OffloadBudget
 from ..core.controller import Limits, SplitController
 from ..core.events import Action, Decode, Finish, Probe, Probed, Produced
 from ..core.policies import CloseSignal, EntropyPolicy, Policy
-from ..core.records import Author
 from ..core.vocabulary import bytes_of
 from ..errors import ModelError
+from ..records.data import Author
 from .models import LoadedModel, tokens_and_vocabularies
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..core import markup
 from ..core.vocabulary import bytes_of
 from ..errors import ModelError
+from ..records import markup
 
 _SPACE = "▁"
 _HINT = "Use tokenizers with byte-level BPE (Qwen, Llama 3, GPT-2) or byte fallback (Llama 2, Gemma), or one for both"

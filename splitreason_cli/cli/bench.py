@@ -11,8 +11,8 @@ import typer
 from ..adapters.jsonl import encode, write_atomically
 from ..adapters.source import STDIN, raise_if_rejected
 from ..adapters.store import Store
-from ..core.records import BenchComparison, BenchResult, Generation, Record
 from ..errors import SrxError, UsageError
+from ..records.data import BenchComparison, BenchResult, Generation, Record
 from . import console, values
 from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table

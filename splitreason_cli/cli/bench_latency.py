@@ -3,7 +3,7 @@
 from rich import box
 from rich.table import Table
 
-from ..core.records import LatencyResult
+from ..records.data import LatencyResult
 from . import console, values
 from .options import deliver_results
 

@@ -7,8 +7,8 @@ from rich.progress import Progress, TaskID
 
 from ..adapters.store import Store
 from ..core.bench_systems import System, policy_name
-from ..core.records import BenchResult, Generation, label
 from ..core.tally import Tally
+from ..records.data import BenchResult, Generation, label
 from . import console
 
 if TYPE_CHECKING:

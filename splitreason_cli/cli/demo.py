@@ -11,7 +11,7 @@ from ..adapters.jsonl import encode, write_atomically
 from ..adapters.source import Source
 from ..adapters.store import Store
 from ..core.mini import training_problems
-from ..core.records import Generation
+from ..records.data import Generation
 from . import console
 from .bench_live import run_bench
 from .bench_tables import results_table

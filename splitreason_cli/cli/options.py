@@ -12,8 +12,8 @@ from ..adapters.jsonl import encode, read_lines, write_atomically
 from ..adapters.source import STDIN, Source, raise_first_rejected, raise_if_rejected
 from ..adapters.store import Artifact, Store
 from ..adapters.trainers import OnStep, StepReport
-from ..core.records import Record
 from ..errors import PartialError
+from ..records.data import Record
 from . import console
 
 In = Annotated[

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from ..adapters.source import Quarantine, Source, read_records
-from ..core.records import GrpoStep, Record, TrainStep, read_any
 from ..errors import InputError
+from ..records.data import GrpoStep, Record, TrainStep, read_any
 from .console import stdout
 from .render import render, steps_table
 

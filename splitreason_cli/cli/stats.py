@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from ..adapters.source import Quarantine, Source, read_records
-from ..core.records import read_any
+from ..records.data import read_any
 from . import console
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ..adapters.jsonl import encode
 from ..adapters.store import Store
-from ..core.records import label
+from ..records.data import label
 from . import console
 
 store = typer.Typer(no_args_is_help=True, help="Look into the artifact store.")

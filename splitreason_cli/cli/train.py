@@ -14,8 +14,8 @@ from ..adapters.jsonl import disk_fault, encode, write_atomically
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
 from ..adapters.store import META, Artifact, Store
-from ..core.records import Generation, GrpoStep
 from ..errors import UsageError
+from ..records.data import Generation, GrpoStep
 from . import console, values
 from .options import Strict, finish, stepper
 from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer

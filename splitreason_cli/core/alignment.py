@@ -11,8 +11,8 @@ from typing import Literal
 import regex
 from rapidfuzz import fuzz
 
-from . import markup
-from .records import HardSpan, Unplaced
+from ..records import markup
+from ..records.data import HardSpan, Unplaced
 
 VERBATIM_BELOW = 20
 """Shorter snippets, in characters, are only placed verbatim: by chance they are similar to something in any trace."""

@@ -16,8 +16,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..records.data import Author, BenchResult, Generation
 from .policies import parse_policy
-from .records import Author, BenchResult, Generation
 
 SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
 COPIES = ("random", "relay", "entropy")

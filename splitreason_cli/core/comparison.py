@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from .records import BenchComparison, label
+from ..records.data import BenchComparison, label
 from .statistics import paired_difference
 
 Verdicts = Mapping[str, Sequence[bool]]

@@ -7,7 +7,7 @@ writer, so that a word is not cut where the writer's tokens happen to end; at a 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from .records import Author
+from ..records.data import Author
 from .vocabulary import Vocabulary, ids_of, split_settled
 
 

@@ -26,6 +26,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..records.data import Author
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
 from .events import (
@@ -42,7 +43,6 @@ from .events import (
     Produced,
 )  # fmt: skip
 from .policies import CloseSignal, EntropyPolicy, Never, Policy, asks_small
-from .records import Author
 from .vocabulary import TokenIds, Vocabulary
 
 

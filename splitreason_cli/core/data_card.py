@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .markdown import cell, public, setting, table
+from ..records.markdown import cell, public, setting, table
 from .selection import Tally
 
 TAG = "srx-build-sft"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..records.data import Record
 from .histograms import POSITION_BINS, Chart, add_positions, histogram, over_steps
 from .measures import GROUP_BY, STEP, measure
-from .records import Record
 
 NAMED_MALFORMED = 5
 SHOWN_LABELS = 20

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ..records.data import Author
 from .policies import CloseSignal
-from .records import Author
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 

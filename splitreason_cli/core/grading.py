@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .markup import THINK_CLOSE
+from ..records.markup import THINK_CLOSE
 
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
 _INTEGER = re.compile(r"([+\-\u2212]?)\s*([0-9]{1,3}(?:(?:,|\{,\}|,?\\[,!])[0-9]{3})+|[0-9]+)")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .markup import Span
+from ..records.markup import Span
 from .measures import STEP
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .records import Author
+from ..records.data import Author
 
 Segments = Sequence[tuple[Author, int]]
 """Who wrote how many tokens, in order."""

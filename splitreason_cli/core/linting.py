@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from . import markup
-from .prompts import thinking
-from .records import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace, read_any
+from ..records import markup
+from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace, read_any
+from ..records.prompts import thinking
 from .sft import reasoning_sha256, why_malformed
 
 Tagged = AnnotatedTrace | SftExample | SftConversation

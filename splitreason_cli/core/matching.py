@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .records import Problem
+from ..records.data import Problem
 
 
 class ProblemIndex:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import markup
-from .records import (
+from ..records import markup
+from ..records.data import (
     AnnotatedTrace,
     ArtifactInfo,
     BenchComparison,
@@ -24,7 +24,7 @@ from .records import (
     Trace,
     TrainStep,
     label,
-)  # fmt: skip
+)
 
 STEP = "step"
 """The measure of a `train_step` over which its others are drawn."""

@@ -18,7 +18,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from .records import Problem
+from ..records.data import Problem
 
 MULTIPLIERS = (13, 17, 23, 29, 37, 43, 47, 53, 67, 73, 83, 97)
 """The twelve `k` of the hard operation `#k`."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import markup
-from .markdown import cell, setting, table
-from .records import GrpoStep, TrainStep
+from ..records import markup
+from ..records.data import GrpoStep, TrainStep
+from ..records.markdown import cell, setting, table
 
 LAST_STEPS = 10
 """Measures of a run's end are means of so many steps."""

@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from ..records.data import Message
 from .budget import parse_share
-from .records import Message
 from .serving import GenerationRequest, RequestError
 
 MAX_STOPS = 4

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from .records import KINDS, Problem, SchemaError
+from ..records.data import KINDS, Problem, SchemaError
 
 ID_COLUMNS = ("id", "unique_id", "problem_idx", "uuid")
 """What datasets call a problem's id, most telling first."""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from . import markup
+from ..records import markup
+from ..records.data import GrpoStep
 from .latency import Segments, Setup, alone_timing, pipelined_timing
-from .records import GrpoStep
 
 TARGET_COVERAGE = 0.4
 MOST_TAGS = 8

@@ -7,8 +7,8 @@ completions of a problem, each with a correctness label) and `messages` (one cha
 import hashlib
 from typing import Any, Literal
 
-from . import markup
-from .records import SchemaError, Trace
+from ..records import markup
+from ..records.data import SchemaError, Trace
 
 Generations = Literal["first", "correct", "all"]
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import orjson
 
-from .markup import THINK_CLOSE
+from ..records.data import BenchComparison, BenchResult, Generation, SchemaError
+from ..records.markup import THINK_CLOSE
 from .problems import row_id
-from .records import BenchComparison, BenchResult, Generation, SchemaError
 
 Layout = Literal["generation", "lm_eval", "lighteval", "plain"]
 

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import msgspec
 
-from . import markup
+from ..records import markup
+from ..records.data import AnnotatedTrace
 from .decontamination import NgramIndex
-from .records import AnnotatedTrace
 from .sft import BuildSftConfig, SftRecord, Split, build, split_of
 
 

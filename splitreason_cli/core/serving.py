@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .records import Author, Message
+from ..records.data import Author, Message
 
 Channel = Literal["reasoning", "content"]
 """Before the end of thinking, or after it. What continues a plain prompt is all content."""

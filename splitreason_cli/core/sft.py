@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Literal
 
 from ..errors import UsageError
-from . import markup
-from .prompts import completion, user_message
-from .records import AnnotatedTrace, Message, SftConversation, SftExample
+from ..records import markup
+from ..records.data import AnnotatedTrace, Message, SftConversation, SftExample
+from ..records.prompts import completion, user_message
 
 Split = Literal["train", "test"]
 SftRecord = SftExample | SftConversation

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from . import markup
-from .latency import Segments, Setup, Timing, alone_timing, evenly, merged, pipelined_timing, serial_timing
-from .records import (
+from ..records import markup
+from ..records.data import (
     AnnotatedTrace,
     Author,
     Generation,
@@ -16,6 +15,7 @@ from .records import (
     SimulationMode,
     TokensFrom,
 )
+from .latency import Segments, Setup, Timing, alone_timing, evenly, merged, pipelined_timing, serial_timing
 
 MODES: dict[SimulationMode, Callable[[Segments, Setup, int], Timing]] = {
     "small": lambda segments, setup, prompt_tokens: alone_timing("small", segments, setup, prompt_tokens),

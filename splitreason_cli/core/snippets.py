@@ -12,7 +12,7 @@ from typing import Any
 import json_repair
 import orjson
 
-from . import markup
+from ..records import markup
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from . import markup
+from ..records import markup
+from ..records.data import Author
 from .detokenizer import Decode, Detokenizer
-from .records import Author
 from .serving import Channel, Delta, TokenLogprob
 
 THINKING = (markup.THINK_OPEN, markup.THINK_CLOSE)

@@ -18,11 +18,11 @@ from ..adapters.replies import Replies
 from ..adapters.source import Quarantine, Source, located_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
 from ..adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
-from ..core import markup
 from ..core.alignment import AlignConfig
-from ..core.records import Trace
 from ..core.rows import Generations, traces_of
 from ..errors import RecordError
+from ..records import markup
+from ..records.data import Trace
 
 STAGE = "annotate"
 WRITE_EVERY = 256

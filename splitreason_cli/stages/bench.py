@@ -10,8 +10,8 @@ from ..adapters.store import Store
 from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
 from ..core.comparison import compare
 from ..core.policies import PolicyContext, make_policy
-from ..core.records import BenchComparison
 from ..errors import UsageError
+from ..records.data import BenchComparison
 
 __all__ = ["BenchConfig", "StoredGenerations", "System", "SystemRun", "Watcher", "bench", "comparisons"]
 

@@ -10,8 +10,8 @@ from ..adapters.source import STDIN, Quarantine, Source, read_records
 from ..adapters.store import Artifact, Store
 from ..core.budget import parse_share
 from ..core.comparison import Key, compare
-from ..core.records import BenchComparison, BenchResult, Generation, Record, SchemaError, label
 from ..errors import InputError, UsageError
+from ..records.data import BenchComparison, BenchResult, Generation, Record, SchemaError, label
 
 
 @dataclass

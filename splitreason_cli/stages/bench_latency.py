@@ -25,10 +25,10 @@ from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..core.controller import Limits, SplitController
 from ..core.latency import Rates, Setup, evenly, pipelined_timing
-from ..core.records import LatencyResult
 from ..core.vocabulary import TokenIds
 from ..core.workload import Scripted, Workload
 from ..errors import EndpointError
+from ..records.data import LatencyResult
 
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
 BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6

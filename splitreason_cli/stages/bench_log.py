@@ -11,9 +11,9 @@ from ..adapters.source import Quarantine
 from ..adapters.store import Store
 from ..adapters.tasks import read_task
 from ..core.bench_systems import System
-from ..core.records import BenchResult, Generation, label
 from ..core.sample_logs import completion_of
 from ..core.tally import tally
+from ..records.data import BenchResult, Generation, label
 
 NO_COMPLETION = "the log holds no completion, as the request failed"
 BATCH = 256

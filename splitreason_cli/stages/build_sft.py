@@ -12,10 +12,10 @@ from ..adapters.jsonl import encode, read_lines, write_atomically
 from ..adapters.source import Quarantine, Source, located_records
 from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
 from ..adapters.tokenizers import count_tokens, load_tagging_tokenizer, tokenizer_digest
-from ..core.records import AnnotatedTrace
 from ..core.selection import Drop, Selection, Tally
 from ..core.sft import BuildSftConfig, why_malformed
 from ..errors import RecordError
+from ..records.data import AnnotatedTrace
 
 STAGE = "build_sft"
 DROPPED = "dropped.jsonl"

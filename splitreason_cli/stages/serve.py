@@ -15,8 +15,8 @@ from ..adapters.pipeline import PipelineConfig
 from ..adapters.plugins import load_policies
 from ..adapters.split_engine import EngineConfig, SplitEngine
 from ..core.policies import PolicyContext, make_policy
-from ..core.records import Author
 from ..errors import EndpointError, MachineError, UsageError
+from ..records.data import Author
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from ..adapters.profiler import profile
 from ..adapters.source import Quarantine, Source, located_records
 from ..core.latency import Setup
 from ..core.profiling import MeasuredRates, ProfilePlan
-from ..core.records import read_any
 from ..core.simulation import Written, written
 from ..errors import RecordError
+from ..records.data import read_any
 
 
 @dataclass(frozen=True)

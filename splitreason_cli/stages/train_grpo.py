@@ -18,8 +18,8 @@ from ..adapters.store import REJECTED, Artifact, Recipe, Store
 from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
 from ..core.problems import ID_COLUMNS, problem_of
-from ..core.records import Generation, Problem
 from ..errors import InputError
+from ..records.data import Generation, Problem
 
 STAGE = "train_grpo"
 COLUMNS = ("problem", "answer", *ID_COLUMNS)

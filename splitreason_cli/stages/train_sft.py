@@ -24,10 +24,10 @@ from ..adapters.trainers import (
     shared_arguments,
     step_callback,
 )
-from ..core import markup
 from ..core.model_card import sft_measures
-from ..core.records import SftConversation, SftExample, TrainStep
 from ..errors import InputError, ModelError
+from ..records import markup
+from ..records.data import SftConversation, SftExample, TrainStep
 
 STAGE = "train_sft"
 

@@ -7,8 +7,8 @@ import pytest
 import zstandard
 
 from splitreason_cli.adapters import jsonl
-from splitreason_cli.core.records import Problem
 from splitreason_cli.errors import InputError, MachineError, RecordError
+from splitreason_cli.records.data import Problem
 
 GOOD = b'{"id":"a","problem":"p","answer":"1"}\n'
 

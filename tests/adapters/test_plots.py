@@ -4,8 +4,8 @@ import pytest
 
 from splitreason_cli.adapters.plots import write_charts, write_curves
 from splitreason_cli.core.distributions import Distributions
-from splitreason_cli.core.records import GrpoStep, Problem, Rejected, SftExample, TrainStep
 from splitreason_cli.errors import MachineError, UsageError
+from splitreason_cli.records.data import GrpoStep, Problem, Rejected, SftExample, TrainStep
 
 
 def kinds(*records):

@@ -17,7 +17,7 @@ from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.replies import Replies
 from splitreason_cli.adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
-from splitreason_cli.core.records import Trace
+from splitreason_cli.records.data import Trace
 from tests.scripted_endpoint import serving
 
 CONFIG = SurprisalConfig("mini-small", "mini-big", threshold=0.7, fraction=0.2)

@@ -8,7 +8,7 @@ import pytest
 from splitreason_cli.adapters.backends import BackendError, SamplingParams
 from splitreason_cli.adapters.models import load_tokenizer
 from splitreason_cli.adapters.text_backend import TextBackend
-from splitreason_cli.core import markup
+from splitreason_cli.records import markup
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, ScriptedVllm
 

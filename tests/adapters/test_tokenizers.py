@@ -10,10 +10,10 @@ from splitreason_cli.adapters.tokenizers import (
     load_tagging_tokenizer,
     tokenizer_digest,
 )
-from splitreason_cli.core import markup
-from splitreason_cli.core.records import AnnotatedTrace, HardSpan
 from splitreason_cli.core.sft import BuildSftConfig, Format, build
 from splitreason_cli.errors import ModelError
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 
 MINI = EMBEDDED_MODELS["mini-small"]
 TAGS = (markup.OPEN, markup.CLOSE)

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from splitreason_cli.core.alignment import AlignConfig, place
-from splitreason_cli.core.markup import Span
 from splitreason_cli.core.rows import traces_of
+from splitreason_cli.records.markup import Span
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 \\$+="
 Case = tuple[str, str, str]

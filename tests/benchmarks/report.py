@@ -25,7 +25,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.adapters.report import write_report
-from splitreason_cli.core.records import BenchComparison, BenchResult, Generation, Segment
+from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
 SYSTEMS: tuple[tuple[str, float | None, float, float], ...] = (
     ("small", None, 0.24, 0.0),

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from splitreason_cli.adapters.jsonl import encode, write_atomically
-from splitreason_cli.core.records import Trace
+from splitreason_cli.records.data import Trace
 from tests.cli.conftest import environment, heed_ctrl_c
 from tests.scripted_endpoint import ScriptedEndpoint, hardest_lines, serving
 

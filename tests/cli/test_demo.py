@@ -8,7 +8,7 @@ import pytest
 from splitreason_cli.adapters.embedded import MINI_PROBLEMS
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.cli import demo as command
-from splitreason_cli.core.markup import contains_tag
+from splitreason_cli.records.markup import contains_tag
 
 # Some machines do much else at the same time.
 pytestmark = pytest.mark.timeout(1200)

@@ -12,8 +12,8 @@ import pytest
 
 from splitreason_cli.adapters.embedded import EMBEDDED_MODELS, MINI_TRACES
 from splitreason_cli.adapters.jsonl import decode, read_lines
-from splitreason_cli.core import markup
-from splitreason_cli.core.records import KINDS, BenchResult, SftExample
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import KINDS, BenchResult, SftExample
 from tests.cli.conftest import environment, heed_ctrl_c
 
 TRACES = 120

@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from splitreason_cli.adapters.embedded import SAMPLE_DATA
-from splitreason_cli.core.records import Simulation, read_any
+from splitreason_cli.records.data import Simulation, read_any
 
 GENERATIONS = SAMPLE_DATA / "records" / "generation.jsonl"
 MODES = ["small", "big", "serial_cold", "serial", "pipelined"]

@@ -6,7 +6,7 @@ import pytest
 
 from splitreason_cli.adapters.embedded import SAMPLE_DATA
 from splitreason_cli.cli.charts import BAR_CHARACTERS, bar, number
-from splitreason_cli.core.records import KINDS
+from splitreason_cli.records.data import KINDS
 
 ANNOTATED = {
     "kind": "annotated_trace", "id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo\nthree",

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from splitreason_cli.core import markup
 from splitreason_cli.core.alignment import AlignConfig, align, keep_hardest, place
-from splitreason_cli.core.records import HardSpan
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import HardSpan
 
 TRACE = (
     "So the sum is \\( \\frac{n(n+1)}{2} \\), and for n = 10 this gives 55.\n\n"

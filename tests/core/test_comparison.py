@@ -1,7 +1,7 @@
 import pytest
 
 from splitreason_cli.core.comparison import compare, too_few_problems
-from splitreason_cli.core.records import BenchComparison
+from splitreason_cli.records.data import BenchComparison
 
 SPLIT, RANDOM = ("split", None), ("random", None)
 

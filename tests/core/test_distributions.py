@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from splitreason_cli.core.distributions import NAMED_MALFORMED, SHOWN_LABELS, Distributions, to_dict
-from splitreason_cli.core.records import (
+from splitreason_cli.records.data import (
     ArtifactInfo,
     BenchResult,
     Generation,

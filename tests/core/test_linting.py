@@ -4,11 +4,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from splitreason_cli.core import markup
 from splitreason_cli.core.linting import Originals, read_original, read_tagged, why_wrong
-from splitreason_cli.core.records import AnnotatedTrace, Message, SchemaError, SftConversation, Trace
 from splitreason_cli.core.sft import BuildSftConfig, Format, build
-from tests.core.strategies import well_formed
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, Message, SchemaError, SftConversation, Trace
+from tests.records.strategies import well_formed
 
 FORMATS = st.sampled_from(list(Format))
 TAGS = (markup.OPEN, markup.CLOSE)

@@ -1,7 +1,7 @@
 import pytest
 
 from splitreason_cli.core.measures import measure
-from splitreason_cli.core.records import (
+from splitreason_cli.records.data import (
     AnnotatedTrace,
     BenchComparison,
     BenchResult,

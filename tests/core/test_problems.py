@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.core.problems import problem_of
-from splitreason_cli.core.records import Problem, SchemaError
+from splitreason_cli.records.data import Problem, SchemaError
 
 ROW = {"id": 60, "problem": "1+1?", "answer": "2", "url": "u"}
 

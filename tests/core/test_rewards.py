@@ -2,9 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core import markup
 from splitreason_cli.core.latency import Rates, Setup, evenly
-from splitreason_cli.core.records import GrpoStep
 from splitreason_cli.core.rewards import (
     Price,
     added_time,
@@ -17,6 +15,8 @@ from splitreason_cli.core.rewards import (
     paper_tag_count,
     priced,
 )  # fmt: skip
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import GrpoStep
 
 SPAN = f"{markup.OPEN}x{markup.CLOSE}"
 SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"

@@ -1,7 +1,7 @@
 import pytest
 
-from splitreason_cli.core.records import SchemaError, Trace
 from splitreason_cli.core.rows import traces_of
+from splitreason_cli.records.data import SchemaError, Trace
 
 ROW = {
     "problem": "1+1?",

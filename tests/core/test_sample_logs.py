@@ -1,7 +1,7 @@
 import pytest
 
-from splitreason_cli.core.records import SchemaError
 from splitreason_cli.core.sample_logs import Completion, layout_of, samples_of
+from splitreason_cli.records.data import SchemaError
 
 LM_EVAL = {
     "doc_id": 0,

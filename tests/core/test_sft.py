@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from splitreason_cli.core import markup
-from splitreason_cli.core.prompts import thinking
-from splitreason_cli.core.records import AnnotatedTrace, HardSpan
 from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of, why_malformed
 from splitreason_cli.errors import UsageError
-from tests.core.strategies import well_formed
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+from splitreason_cli.records.prompts import thinking
+from tests.records.strategies import well_formed
 
 MESSAGES = BuildSftConfig(format=Format.MESSAGES)
 

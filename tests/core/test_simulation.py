@@ -2,10 +2,11 @@ import pytest
 
 from splitreason_cli.adapters.embedded import SAMPLE_DATA
 from splitreason_cli.adapters.jsonl import decode, read_lines
-from splitreason_cli.core import markup
 from splitreason_cli.core.latency import Setup, Timing
 from splitreason_cli.core.measures import measure
-from splitreason_cli.core.records import (
+from splitreason_cli.core.simulation import MODES, Written, simulate, synthetic, written
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import (
     AnnotatedTrace,
     Generation,
     HardSpan,
@@ -16,7 +17,6 @@ from splitreason_cli.core.records import (
     SftExample,
     Simulation,
 )
-from splitreason_cli.core.simulation import MODES, Written, simulate, synthetic, written
 
 
 def generation(*lengths, system="split", seconds=0.0):

@@ -3,9 +3,9 @@
 import dataclasses
 
 from splitreason_cli.core.bench_systems import System
-from splitreason_cli.core.records import Generation, Segment
 from splitreason_cli.core.sample_logs import UNKNOWN
 from splitreason_cli.core.tally import Tally, tally, vote_of
+from splitreason_cli.records.data import Generation, Segment
 
 
 def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):

@@ -20,8 +20,8 @@ from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.adapters.text_backend import TextBackend
 from splitreason_cli.core.breaker import Breaker
-from splitreason_cli.core.records import Message, Problem
 from splitreason_cli.core.serving import GenerationRequest
+from splitreason_cli.records.data import Message, Problem
 from tests.integration.conftest import NEEDS_VLLM
 from tests.integration.faulty_proxy import FaultyProxy
 

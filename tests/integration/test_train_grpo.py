@@ -12,7 +12,7 @@ from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.records import GrpoStep, Problem
+from splitreason_cli.records.data import GrpoStep, Problem
 from tests.cli.conftest import environment
 from tests.integration.conftest import NEEDS_VLLM
 

@@ -7,9 +7,10 @@ from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_ato
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.adapters.surprisal import hard_lines
-from splitreason_cli.core import markup, mini
+from splitreason_cli.core import mini
 from splitreason_cli.core.alignment import keep_hardest
-from splitreason_cli.core.records import AnnotatedTrace, Trace
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, Trace
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 
 

@@ -13,8 +13,8 @@ from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_ato
 from splitreason_cli.adapters.llm import TEMPERATURES
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core.records import AnnotatedTrace, Rejected, Trace
 from splitreason_cli.errors import EndpointError, UsageError
+from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace
 from splitreason_cli.stages.annotate import AnnotateConfig, Progress, Resources, annotate
 from tests.scripted_endpoint import FAULTS, ScriptedEndpoint, faulty, hardest_lines, serving
 

@@ -14,7 +14,7 @@ from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
 from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core.records import GrpoStep, TrainStep
+from splitreason_cli.records.data import GrpoStep, TrainStep
 from splitreason_cli.stages.train_grpo import train_grpo
 from splitreason_cli.stages.train_sft import RECIPES, train_sft
 from tests.stages import test_train_grpo, test_train_sft

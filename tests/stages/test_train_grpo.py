@@ -15,9 +15,9 @@ from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.mini import sample_problem
-from splitreason_cli.core.records import Generation, GrpoStep, Problem
 from splitreason_cli.core.rewards import Price
 from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
+from splitreason_cli.records.data import Generation, GrpoStep, Problem
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 
 from ..untagged import write_untagged

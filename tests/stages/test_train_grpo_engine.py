@@ -11,8 +11,8 @@ from splitreason_cli.adapters.policy_engine import EngineConfig
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.mini import sample_problem
-from splitreason_cli.core.records import GrpoStep, Problem
 from splitreason_cli.errors import MachineError
+from splitreason_cli.records.data import GrpoStep, Problem
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from tests.fake_generation import FakeGeneration
 

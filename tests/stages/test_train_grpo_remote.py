@@ -17,8 +17,8 @@ from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.records import GrpoStep
 from splitreason_cli.errors import EndpointError
+from splitreason_cli.records.data import GrpoStep
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

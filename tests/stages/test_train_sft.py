@@ -11,10 +11,11 @@ from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_ato
 from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core import markup, mini
-from splitreason_cli.core.records import AnnotatedTrace, HardSpan, Trace, TrainStep
+from splitreason_cli.core import mini
 from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
 from splitreason_cli.errors import InputError, MachineError, ModelError, SrxError, UsageError
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Trace, TrainStep
 from splitreason_cli.stages import train_sft as stage
 from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
 

@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from splitreason_cli.core import markup
-from splitreason_cli.core.records import AnnotatedTrace, HardSpan
 from splitreason_cli.core.sft import why_malformed
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 
 # Pieces of tags and marks stand among the text, where they can meet the real ones.
 TEXT = st.lists(

@@ -6,7 +6,7 @@ The records of a measurement are in `bench_records`; `KINDS` names them all.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from .bench_records import (
+from .measurement import (
     Author,
     BenchComparison,
     BenchResult,

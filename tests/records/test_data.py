@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.records import KINDS, SCHEMA, AnnotatedTrace, GrpoStep, Problem, SchemaError, Trace, read_any
+from splitreason_cli.records.data import KINDS, SCHEMA, AnnotatedTrace, GrpoStep, Problem, SchemaError, Trace, read_any
 
 TRACE = {"kind": "trace", "schema": 1, "id": "t", "problem": "p", "answer": "4", "reasoning": "r", "response": ""}
 JSON = st.recursive(
