@@ -37,10 +37,7 @@ from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecoder, text_of
 from splitreason_cli.core import mini
-from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.grading import is_correct
-from splitreason_cli.core.latency import Setup
-from splitreason_cli.core.policies import Always
 from splitreason_cli.core.selection import Selection
 from splitreason_cli.core.sft import BuildSftConfig, Format
 from splitreason_cli.core.simulation import simulate, synthetic
@@ -56,6 +53,9 @@ from splitreason_cli.records.data import (
     Trace,
     TrainStep,
 )
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.latency import Setup
+from splitreason_cli.split.policies import Always
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import build_sft

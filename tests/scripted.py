@@ -3,10 +3,10 @@
 import random
 from collections.abc import Callable, Sequence
 
-from splitreason_cli.core.controller import SplitController
-from splitreason_cli.core.events import Decode, Emit, Finish, Probe, Probed, Produced
-from splitreason_cli.core.policies import CloseSignal
-from splitreason_cli.core.vocabulary import TokenIds
+from splitreason_cli.split.controller import SplitController
+from splitreason_cli.split.events import Decode, Emit, Finish, Probe, Probed, Produced
+from splitreason_cli.split.policies import CloseSignal
+from splitreason_cli.split.vocabulary import TokenIds
 
 OPEN, CLOSE, END = 100, 101, 102
 TOKENS = TokenIds(OPEN, CLOSE, frozenset([END]))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..core.controller import Limits
 from ..records.data import Author
+from ..split.controller import Limits
 from .bench_decoders import BatchDriver, Driver, ServerDriver
 from .models import default_device, load_pair, model_digest
 from .pair import Side, served_as, start_pair

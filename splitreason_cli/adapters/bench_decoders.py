@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..core.budget import OffloadBudget
-from ..core.controller import LEAST_ROOM_TOKENS, Limits, SplitController
-from ..core.policies import Policy
-from ..core.vocabulary import bytes_of
 from ..errors import EndpointError, InputError, SrxError
 from ..records.data import Author, Problem
+from ..split.budget import OffloadBudget
+from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
+from ..split.policies import Policy
+from ..split.vocabulary import bytes_of
 from .backends import BackendError, SamplingParams
 from .models import LoadedModel, tokens_and_vocabularies
 from .pair import Running

@@ -24,11 +24,13 @@ from ..core.bench_systems import (
     policy_name,
     scattered,
 )
-from ..core.budget import OffloadBudget
 from ..core.comparison import Verdicts
-from ..core.controller import Limits
 from ..core.grading import Verdict
-from ..core.policies import (
+from ..core.tally import Tally
+from ..records.data import Author, BenchResult, Generation, Segment
+from ..split.budget import OffloadBudget
+from ..split.controller import Limits
+from ..split.policies import (
     Always,
     EntropyRecorder,
     Never,
@@ -41,8 +43,6 @@ from ..core.policies import (
     make_policy,
     parse_policy,
 )
-from ..core.tally import Tally
-from ..records.data import Author, BenchResult, Generation, Segment
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
 from .grader import Grader

@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..core.budget import OffloadBudget
-from ..core.controller import Limits, SplitController
-from ..core.events import Cancelled, Decode, Probed, Produced
-from ..core.policies import CloseSignal, Sampled
+from ..split.budget import OffloadBudget
+from ..split.controller import Limits, SplitController
+from ..split.events import Cancelled, Decode, Probed, Produced
+from ..split.policies import CloseSignal, Sampled
 from .big_writers import BigElsewhere, BigHere, BigWriter
 from .models import LoadedModel
 from .policy_engine import PolicyEngine

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from trl import GRPOTrainer
 
-from ..core.decisions import CERTAIN
+from ..split.decisions import CERTAIN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class DecisionTrainer(GRPOTrainer):  # type: ignore[misc]
-    """Scores the small model's decisions (see `core.decisions`) instead of every token of a completion.
+    """Scores the small model's decisions (see `split.decisions`) instead of every token of a completion.
 
     Args:
         open_id, close_id: the tags' token ids.

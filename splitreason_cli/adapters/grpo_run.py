@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..core.controller import Limits
 from ..core.grading import Verdict
-from ..core.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from ..errors import UsageError
 from ..records.data import Generation, GrpoStep, Problem, Segment
+from ..split.controller import Limits
+from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .grader import Grader

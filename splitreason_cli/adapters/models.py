@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.vocabulary import TokenIds
 from ..errors import ModelError
 from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
+from ..split.vocabulary import TokenIds
 from .embedded import EMBEDDED_MODELS
 from .store import folder_digest
 from .vocabulary import HubVocabulary, share_vocabulary

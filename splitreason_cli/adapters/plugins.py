@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..core.policies import POLICIES, Factory
+from ..split.policies import POLICIES, Factory
 from .store import file_digest
 
 POLICY_GROUP = "srx.policies"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ..core.events import Decode
 from ..errors import EndpointError, ModelError
+from ..split.events import Decode
 from .backends import BackendError, SamplingParams, Session
 from .connections import Timeouts
 from .keys import read_key

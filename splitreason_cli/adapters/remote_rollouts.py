@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..core.controller import Limits, SplitController
-from ..core.events import Cancelled, Produced
-from ..core.policies import Sampled
 from ..errors import EndpointError
+from ..split.controller import Limits, SplitController
+from ..split.events import Cancelled, Produced
+from ..split.policies import Sampled
 from .backends import BackendError
 from .models import LoadedModel
 from .remote_model import RemoteModel, RemoteRow

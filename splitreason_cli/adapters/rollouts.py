@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.controller import Limits, SplitController
-from ..core.decisions import Role, decided
-from ..core.policies import Sampled
 from ..errors import ModelError
 from ..records.data import Author
+from ..split.controller import Limits, SplitController
+from ..split.decisions import Role, decided
+from ..split.policies import Sampled
 from .models import LoadedModel
 from .transformers import Request, Sampling, SplitDecoder, allowed, sample, text_of
 from .vocabulary import share_vocabulary

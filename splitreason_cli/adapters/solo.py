@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ..core.decisions import Role, roles
+from ..split.decisions import Role, roles
 from .models import LoadedModel
 from .rollouts import Rollout, decision_tags
 from .transformers import CachedModel, Sampling, sample, text_of

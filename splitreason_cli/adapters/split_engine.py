@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.breaker import Breaker
-from ..core.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget
-from ..core.controller import LEAST_ROOM_TOKENS, Limits, SplitController
-from ..core.events import Failed
-from ..core.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
 from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
 from ..core.text_stream import TextStream
 from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
+from ..split.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget
+from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
+from ..split.events import Failed
+from ..split.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
 from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
 from .models import LoadedModel, tokens_and_vocabularies

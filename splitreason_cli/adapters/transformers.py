@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..core.budget import OffloadBudget
-from ..core.controller import Limits, SplitController
-from ..core.events import Action, Decode, Finish, Probe, Probed, Produced
-from ..core.policies import CloseSignal, EntropyPolicy, Policy
-from ..core.vocabulary import bytes_of
 from ..errors import ModelError
 from ..records.data import Author
+from ..split.budget import OffloadBudget
+from ..split.controller import Limits, SplitController
+from ..split.events import Action, Decode, Finish, Probe, Probed, Produced
+from ..split.policies import CloseSignal, EntropyPolicy, Policy
+from ..split.vocabulary import bytes_of
 from .models import LoadedModel, tokens_and_vocabularies
 
 if TYPE_CHECKING:

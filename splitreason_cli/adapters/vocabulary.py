@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..core.vocabulary import bytes_of
 from ..errors import ModelError
 from ..records import markup
+from ..split.vocabulary import bytes_of
 
 _SPACE = "▁"
 _HINT = "Use tokenizers with byte-level BPE (Qwen, Llama 3, GPT-2) or byte fallback (Llama 2, Gemma), or one for both"
@@ -15,7 +15,7 @@ _SAMPLE = "So  x² = 12.5,\n\tand 'it' is — naïve! 你好 🙂"
 
 
 class HubVocabulary:
-    """A fast tokenizer as a `core.vocabulary.Vocabulary`.
+    """A fast tokenizer as a `split.vocabulary.Vocabulary`.
 
     Two kinds spell any text: byte-level BPE, whose tokens are written in GPT-2's alphabet of bytes, and byte fallback,
     whose tokens are text with `▁` for spaces, and `<0xE2>` for bytes. Raises ModelError for any other.

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from ..adapters.jsonl import encode
 from ..adapters.source import Source
-from ..core.latency import PAPER_BIG, PAPER_SMALL, Setup
 from ..core.profiling import ProfilePlan
 from ..core.simulation import Written, synthetic
 from ..core.simulation import simulate as simulate_written
 from ..errors import InputError, UsageError
 from ..records.data import Simulation
+from ..split.latency import PAPER_BIG, PAPER_SMALL, Setup
 from . import console, values
 
 if TYPE_CHECKING:

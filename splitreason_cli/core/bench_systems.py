@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..records.data import Author, BenchResult, Generation
-from .policies import parse_policy
+from ..split.policies import parse_policy
 
 SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
 COPIES = ("random", "relay", "entropy")

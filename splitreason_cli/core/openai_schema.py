@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from ..records.data import Message
-from .budget import parse_share
+from ..split.budget import parse_share
 from .serving import GenerationRequest, RequestError
 
 MAX_STOPS = 4

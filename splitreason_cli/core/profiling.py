@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from .latency import Rates
+from ..split.latency import Rates
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..records import markup
 from ..records.data import GrpoStep
-from .latency import Segments, Setup, alone_timing, pipelined_timing
+from ..split.latency import Segments, Setup, alone_timing, pipelined_timing
 
 TARGET_COVERAGE = 0.4
 MOST_TAGS = 8
@@ -85,7 +85,7 @@ def added_time(segments: Segments, setup: Setup, prompt_tokens: int) -> float:
     """How much longer than the small model alone the pair takes, in units of what the big model alone would add.
 
     0 is as quick as the small model, 1 as slow as the big one; many short spans may cost more than one long span of as
-    many tokens. By the rates and the pipelining of `core.latency`. Where the big model is the quicker one it is 0.
+    many tokens. By the rates and the pipelining of `split.latency`. Where the big model is the quicker one it is 0.
     """
     small = alone_timing("small", segments, setup, prompt_tokens).seconds
     big = alone_timing("big", segments, setup, prompt_tokens).seconds

@@ -15,7 +15,7 @@ from ..records.data import (
     SimulationMode,
     TokensFrom,
 )
-from .latency import Segments, Setup, Timing, alone_timing, evenly, merged, pipelined_timing, serial_timing
+from ..split.latency import Segments, Setup, Timing, alone_timing, evenly, merged, pipelined_timing, serial_timing
 
 MODES: dict[SimulationMode, Callable[[Segments, Setup, int], Timing]] = {
     "small": lambda segments, setup, prompt_tokens: alone_timing("small", segments, setup, prompt_tokens),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .policies import CloseSignal
+from ..split.policies import CloseSignal
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ TokensFrom = Literal["ids", "characters", "flags"]
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation(Record):
-    """How long the completions of one system would take in one mode, one after the other (see core/latency.py).
+    """How long the completions of one system would take in one mode, one after the other (see split/latency.py).
 
     `system` is empty where no system is known. Tokens and spans are sums over `generations` completions as the pair
     wrote them, whatever the mode. `tokens_from` says what was counted: token `ids`, `characters` at a ratio, or nothing
@@ -156,7 +156,7 @@ class LatencyResult(Record):
     `seconds` is the wall time of a completion of `tokens` tokens, `seconds_range` its smallest and largest value.
     `times_small` is that over the small model's alone in the same round. `overhead_seconds` is a split completion's
     time less what each model alone, in the same round, would have taken for its tokens.
-    `predicted_seconds` is what `core.latency` says of the pipelined mode. All three are null where they mean nothing.
+    `predicted_seconds` is what `split.latency` says of the pipelined mode. All three are null where they mean nothing.
     `hand_over_seconds` is the time from a hand-over to the big model's first token, null without any.
     `control_tokens` are small tokens decoded to look for the closing tag in a completion, `overrun_tokens` big tokens
     thrown away in a span. `prefix_tokens` precede the one token of the modes `cold` and `warm`.

@@ -9,9 +9,9 @@ from ..adapters.plugins import load_policies
 from ..adapters.store import Store
 from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
 from ..core.comparison import compare
-from ..core.policies import PolicyContext, make_policy
 from ..errors import UsageError
 from ..records.data import BenchComparison
+from ..split.policies import PolicyContext, make_policy
 
 __all__ = ["BenchConfig", "StoredGenerations", "System", "SystemRun", "Watcher", "bench", "comparisons"]
 

@@ -8,10 +8,10 @@ from typing import Any
 from ..adapters.jsonl import decode, read_lines
 from ..adapters.source import STDIN, Quarantine, Source, read_records
 from ..adapters.store import Artifact, Store
-from ..core.budget import parse_share
 from ..core.comparison import Key, compare
 from ..errors import InputError, UsageError
 from ..records.data import BenchComparison, BenchResult, Generation, Record, SchemaError, label
+from ..split.budget import parse_share
 
 
 @dataclass

@@ -23,12 +23,12 @@ from pathlib import Path
 from ..adapters.backends import Backend, BackendError, SamplingParams, Session
 from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
-from ..core.controller import Limits, SplitController
-from ..core.latency import Rates, Setup, evenly, pipelined_timing
-from ..core.vocabulary import TokenIds
 from ..core.workload import Scripted, Workload
 from ..errors import EndpointError
 from ..records.data import LatencyResult
+from ..split.controller import Limits, SplitController
+from ..split.latency import Rates, Setup, evenly, pipelined_timing
+from ..split.vocabulary import TokenIds
 
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
 BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6
@@ -217,7 +217,7 @@ def summarize(mode: str, rounds: Sequence[Mapping[str, Sample]], config: Latency
 
 
 def predicted_seconds(rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> float:
-    """What `core.latency` predicts of the pipelined mode.
+    """What `split.latency` predicts of the pipelined mode.
 
     The decode rates are those of each model alone; the small model is taken to read as fast as the big one does in the
     mode `cold`.

@@ -14,9 +14,9 @@ from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig
 from ..adapters.plugins import load_policies
 from ..adapters.split_engine import EngineConfig, SplitEngine
-from ..core.policies import PolicyContext, make_policy
 from ..errors import EndpointError, MachineError, UsageError
 from ..records.data import Author
+from ..split.policies import PolicyContext, make_policy
 
 
 @dataclass(frozen=True)

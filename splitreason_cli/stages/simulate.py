@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from ..adapters.profiler import profile
 from ..adapters.source import Quarantine, Source, located_records
-from ..core.latency import Setup
 from ..core.profiling import MeasuredRates, ProfilePlan
 from ..core.simulation import Written, written
 from ..errors import RecordError
 from ..records.data import read_any
+from ..split.latency import Setup
 
 
 @dataclass(frozen=True)

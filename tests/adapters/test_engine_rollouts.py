@@ -18,10 +18,10 @@ from splitreason_cli.adapters.policy_engine import EngineConfig, PolicyEngine, c
 from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.solo import SoloDecoder
-from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.decisions import Role, roles
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.records.data import Problem
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.decisions import Role, roles
 from tests.fake_generation import FakeGeneration
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

@@ -9,10 +9,10 @@ from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.solo import SoloDecoder
-from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.decisions import Role, roles
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Problem
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.decisions import Role, roles
 
 TEMPERATURE = 0.9
 

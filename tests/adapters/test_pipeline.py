@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from splitreason_cli.adapters.backends import SamplingParams
 from splitreason_cli.adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
-from splitreason_cli.core.budget import OffloadBudget
-from splitreason_cli.core.controller import Limits, SplitController
-from splitreason_cli.core.policies import Always, Entropy, Learned, Never, Random, Relay
+from splitreason_cli.split.budget import OffloadBudget
+from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.policies import Always, Entropy, Learned, Never, Random, Relay
 from tests.scripted import OPEN, TOKENS, drive, scripted
 from tests.scripted_backend import ScriptedBackend, in_chunks
 

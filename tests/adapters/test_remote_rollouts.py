@@ -12,9 +12,9 @@ from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
-from splitreason_cli.core.controller import Limits
 from splitreason_cli.errors import EndpointError, ModelError
 from splitreason_cli.records.data import Problem
+from splitreason_cli.split.controller import Limits
 from tests.scripted_endpoint import serving
 from tests.served_model import FAULTS, ServedModel
 from tests.trained_tokenizers import byte_level

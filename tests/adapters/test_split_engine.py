@@ -15,11 +15,11 @@ from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.adapters.transformers import Request, SplitDecoder, text_of
 from splitreason_cli.core.breaker import Breaker
-from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.policies import Learned
 from splitreason_cli.core.serving import Delta, Finished, GenerationRequest, RequestError
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Message, Problem
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.policies import Learned
 
 EXACT = PipelineConfig(probe_stride_tokens=1)
 

@@ -11,9 +11,9 @@ from splitreason_cli.adapters.kv_rows import KeyValueRows
 from splitreason_cli.adapters.models import LoadedModel, load_pair
 from splitreason_cli.adapters.transformers import CachedModel, Request, Sampling, SplitDecoder
 from splitreason_cli.core import mini
-from splitreason_cli.core.budget import OffloadBudget
-from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.policies import Always, Learned, Never, Random
+from splitreason_cli.split.budget import OffloadBudget
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.policies import Always, Learned, Never, Random
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from splitreason_cli.adapters.models import LoadedModel
 from splitreason_cli.adapters.transformers import Request, SplitDecoder
-from splitreason_cli.core.controller import Limits, SplitController
-from splitreason_cli.core.events import Decode, Probe, Probed, Produced
-from splitreason_cli.core.policies import CloseSignal, Learned
-from splitreason_cli.core.vocabulary import bytes_of
+from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.events import Decode, Probe, Probed, Produced
+from splitreason_cli.split.policies import CloseSignal, Learned
+from splitreason_cli.split.vocabulary import bytes_of
 from tests.trained_tokenizers import byte_level, llama_2
 
 PROBLEMS = ["Add 12 and 30.", "你好?", "So x² = 7", "🙂", "the numbers", "\n\n"]

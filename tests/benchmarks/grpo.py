@@ -40,11 +40,11 @@ from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
 from splitreason_cli.adapters.transformers import CachedModel
 from splitreason_cli.cli.console import quiet_libraries
-from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
+from splitreason_cli.split.controller import Limits
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 

@@ -17,10 +17,10 @@ from splitreason_cli.core.bench_systems import (
     scattered,
     split_names,
 )
-from splitreason_cli.core.controller import Limits, SplitController
-from splitreason_cli.core.policies import EntropyRecorder, Placed
 from splitreason_cli.core.tally import tally
 from splitreason_cli.records.data import Generation, Segment
+from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.policies import EntropyRecorder, Placed
 from tests.scripted import TOKENS, drive, entropy_at, scripted
 from tests.scripted_backend import in_chunks
 

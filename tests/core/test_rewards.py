@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.latency import Rates, Setup, evenly
 from splitreason_cli.core.rewards import (
     Price,
     added_time,
@@ -17,6 +16,7 @@ from splitreason_cli.core.rewards import (
 )  # fmt: skip
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import GrpoStep
+from splitreason_cli.split.latency import Rates, Setup, evenly
 
 SPAN = f"{markup.OPEN}x{markup.CLOSE}"
 SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"

@@ -2,7 +2,6 @@ import pytest
 
 from splitreason_cli.adapters.embedded import SAMPLE_DATA
 from splitreason_cli.adapters.jsonl import decode, read_lines
-from splitreason_cli.core.latency import Setup, Timing
 from splitreason_cli.core.measures import measure
 from splitreason_cli.core.simulation import MODES, Written, simulate, synthetic, written
 from splitreason_cli.records import markup
@@ -17,6 +16,7 @@ from splitreason_cli.records.data import (
     SftExample,
     Simulation,
 )
+from splitreason_cli.split.latency import Setup, Timing
 
 
 def generation(*lengths, system="split", seconds=0.0):

@@ -11,8 +11,8 @@ from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
-from splitreason_cli.core.controller import Limits
 from splitreason_cli.records.data import GrpoStep, Problem
+from splitreason_cli.split.controller import Limits
 from tests.cli.conftest import environment
 from tests.integration.conftest import NEEDS_VLLM
 

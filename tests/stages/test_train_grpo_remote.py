@@ -16,9 +16,9 @@ from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.source import Source
 from splitreason_cli.adapters.store import Store
-from splitreason_cli.core.controller import Limits
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.records.data import GrpoStep
+from splitreason_cli.split.controller import Limits
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget, parse_share
+from splitreason_cli.split.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget, parse_share
 
 
 @given(

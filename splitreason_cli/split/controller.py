@@ -29,19 +29,7 @@ from dataclasses import dataclass, field
 from ..records.data import Author
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
-from .events import (
-    Action,
-    Cancelled,
-    Decode,
-    Emit,
-    Event,
-    Failed,
-    Finish,
-    FinishReason,
-    Probe,
-    Probed,
-    Produced,
-)  # fmt: skip
+from .events import Action, Cancelled, Decode, Emit, Event, Failed, Finish, FinishReason, Probe, Probed, Produced
 from .policies import CloseSignal, EntropyPolicy, Never, Policy, asks_small
 from .vocabulary import TokenIds, Vocabulary
 

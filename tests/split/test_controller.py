@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.budget import FIRST_SPAN_TOKENS, OffloadBudget
-from splitreason_cli.core.controller import Limits, ProtocolError, SplitController
-from splitreason_cli.core.events import Cancelled, Decode, Emit, Failed, Finish, Probe, Probed, Produced
-from splitreason_cli.core.policies import Always, CloseSignal, Learned, Never, Random
+from splitreason_cli.split.budget import FIRST_SPAN_TOKENS, OffloadBudget
+from splitreason_cli.split.controller import Limits, ProtocolError, SplitController
+from splitreason_cli.split.events import Cancelled, Decode, Emit, Failed, Finish, Probe, Probed, Produced
+from splitreason_cli.split.policies import Always, CloseSignal, Learned, Never, Random
 from tests.scripted import CLOSE, END, OPEN, TOKENS, choose, closes, drive, scripted
 
 POLICIES = {

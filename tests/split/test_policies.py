@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from splitreason_cli.core.budget import OffloadBudget
-from splitreason_cli.core.controller import Limits, SplitController
-from splitreason_cli.core.events import Decode, Emit, Produced
-from splitreason_cli.core.policies import Always, CloseSignal, Entropy, Learned, Never, Pattern, Random
+from splitreason_cli.split.budget import OffloadBudget
+from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.events import Decode, Emit, Produced
+from splitreason_cli.split.policies import Always, CloseSignal, Entropy, Learned, Never, Pattern, Random
 from tests.scripted import TOKENS
 
 

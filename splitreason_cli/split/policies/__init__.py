@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
-from .budget import parse_share
+from ..budget import parse_share
 
 Number = TypeVar("Number", int, float)
 

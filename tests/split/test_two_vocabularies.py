@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitreason_cli.adapters.vocabulary import HubVocabulary
-from splitreason_cli.core.budget import OffloadBudget
-from splitreason_cli.core.contexts import Translated
-from splitreason_cli.core.controller import Limits, ProtocolError, SplitController
-from splitreason_cli.core.events import Cancelled, Emit, Failed, Finish, Probed, Produced
-from splitreason_cli.core.policies import Always, CloseSignal, Learned, Never, Pattern, Random
-from splitreason_cli.core.vocabulary import LONGEST_WAIT, TokenIds, bytes_of, ids_of
+from splitreason_cli.split.budget import OffloadBudget
+from splitreason_cli.split.contexts import Translated
+from splitreason_cli.split.controller import Limits, ProtocolError, SplitController
+from splitreason_cli.split.events import Cancelled, Emit, Failed, Finish, Probed, Produced
+from splitreason_cli.split.policies import Always, CloseSignal, Learned, Never, Pattern, Random
+from splitreason_cli.split.vocabulary import LONGEST_WAIT, TokenIds, bytes_of, ids_of
 from tests.scripted import drive, scripted
 from tests.trained_tokenizers import KINDS
 

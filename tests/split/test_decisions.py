@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.decisions import Role, decided, log_go_on, roles
+from splitreason_cli.split.decisions import Role, decided, log_go_on, roles
 
 OPEN, CLOSE = 100, 101
 CLOSED, WENT_ON = (True, -0.5), (False, -3.0)

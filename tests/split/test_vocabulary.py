@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.vocabulary import LONGEST_WAIT, bytes_of, ids_of, split_settled
+from splitreason_cli.split.vocabulary import LONGEST_WAIT, bytes_of, ids_of, split_settled
 
 
 class Normalizing:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.latency import (
+from splitreason_cli.split.latency import (
     PAPER_BIG,
     PAPER_SMALL,
     Rates,
