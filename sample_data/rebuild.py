@@ -31,10 +31,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from splitreason_cli.adapters.jsonl import Line, decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_pair
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecoder, text_of
 from splitreason_cli.core import mini
 from splitreason_cli.core.grading import is_correct
@@ -60,6 +57,9 @@ from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import build_sft
 from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sft
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 
 OUT = Path(__file__).parent
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..core.alignment import AlignConfig, align
 from ..records.data import AnnotatedTrace, HardSpan, Snippets, Trace, Unplaced
-from .jsonl import decode, read_lines
+from ..store.jsonl import decode, read_lines
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,12 @@ from ..split.policies import (
     make_policy,
     parse_policy,
 )
+from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
+from ..store.jsonl import encode, write_atomically
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
 from .grader import Grader
-from .jsonl import encode, write_atomically
 from .plugins import load_policies, policy_source
-from .store import RECORDS, Artifact, Journal, Recipe, Store
 from .tasks import Task, read_task
 from .transformers import Sampling, text_of
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..core.decontamination import NgramIndex
 from ..errors import InputError
 from ..records.data import SchemaError
-from .jsonl import decode, read_lines
+from ..store.jsonl import decode, read_lines
 
 
 def read_ngrams(files: Iterable[str], n: int) -> NgramIndex:

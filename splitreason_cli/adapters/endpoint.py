@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EndpointError, UsageError
-from .keys import read_key
+from ..store.keys import read_key
 
 FATAL = {401: "the key", 402: "the account's balance", 403: "the key's rights", 404: "--model and --base-url"}
 """HTTP statuses that every further call would meet too, and what to check."""

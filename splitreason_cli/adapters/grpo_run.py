@@ -15,10 +15,11 @@ from ..errors import UsageError
 from ..records.data import Generation, GrpoStep, Problem, Segment
 from ..split.controller import Limits
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
+from ..store.artifacts import Journal
+from ..store.jsonl import encode
 from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .grader import Grader
-from .jsonl import encode
 from .lora import lora_config, require_rank
 from .models import LoadedModel
 from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
@@ -28,7 +29,6 @@ from .reporters import Reporting
 from .rollouts import Rollout, RolloutDecoder, decision_tags
 from .sharded import WholePolicy
 from .solo import SoloDecoder
-from .store import Journal
 from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
 from .transformers import text_of
 

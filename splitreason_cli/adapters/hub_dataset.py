@@ -14,8 +14,8 @@ from ..core import data_card
 from ..core.selection import Tally
 from ..errors import InputError
 from ..records.data import Record, SftConversation, SftExample
-from .jsonl import disk_fault, read_lines
-from .store import Artifact
+from ..store.artifacts import Artifact
+from ..store.jsonl import disk_fault, read_lines
 
 SPLITS = ("train", "test")
 CARD = "README.md"

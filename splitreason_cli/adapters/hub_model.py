@@ -10,8 +10,8 @@ from .. import __version__
 from ..core import model_card
 from ..core.model_card import Run
 from ..errors import EndpointError, UsageError
-from .embedded import EMBEDDED_MODELS
-from .store import Recipe
+from ..store.artifacts import Recipe
+from ..store.embedded import EMBEDDED_MODELS
 
 CARD = "README.md"
 PACKAGES = ("torch", "transformers", "trl", "peft")

@@ -12,8 +12,8 @@ from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
 from ..split.vocabulary import TokenIds
-from .embedded import EMBEDDED_MODELS
-from .store import folder_digest
+from ..store.artifacts import folder_digest
+from ..store.embedded import EMBEDDED_MODELS
 from .vocabulary import HubVocabulary, share_vocabulary
 
 TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]

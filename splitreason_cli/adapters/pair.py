@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import EndpointError, UsageError
+from ..store.embedded import EMBEDDED_MODELS
+from ..store.keys import read_key
 from .backends import Backend
 from .connections import Timeouts
-from .embedded import EMBEDDED_MODELS
-from .keys import read_key
 from .models import LoadedModel, default_device, load_model, load_tokenizer_only
 
 Runtime = Literal["auto", "vllm", "in-process"]

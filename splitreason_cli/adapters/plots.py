@@ -13,7 +13,7 @@ from ..core.histograms import Chart
 from ..core.rewards import first_warnings
 from ..errors import UsageError
 from ..records.data import GrpoStep
-from .jsonl import write_atomically
+from ..store.jsonl import write_atomically
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 3

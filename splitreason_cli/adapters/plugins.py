@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..split.policies import POLICIES, Factory
-from .store import file_digest
+from ..store.artifacts import file_digest
 
 POLICY_GROUP = "srx.policies"
 

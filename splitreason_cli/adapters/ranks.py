@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import InputError, MachineError, SrxError, UsageError
-from .store import Recipe, Store
+from ..store.artifacts import Recipe, Store
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from ..errors import EndpointError, ModelError
 from ..split.events import Decode
+from ..store.keys import read_key
 from .backends import BackendError, SamplingParams, Session
 from .connections import Timeouts
-from .keys import read_key
 from .pair import Running, Side, connect
 
 T = TypeVar("T")

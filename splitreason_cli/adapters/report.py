@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..records.data import BenchComparison, BenchResult, Generation, label
-from .jsonl import write_atomically
+from ..store.jsonl import write_atomically
 from .report_frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
 from .report_traces import disagreements, pack
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..records.data import BenchResult
-from .jsonl import write_atomically
+from ..store.jsonl import write_atomically
 
 COLORS = {
     "split": "#0072B2",

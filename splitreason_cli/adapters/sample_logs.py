@@ -13,8 +13,8 @@ from ..core.sample_logs import UNKNOWN, Completion, LoggedSamples, layout_of, sa
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Generation, Problem, SchemaError, Segment
-from .source import Quarantine, Source, located_records, raise_first_rejected
-from .store import Store
+from ..store.artifacts import Store
+from ..store.source import Quarantine, Source, located_records, raise_first_rejected
 
 SYSTEM = "imported"
 

@@ -13,11 +13,11 @@ from typing import Any
 from ..core.alignment import keep_hardest
 from ..records import markup
 from ..records.data import AnnotatedTrace, HardSpan, Trace
+from ..store.replies import Replies
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import map_ordered
 from .endpoint import CallError, Endpoint, EndpointConfig
 from .models import LoadedModel, default_device, load_pair, load_tokenizer_only
-from .replies import Replies
 
 GROUP = 32
 """Traces scored together in this process."""

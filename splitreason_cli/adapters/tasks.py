@@ -10,10 +10,10 @@ from typing import Any
 from ..core.problems import problem_of
 from ..errors import InputError, RecordError, UsageError
 from ..records.data import Problem
-from .embedded import MINI_PROBLEMS
-from .source import STDIN, Quarantine, Source, located_records
-from .store import Store
-from .tables import HUB, HubDataset
+from ..store.artifacts import Store
+from ..store.embedded import MINI_PROBLEMS
+from ..store.source import STDIN, Quarantine, Source, located_records
+from ..store.tables import HUB, HubDataset
 
 MINI = "mini"
 TASKS = {

@@ -6,8 +6,8 @@ from typing import Any
 from ..core.sft import SftRecord
 from ..records import markup
 from ..records.data import Message, SftExample
+from ..store.artifacts import file_digest
 from .models import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
-from .store import file_digest
 
 
 def tokenizer_digest(reference: str) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 
 from ..errors import MachineError, SrxError
 from ..records.data import Record
+from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
+from ..store.jsonl import encode
 from . import ranks
 from .hub_model import write_card
-from .jsonl import encode
 from .lora import merged
 from .reporters import Reporting
-from .store import RECORDS, Artifact, Journal, Recipe, Store
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import MachineError, ModelError, SrxError
-from .embedded import EMBEDDED_MODELS
+from ..store.embedded import EMBEDDED_MODELS
 
 HOST = "127.0.0.1"
 

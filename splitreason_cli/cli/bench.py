@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import STDIN, raise_if_rejected
-from ..adapters.store import Store
 from ..errors import SrxError, UsageError
 from ..records.data import BenchComparison, BenchResult, Generation, Record
+from ..store.artifacts import Store
+from ..store.jsonl import encode, write_atomically
+from ..store.source import STDIN, raise_if_rejected
 from . import console, values
 from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, TaskID
 
-from ..adapters.store import Store
 from ..core.bench_systems import System, policy_name
 from ..core.tally import Tally
 from ..records.data import BenchResult, Generation, label
+from ..store.artifacts import Store
 from . import console
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..adapters.source import STDIN, Source
-from ..adapters.store import Artifact
 from ..core.sft import BuildSftConfig, Format
 from ..errors import PartialError, RecordError, UsageError
+from ..store.artifacts import Artifact
+from ..store.source import STDIN, Source
 from . import console
 from .options import Hint, In, Out, Strict, run_record_stage
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..adapters.embedded import MINI_TRACES
-from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import Source
-from ..adapters.store import Store
 from ..core.mini import training_problems
 from ..records.data import Generation
+from ..store.artifacts import Store
+from ..store.embedded import MINI_TRACES
+from ..store.jsonl import encode, write_atomically
+from ..store.source import Source
 from . import console
 from .bench_live import run_bench
 from .bench_tables import results_table

@@ -93,11 +93,11 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("splitreason_cli").setLevel(log_level.upper())
     from ..adapters.http_api import ServerConfig
-    from ..adapters.keys import read_key
     from ..adapters.pair import Side
     from ..adapters.pipeline import PipelineConfig
     from ..adapters.split_engine import EngineConfig
     from ..stages import serve as stage
+    from ..store.keys import read_key
 
     config = stage.ServeConfig(
         small=Side(

@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..adapters.jsonl import encode
-from ..adapters.source import Source
 from ..core.profiling import ProfilePlan
 from ..core.simulation import Written, synthetic
 from ..core.simulation import simulate as simulate_written
 from ..errors import InputError, UsageError
 from ..records.data import Simulation
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Setup
+from ..store.jsonl import encode
+from ..store.source import Source
 from . import console, values
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ..adapters.source import Quarantine, Source, read_records
 from ..records.data import read_any
+from ..store.source import Quarantine, Source, read_records
 from . import console
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from ..adapters import ranks
-from ..adapters.jsonl import disk_fault, encode, write_atomically
 from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
-from ..adapters.store import META, Artifact, Store
 from ..errors import UsageError
 from ..records.data import Generation, GrpoStep
+from ..store.artifacts import META, Artifact, Store
+from ..store.jsonl import disk_fault, encode, write_atomically
+from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from . import console, values
 from .options import Strict, finish, stepper
 from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer

@@ -11,18 +11,18 @@ from typing import Literal
 
 from ..adapters.annotators import Annotator, Failure, SnippetsAnnotator
 from ..adapters.endpoint import EndpointConfig
-from ..adapters.jsonl import Line, encode
 from ..adapters.llm import BudgetSpentError, LlmAnnotator, ResponseFormat, question_key
 from ..adapters.models import model_digest
-from ..adapters.replies import Replies
-from ..adapters.source import Quarantine, Source, located_records
-from ..adapters.store import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
 from ..adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 from ..core.alignment import AlignConfig
 from ..core.rows import Generations, traces_of
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Trace
+from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
+from ..store.jsonl import Line, encode
+from ..store.replies import Replies
+from ..store.source import Quarantine, Source, located_records
 
 STAGE = "annotate"
 WRITE_EVERY = 256

@@ -6,12 +6,12 @@ from ..adapters.bench_backends import Backends
 from ..adapters.bench_run import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
 from ..adapters.pair import Side
 from ..adapters.plugins import load_policies
-from ..adapters.store import Store
 from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
 from ..core.comparison import compare
 from ..errors import UsageError
 from ..records.data import BenchComparison
 from ..split.policies import PolicyContext, make_policy
+from ..store.artifacts import Store
 
 __all__ = ["BenchConfig", "StoredGenerations", "System", "SystemRun", "Watcher", "bench", "comparisons"]
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..adapters.profiler import profile
-from ..adapters.source import Quarantine, Source, located_records
 from ..core.profiling import MeasuredRates, ProfilePlan
 from ..core.simulation import Written, written
 from ..errors import RecordError
 from ..records.data import read_any
 from ..split.latency import Setup
+from ..store.source import Quarantine, Source, located_records
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from ..adapters import ranks
 from ..adapters.lora import lora_config, require_rank, without_bias
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.source import Quarantine, Source, read_records
-from ..adapters.store import REJECTED, Artifact, Recipe, Store
 from ..adapters.tokenizers import add_tags, example_ids
 from ..adapters.trainers import (
     MODEL,
@@ -28,6 +26,8 @@ from ..core.model_card import sft_measures
 from ..errors import InputError, ModelError
 from ..records import markup
 from ..records.data import SftConversation, SftExample, TrainStep
+from ..store.artifacts import REJECTED, Artifact, Recipe, Store
+from ..store.source import Quarantine, Source, read_records
 
 STAGE = "train_sft"
 

@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from splitreason_cli.adapters import ranks
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
 from splitreason_cli.adapters.engine_rollouts import EngineRollouts, EngineSolo
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.policy_engine import EngineConfig, PolicyEngine, checked_engine
@@ -22,6 +20,8 @@ from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxE
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 from tests.fake_generation import FakeGeneration
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
 from splitreason_cli.adapters.grpo import decision_logprobs
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.solo import SoloDecoder
@@ -13,6 +11,8 @@ from splitreason_cli.records import markup
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 
 TEMPERATURE = 0.9
 

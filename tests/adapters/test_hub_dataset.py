@@ -7,12 +7,12 @@ from huggingface_hub import DatasetCard
 
 from splitreason_cli.adapters import hub_dataset
 from splitreason_cli.adapters.hub_dataset import refuse_foreign, write_dataset
-from splitreason_cli.adapters.jsonl import encode
-from splitreason_cli.adapters.store import RECORDS, Recipe, Store
 from splitreason_cli.core.selection import Selection
 from splitreason_cli.core.sft import KIND_OF, BuildSftConfig, Format
 from splitreason_cli.errors import InputError
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+from splitreason_cli.store.artifacts import RECORDS, Recipe, Store
+from splitreason_cli.store.jsonl import encode
 
 FOLDERS = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"]
 

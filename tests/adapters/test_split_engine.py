@@ -6,10 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from splitreason_cli.adapters.backends import BackendError
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
 from splitreason_cli.adapters.engine import EngineUnavailable
 from splitreason_cli.adapters.in_process import InProcessBackend
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
@@ -20,6 +18,8 @@ from splitreason_cli.records import markup
 from splitreason_cli.records.data import Message, Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.policies import Learned
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 
 EXACT = PipelineConfig(probe_stride_tokens=1)
 

@@ -11,13 +11,13 @@ import torch
 from starlette.responses import JSONResponse
 
 from splitreason_cli.adapters.annotators import Failure
-from splitreason_cli.adapters.embedded import MINI_TRACES
 from splitreason_cli.adapters.endpoint import EndpointConfig
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_model
-from splitreason_cli.adapters.replies import Replies
 from splitreason_cli.adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 from splitreason_cli.records.data import Trace
+from splitreason_cli.store.embedded import MINI_TRACES
+from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.store.replies import Replies
 from tests.scripted_endpoint import serving
 
 CONFIG = SurprisalConfig("mini-small", "mini-big", threshold=0.7, fraction=0.2)

@@ -3,7 +3,6 @@ import shutil
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
 from splitreason_cli.adapters.tokenizers import (
     conversation_text,
     count_tokens,
@@ -14,6 +13,7 @@ from splitreason_cli.core.sft import BuildSftConfig, Format, build
 from splitreason_cli.errors import ModelError
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
 
 MINI = EMBEDDED_MODELS["mini-small"]
 TAGS = (markup.OPEN, markup.CLOSE)

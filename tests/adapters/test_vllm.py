@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from splitreason_cli.adapters import vllm
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
 from splitreason_cli.adapters.vllm import VllmServer, share_cores, wait_until_ready
 from splitreason_cli.errors import MachineError, ModelError
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
 
 ROOT = Path(__file__).parent.parent.parent
 FAKE = Path(__file__).with_name("fake_vllm_server.py")

@@ -32,12 +32,8 @@ from rich.table import Table
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS, MINI_TRACES
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.adapters.transformers import CachedModel
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.core.mini import sample_problem
@@ -47,6 +43,10 @@ from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, P
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 
 PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)

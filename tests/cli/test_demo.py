@@ -5,10 +5,10 @@ import dataclasses
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.cli import demo as command
 from splitreason_cli.records.markup import contains_tag
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import MINI_PROBLEMS
 
 # Some machines do much else at the same time.
 pytestmark = pytest.mark.timeout(1200)

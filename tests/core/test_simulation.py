@@ -1,7 +1,5 @@
 import pytest
 
-from splitreason_cli.adapters.embedded import SAMPLE_DATA
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.core.measures import measure
 from splitreason_cli.core.simulation import MODES, Written, simulate, synthetic, written
 from splitreason_cli.records import markup
@@ -17,6 +15,8 @@ from splitreason_cli.records.data import (
     Simulation,
 )
 from splitreason_cli.split.latency import Setup, Timing
+from splitreason_cli.store.embedded import SAMPLE_DATA
+from splitreason_cli.store.jsonl import decode, read_lines
 
 
 def generation(*lengths, system="split", seconds=0.0):

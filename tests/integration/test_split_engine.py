@@ -12,9 +12,7 @@ import pytest
 
 from splitreason_cli.adapters.completions import CompletionsBackend
 from splitreason_cli.adapters.connections import Timeouts
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
 from splitreason_cli.adapters.in_process import InProcessBackend
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
@@ -22,6 +20,8 @@ from splitreason_cli.adapters.text_backend import TextBackend
 from splitreason_cli.core.breaker import Breaker
 from splitreason_cli.core.serving import GenerationRequest
 from splitreason_cli.records.data import Message, Problem
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 from tests.integration.conftest import NEEDS_VLLM
 from tests.integration.faulty_proxy import FaultyProxy
 

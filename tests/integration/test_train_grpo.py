@@ -4,8 +4,6 @@ import itertools
 import subprocess
 import sys
 
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
-from splitreason_cli.adapters.jsonl import decode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
@@ -13,6 +11,8 @@ from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.records.data import GrpoStep, Problem
 from splitreason_cli.split.controller import Limits
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines, write_atomically
 from tests.cli.conftest import environment
 from tests.integration.conftest import NEEDS_VLLM
 

@@ -18,10 +18,10 @@ import torch
 
 from splitreason_cli.adapters.backends import BackendError, SamplingParams
 from splitreason_cli.adapters.completions import CompletionsBackend
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
-from splitreason_cli.adapters.jsonl import decode, read_lines
 from splitreason_cli.adapters.models import load_model
 from splitreason_cli.records.data import Problem
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 from tests.integration.conftest import NAMES, NEEDS_VLLM
 
 GREEDY = SamplingParams()

@@ -2,16 +2,16 @@ import itertools
 
 import pytest
 
-from splitreason_cli.adapters.embedded import MINI_TRACES
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.adapters.surprisal import hard_lines
 from splitreason_cli.core import mini
 from splitreason_cli.core.alignment import keep_hardest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Trace
 from splitreason_cli.stages.annotate import AnnotateConfig, annotate
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import MINI_TRACES
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 
 
 def traces(count):

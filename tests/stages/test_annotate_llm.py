@@ -9,13 +9,13 @@ import orjson
 import pytest
 
 from splitreason_cli.adapters.endpoint import EndpointConfig
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.llm import TEMPERATURES
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.errors import EndpointError, UsageError
 from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace
 from splitreason_cli.stages.annotate import AnnotateConfig, Progress, Resources, annotate
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 from tests.scripted_endpoint import FAULTS, ScriptedEndpoint, faulty, hardest_lines, serving
 
 WORDS = ["so", "the", "sum", "of", "all", "terms", "is", "even", "and", "we", "check", "each", "case", "again", "prime"]

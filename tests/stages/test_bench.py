@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.errors import ModelError
 from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, System, Watcher, bench, comparisons
+from splitreason_cli.store.artifacts import Store
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)
 

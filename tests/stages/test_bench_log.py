@@ -6,12 +6,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from splitreason_cli.adapters.jsonl import encode, write_atomically
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.errors import InputError, RecordError, UsageError
 from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, bench
 from splitreason_cli.stages.bench_compare import bench_compare
 from splitreason_cli.stages.bench_log import NO_COMPLETION, bench_log
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.jsonl import encode, write_atomically
 
 LOGS = Path(__file__).parent.parent / "adapters" / "sample_logs"
 CONFIG = BenchConfig(problems=16)

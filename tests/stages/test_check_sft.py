@@ -1,10 +1,10 @@
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import SAMPLE_DATA
-from splitreason_cli.adapters.source import Source
 from splitreason_cli.errors import InputError, RecordError
 from splitreason_cli.stages.check_sft import check_sft
+from splitreason_cli.store.embedded import SAMPLE_DATA
+from splitreason_cli.store.source import Source
 
 SAMPLES = SAMPLE_DATA / "records"
 TAGGED = ("annotated_trace", "sft_example", "sft_conversation")

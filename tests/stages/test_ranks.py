@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.records.data import GrpoStep, TrainStep
 from splitreason_cli.stages.train_grpo import train_grpo
 from splitreason_cli.stages.train_sft import RECIPES, train_sft
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 from tests.stages import test_train_grpo, test_train_sft
 
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]

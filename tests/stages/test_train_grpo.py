@@ -6,19 +6,19 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
 from splitreason_cli.adapters.grpo_run import GrpoRun
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.reporters import NO_REPORTING
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.rewards import Price
 from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
 from splitreason_cli.records.data import Generation, GrpoStep, Problem
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 
 from ..untagged import write_untagged
 

@@ -8,18 +8,18 @@ import torch
 from transformers import TrainerCallback
 
 from splitreason_cli.adapters.grpo_run import GrpoRun
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.remote_model import RemoteConfig
 from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.rollouts import RolloutDecoder
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.records.data import GrpoStep
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 from tests.stages.test_train_grpo import problems

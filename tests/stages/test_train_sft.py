@@ -6,11 +6,7 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS, MINI_TRACES
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.adapters.models import load_model
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.core import mini
 from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
 from splitreason_cli.errors import InputError, MachineError, ModelError, SrxError, UsageError
@@ -18,6 +14,10 @@ from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Trace, TrainStep
 from splitreason_cli.stages import train_sft as stage
 from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
 
 from ..untagged import write_untagged
 

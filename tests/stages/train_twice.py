@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from splitreason_cli.adapters import ranks
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.stages.train_grpo import train_grpo
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.source import Source
 from tests.stages.test_train_grpo import SHORT
 
 

@@ -1,6 +1,6 @@
 import orjson
 
-from splitreason_cli.adapters.replies import Replies
+from splitreason_cli.store.replies import Replies
 
 
 def test_replies_survive_and_are_shared_between_runs(tmp_path):

@@ -9,8 +9,8 @@ import orjson
 
 from ..errors import InputError, PartialError, RecordError
 from ..records.data import Rejected
+from .artifacts import Store, file_digest
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
-from .store import Store, file_digest
 from .tables import HUB, HubDataset, as_lines, parquet_length, parquet_rows
 
 T = TypeVar("T")

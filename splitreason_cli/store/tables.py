@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from ..errors import InputError, UsageError
+from .artifacts import folder_digest
 from .jsonl import Line
-from .store import folder_digest
 
 HUB = "hf://"
 _QUERY = ("split", "name", "revision")

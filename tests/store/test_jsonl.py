@@ -6,9 +6,9 @@ import orjson
 import pytest
 import zstandard
 
-from splitreason_cli.adapters import jsonl
 from splitreason_cli.errors import InputError, MachineError, RecordError
 from splitreason_cli.records.data import Problem
+from splitreason_cli.store import jsonl
 
 GOOD = b'{"id":"a","problem":"p","answer":"1"}\n'
 

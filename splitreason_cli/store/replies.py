@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from .store import Journal
+from .artifacts import Journal
 
 _SYNC_SECONDS = 1.0
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.adapters.store import RECORDS, Journal, Recipe, Store, folder_digest
 from splitreason_cli.errors import InputError, MachineError
+from splitreason_cli.store.artifacts import RECORDS, Journal, Recipe, Store, folder_digest
 
 RECIPE = Recipe("annotate", {"threshold": 0.7}, {"in": "abc"})
 
