@@ -33,8 +33,6 @@ from transformers import (
 
 from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecoder, text_of
-from splitreason_cli.core import mini
-from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.selection import Selection
 from splitreason_cli.core.sft import BuildSftConfig, Format
 from splitreason_cli.core.simulation import simulate, synthetic
@@ -60,6 +58,8 @@ from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sf
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.tasks import mini
+from splitreason_cli.tasks.grading import is_correct
 
 OUT = Path(__file__).parent
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from ..core import mini
 from ..core.bench_systems import (
     Plan,
     System,
@@ -25,7 +24,6 @@ from ..core.bench_systems import (
     scattered,
 )
 from ..core.comparison import Verdicts
-from ..core.grading import Verdict
 from ..core.tally import Tally
 from ..records.data import Author, BenchResult, Generation, Segment
 from ..split.budget import OffloadBudget
@@ -45,11 +43,13 @@ from ..split.policies import (
 )
 from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
 from ..store.jsonl import encode, write_atomically
+from ..tasks import mini
+from ..tasks.grader import Grader
+from ..tasks.grading import Verdict
+from ..tasks.tasks import Task, read_task
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
-from .grader import Grader
 from .plugins import load_policies, policy_source
-from .tasks import Task, read_task
 from .transformers import Sampling, text_of
 
 STAGE = "bench"

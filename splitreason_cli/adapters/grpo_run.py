@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..core.grading import Verdict
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from ..errors import UsageError
 from ..records.data import Generation, GrpoStep, Problem, Segment
@@ -17,9 +16,10 @@ from ..split.controller import Limits
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..store.artifacts import Journal
 from ..store.jsonl import encode
+from ..tasks.grader import Grader
+from ..tasks.grading import Verdict
 from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
-from .grader import Grader
 from .lora import lora_config, require_rank
 from .models import LoadedModel
 from .policy_engine import COLOCATED, EngineConfig, PolicyEngine

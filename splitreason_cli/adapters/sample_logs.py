@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from ..core.matching import ProblemIndex
-from ..core.problems import answer_of
 from ..core.sample_logs import UNKNOWN, Completion, LoggedSamples, layout_of, samples_of
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Generation, Problem, SchemaError, Segment
 from ..store.artifacts import Store
 from ..store.source import Quarantine, Source, located_records, raise_first_rejected
+from ..tasks.matching import ProblemIndex
+from ..tasks.problems import answer_of
 
 SYSTEM = "imported"
 

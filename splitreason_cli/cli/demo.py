@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core.mini import training_problems
 from ..records.data import Generation
 from ..store.artifacts import Store
 from ..store.embedded import MINI_TRACES
 from ..store.jsonl import encode, write_atomically
 from ..store.source import Source
+from ..tasks.mini import training_problems
 from . import console
 from .bench_live import run_bench
 from .bench_tables import results_table
@@ -112,8 +112,8 @@ def learn_when_to_ask(
 
     A rollout is shown every `sample_steps`.
     """
-    from ..adapters.tasks import read_task
     from ..stages.bench import BenchConfig
+    from ..tasks.tasks import read_task
 
     texts = {problem.problem for problem in read_task("mini", store).problems}
     write_atomically(out / GRPO_PROBLEMS, map(encode, training_problems(TRAINING_PROBLEMS, texts)))

@@ -15,7 +15,7 @@ import orjson
 
 from ..records.data import BenchComparison, BenchResult, Generation, SchemaError
 from ..records.markup import THINK_CLOSE
-from .problems import row_id
+from ..tasks.problems import row_id
 
 Layout = Literal["generation", "lm_eval", "lighteval", "plain"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from ..records.data import BenchResult, Generation
+from ..tasks.grading import boxed_answer, normalized
 from .bench_systems import System
-from .grading import boxed_answer, normalized
 from .sample_logs import UNKNOWN, completion_of
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
 

@@ -15,11 +15,11 @@ from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
-from ..core.problems import ID_COLUMNS, problem_of
 from ..errors import InputError
 from ..records.data import Generation, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
+from ..tasks.problems import ID_COLUMNS, problem_of
 
 STAGE = "train_grpo"
 COLUMNS = ("problem", "answer", *ID_COLUMNS)

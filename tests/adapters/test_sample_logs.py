@@ -13,12 +13,12 @@ import pyarrow.parquet
 import pytest
 
 from splitreason_cli.adapters.sample_logs import read_sample_log
-from splitreason_cli.adapters.tasks import read_task
-from splitreason_cli.core.grading import is_correct
 from splitreason_cli.core.sample_logs import UNKNOWN, completion_of
 from splitreason_cli.errors import RecordError
 from splitreason_cli.records.data import Generation, Segment
 from splitreason_cli.store.artifacts import Store
+from splitreason_cli.tasks.grading import is_correct
+from splitreason_cli.tasks.tasks import read_task
 
 LOGS = Path(__file__).parent / "sample_logs"
 PLAIN = {"problem": "1+1?", "answer": "2", "completion": "\\boxed{2}"}

@@ -10,10 +10,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from splitreason_cli.adapters.kv_rows import KeyValueRows
 from splitreason_cli.adapters.models import LoadedModel, load_pair
 from splitreason_cli.adapters.transformers import CachedModel, Request, Sampling, SplitDecoder
-from splitreason_cli.core import mini
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.policies import Always, Learned, Never, Random
+from splitreason_cli.tasks import mini
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,6 @@ from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
 from splitreason_cli.adapters.transformers import CachedModel
 from splitreason_cli.cli.console import quiet_libraries
-from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
@@ -47,6 +46,7 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.tasks.mini import sample_problem
 
 PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)

@@ -3,7 +3,6 @@ import itertools
 import pytest
 
 from splitreason_cli.adapters.surprisal import hard_lines
-from splitreason_cli.core import mini
 from splitreason_cli.core.alignment import keep_hardest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Trace
@@ -12,6 +11,7 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.tasks import mini
 
 
 def traces(count):

@@ -9,8 +9,6 @@ from transformers import AutoModelForCausalLM
 from splitreason_cli.adapters.grpo_run import GrpoRun
 from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.reporters import NO_REPORTING
-from splitreason_cli.core.grading import is_correct
-from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.core.rewards import Price
 from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
 from splitreason_cli.records.data import Generation, GrpoStep, Problem
@@ -19,6 +17,8 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.tasks.grading import is_correct
+from splitreason_cli.tasks.mini import sample_problem
 
 from ..untagged import write_untagged
 

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from splitreason_cli.adapters.policy_engine import EngineConfig
-from splitreason_cli.core.mini import sample_problem
 from splitreason_cli.errors import MachineError
 from splitreason_cli.records.data import GrpoStep, Problem
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.tasks.mini import sample_problem
 from tests.fake_generation import FakeGeneration
 
 SHORT = dataclasses.replace(

@@ -7,7 +7,6 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from splitreason_cli.adapters.models import load_model
-from splitreason_cli.core import mini
 from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
 from splitreason_cli.errors import InputError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.records import markup
@@ -18,6 +17,7 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.tasks import mini
 
 from ..untagged import write_untagged
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.grading import (
+from splitreason_cli.tasks.grading import (
     Verdict,
     boxed_answer,
     integer_of,

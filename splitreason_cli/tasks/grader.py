@@ -12,8 +12,8 @@ from typing import Self
 
 from pebble import ProcessExpired, ProcessPool
 
-from ..core.grading import Verdict, boxed_answer, integer_verdict, mathematical_verdict
 from ..errors import MachineError
+from .grading import Verdict, boxed_answer, integer_verdict, mathematical_verdict
 
 WORKERS = 2
 TIMEOUT_SECONDS = 5.0
@@ -24,7 +24,7 @@ Question = tuple[str | None, str]
 
 
 class Grader:
-    """Grades completions as `core.grading` has it, but for answers that would hang or kill the process.
+    """Grades completions as `tasks.grading` has it, but for answers that would hang or kill the process.
 
     Integers are compared at once; whatever takes mathematics goes to `workers` processes, which start with the first
     such answer and stay until `close` or the end of a `with`. An answer that takes longer than `timeout_seconds`, or

@@ -79,7 +79,7 @@ def integer_verdict(answer: str | None, gold: str) -> bool | None:
 
 
 def mathematical_verdict(answer: str | None, gold: str) -> Verdict:
-    """What math-verify says. It may take forever on a hostile answer, or all memory: see `adapters.grader`.
+    """What math-verify says. It may take forever on a hostile answer, or all memory: see `tasks.grader`.
 
     Whatever it raises leaves the answer without a verdict.
     """

@@ -1,7 +1,7 @@
 import pytest
 
-from splitreason_cli.core.matching import ProblemIndex
 from splitreason_cli.records.data import Problem
+from splitreason_cli.tasks.matching import ProblemIndex
 
 SHORT, LONG = (
     Problem(id=name, problem=text, answer="1") for name, text in (("s", "Find x."), ("l", "Given.\nFind x."))

@@ -5,10 +5,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from splitreason_cli.adapters.tasks import TASKS, read_task
 from splitreason_cli.errors import InputError, RecordError, UsageError
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.tables import HubDataset
+from splitreason_cli.tasks.tasks import TASKS, read_task
 
 ROWS = [{"id": n, "problem": f"{n}+1?", "answer": str(n + 1), "url": "u"} for n in (60, 61)]
 

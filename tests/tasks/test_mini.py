@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core import mini
+from splitreason_cli.tasks import mini
 
 
 @pytest.mark.parametrize(

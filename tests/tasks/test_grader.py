@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from splitreason_cli.adapters.grader import Grader
-from splitreason_cli.core.grading import Verdict, boxed_answer
+from splitreason_cli.tasks.grader import Grader
+from splitreason_cli.tasks.grading import Verdict, boxed_answer
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "traces_math500.jsonl"
 LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
@@ -89,7 +89,7 @@ def test_a_worker_that_dies_takes_one_verdict_with_it():
 
 HANGING = """
 import multiprocessing
-from splitreason_cli.adapters.grader import Grader
+from splitreason_cli.tasks.grader import Grader
 with Grader(timeout_seconds={seconds}) as grader:
     correct = grader.grade([(r"\\boxed{{0.5}}", "1/2")])[0].correct
     print(correct, *(process.pid for process in multiprocessing.active_children()), flush=True)

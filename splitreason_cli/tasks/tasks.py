@@ -7,13 +7,13 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from ..core.problems import problem_of
 from ..errors import InputError, RecordError, UsageError
 from ..records.data import Problem
 from ..store.artifacts import Store
 from ..store.embedded import MINI_PROBLEMS
 from ..store.source import STDIN, Quarantine, Source, located_records
 from ..store.tables import HUB, HubDataset
+from .problems import problem_of
 
 MINI = "mini"
 TASKS = {
