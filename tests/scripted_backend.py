@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from splitreason_cli.adapters.backends import BackendError, Chunk, NextToken, SamplingParams
+from splitreason_cli.models.backend import BackendError, Chunk, NextToken, SamplingParams
 from tests.scripted import CLOSE, END, OPEN, Model, choose, closes, entropy_at
 
 Fault = Callable[[str, int], str]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..models.loading import default_device, load_pair, model_digest
+from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
 from ..split.controller import Limits
 from .bench_decoders import BatchDriver, Driver, ServerDriver
-from .models import default_device, load_pair, model_digest
-from .pair import Side, served_as, start_pair
 from .transformers import Sampling, SplitDecoder
 
 BenchRuntime = Literal["in-process", "vllm"]

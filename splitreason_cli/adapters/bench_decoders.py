@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..errors import EndpointError, InputError, SrxError
+from ..models.backend import BackendError, SamplingParams
+from ..models.loading import LoadedModel, tokens_and_vocabularies
+from ..models.sides import Running
 from ..records.data import Author, Problem
 from ..split.budget import OffloadBudget
 from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.policies import Policy
 from ..split.vocabulary import bytes_of
-from .backends import BackendError, SamplingParams
-from .models import LoadedModel, tokens_and_vocabularies
-from .pair import Running
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .split_engine import boundaries
 from .transformers import Request, Sampling, SplitDecoder, text_of

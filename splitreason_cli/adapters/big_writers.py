@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from .backends import BackendError
-from .models import LoadedModel
+from ..models.backend import BackendError
+from ..models.loading import LoadedModel
 from .remote_model import RemoteModel
 from .transformers import CachedModel, Sampling, allowed, sample
 

@@ -12,12 +12,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..models.loading import LoadedModel
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits, SplitController
 from ..split.events import Cancelled, Decode, Probed, Produced
 from ..split.policies import CloseSignal, Sampled
 from .big_writers import BigElsewhere, BigHere, BigWriter
-from .models import LoadedModel
 from .policy_engine import PolicyEngine
 from .remote_model import RemoteModel
 from .rollouts import Rollout, RolloutDecoder

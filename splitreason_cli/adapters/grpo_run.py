@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from ..errors import UsageError
+from ..models.loading import LoadedModel
 from ..records.data import Generation, GrpoStep, Problem, Segment
 from ..split.controller import Limits
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
@@ -21,7 +22,6 @@ from ..tasks.grading import Verdict
 from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .lora import lora_config, require_rank
-from .models import LoadedModel
 from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
 from .remote_model import RemoteModel
 from .remote_rollouts import answered, rollout_decoder

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from ..core import snippets
 from ..core.alignment import AlignConfig, align
 from ..errors import SrxError
+from ..models.endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
 from ..records.data import AnnotatedTrace, Trace
 from ..store.replies import Replies
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import StopMappingError, map_ordered
-from .endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
 
 TEMPERATURES = (0.0, 0.3, 0.6)
 """Of the attempts at one trace; a further one is made only if the last reply was of no use."""

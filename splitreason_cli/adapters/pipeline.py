@@ -13,11 +13,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..models.backend import BackendError, Chunk, SamplingParams, Session
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
 from ..split.policies import CloseSignal, EntropyPolicy, asks_small
-from .backends import BackendError, Chunk, SamplingParams, Session
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import EndpointError, MachineError, ModelError, UsageError
+from ..models.loading import default_device
 from . import ranks
-from .models import default_device
 
 START = 'Start it with: VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config \'{"backend": "nccl"}\''
 

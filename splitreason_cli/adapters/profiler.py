@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..core.profiling import MeasuredRates, ProfilePlan, rates_from
 from ..errors import EndpointError
-from .endpoint import CallError, Endpoint, EndpointConfig
+from ..models.endpoint import CallError, Endpoint, EndpointConfig
 
 PROMPT_IDS = range(16, 240)
 """Every vocabulary has these ids. A prompt drawn from them shares no block with an earlier one, so none is cached."""

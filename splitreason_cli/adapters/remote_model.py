@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import EndpointError, ModelError
+from ..models.backend import BackendError, SamplingParams, Session
+from ..models.connections import Timeouts
+from ..models.sides import Running, Side, connect
 from ..split.events import Decode
 from ..store.keys import read_key
-from .backends import BackendError, SamplingParams, Session
-from .connections import Timeouts
-from .pair import Running, Side, connect
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import EndpointError
+from ..models.backend import BackendError
+from ..models.loading import LoadedModel
 from ..split.controller import Limits, SplitController
 from ..split.events import Cancelled, Produced
 from ..split.policies import Sampled
-from .backends import BackendError
-from .models import LoadedModel
 from .remote_model import RemoteModel, RemoteRow
 from .rollouts import Rollout, RolloutDecoder
 

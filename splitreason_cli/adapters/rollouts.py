@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
+from ..models.loading import LoadedModel
+from ..models.vocabulary import share_vocabulary
 from ..records.data import Author
 from ..split.controller import Limits, SplitController
 from ..split.decisions import Role, decided
 from ..split.policies import Sampled
-from .models import LoadedModel
 from .transformers import Request, Sampling, SplitDecoder, allowed, sample, text_of
-from .vocabulary import share_vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ..models.loading import LoadedModel
 from ..split.decisions import Role, roles
-from .models import LoadedModel
 from .rollouts import Rollout, decision_tags
 from .transformers import CachedModel, Sampling, sample, text_of
 

@@ -11,6 +11,8 @@ from typing import Literal
 from ..core.breaker import Breaker
 from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
 from ..core.text_stream import TextStream
+from ..models.backend import Backend, BackendError, SamplingParams
+from ..models.loading import LoadedModel, tokens_and_vocabularies
 from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
@@ -18,9 +20,7 @@ from ..split.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, Planned
 from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.events import Failed
 from ..split.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
-from .backends import Backend, BackendError, SamplingParams
 from .engine import EngineUnavailable
-from .models import LoadedModel, tokens_and_vocabularies
 from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .transformers import text_of
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.alignment import keep_hardest
+from ..models.endpoint import CallError, Endpoint, EndpointConfig
+from ..models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only
 from ..records import markup
 from ..records.data import AnnotatedTrace, HardSpan, Trace
 from ..store.replies import Replies
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import map_ordered
-from .endpoint import CallError, Endpoint, EndpointConfig
-from .models import LoadedModel, default_device, load_pair, load_tokenizer_only
 
 GROUP = 32
 """Traces scored together in this process."""

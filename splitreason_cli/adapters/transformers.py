@@ -14,13 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
+from ..models.loading import LoadedModel, tokens_and_vocabularies
 from ..records.data import Author
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits, SplitController
 from ..split.events import Action, Decode, Finish, Probe, Probed, Produced
 from ..split.policies import CloseSignal, EntropyPolicy, Policy
 from ..split.vocabulary import bytes_of
-from .models import LoadedModel, tokens_and_vocabularies
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ class CachedModel:
     """
 
     def __init__(self, loaded: LoadedModel, rows: int) -> None:
-        from .kv_rows import KeyValueRows
+        from ..models.kv_rows import KeyValueRows
 
         config = loaded.model.config
         if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or []):

@@ -85,7 +85,7 @@ def annotate(
     rest.
     """
     console.quiet_libraries()
-    from ..adapters.endpoint import EndpointConfig
+    from ..models.endpoint import EndpointConfig
     from ..stages import annotate as stage
 
     config = stage.AnnotateConfig(

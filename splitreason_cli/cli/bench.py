@@ -170,8 +170,8 @@ def bench(
         return grade_log(task, data, from_, outputs)
     from ..adapters.bench_backends import Backends
     from ..adapters.bench_run import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
-    from ..adapters.pair import Side
     from ..core.bench_systems import System, split_names
+    from ..models.sides import Side
 
     config = BenchConfig(
         task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p,

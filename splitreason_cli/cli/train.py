@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from ..adapters.grpo_run import TrainGrpoConfig
-    from ..adapters.pair import Side
     from ..adapters.policy_engine import EngineConfig
     from ..adapters.remote_model import RemoteConfig
+    from ..models.sides import Side
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
 
@@ -210,8 +210,8 @@ def grpo(
     given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
     reporting = _reporting(report_to, out, push_to_hub)
-    from ..adapters.pair import Side
     from ..adapters.remote_model import RemoteConfig
+    from ..models.sides import Side
     from ..stages import train_grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..adapters.annotators import Annotator, Failure, SnippetsAnnotator
-from ..adapters.endpoint import EndpointConfig
 from ..adapters.llm import BudgetSpentError, LlmAnnotator, ResponseFormat, question_key
-from ..adapters.models import model_digest
 from ..adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 from ..core.alignment import AlignConfig
 from ..core.rows import Generations, traces_of
 from ..errors import RecordError
+from ..models.endpoint import EndpointConfig
+from ..models.loading import model_digest
 from ..records import markup
 from ..records.data import Trace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest

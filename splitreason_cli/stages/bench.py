@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from ..adapters.bench_backends import Backends
 from ..adapters.bench_run import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
-from ..adapters.pair import Side
 from ..adapters.plugins import load_policies
 from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
 from ..core.comparison import compare
 from ..errors import UsageError
+from ..models.sides import Side
 from ..records.data import BenchComparison
 from ..split.policies import PolicyContext, make_policy
 from ..store.artifacts import Store

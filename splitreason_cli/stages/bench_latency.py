@@ -20,11 +20,11 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..adapters.backends import Backend, BackendError, SamplingParams, Session
-from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..core.workload import Scripted, Workload
 from ..errors import EndpointError
+from ..models.backend import Backend, BackendError, SamplingParams, Session
+from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import LatencyResult
 from ..split.controller import Limits, SplitController
 from ..split.latency import Rates, Setup, evenly, pipelined_timing

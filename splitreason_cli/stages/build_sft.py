@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 
 from ..adapters.benchmarks import read_ngrams
-from ..adapters.tokenizers import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..core.selection import Drop, Selection, Tally
 from ..core.sft import BuildSftConfig, why_malformed
 from ..errors import RecordError
+from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..records.data import AnnotatedTrace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
 from ..store.jsonl import encode, read_lines, write_atomically

@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..adapters.backends import BackendError
 from ..adapters.http_api import ServerConfig, create_app
-from ..adapters.models import LoadedModel
-from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig
 from ..adapters.plugins import load_policies
 from ..adapters.split_engine import EngineConfig, SplitEngine
 from ..errors import EndpointError, MachineError, UsageError
+from ..models.backend import BackendError
+from ..models.loading import LoadedModel
+from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import Author
 from ..split.policies import PolicyContext, make_policy
 

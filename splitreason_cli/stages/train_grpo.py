@@ -8,14 +8,14 @@ from functools import partial
 
 from ..adapters import ranks
 from ..adapters.grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
-from ..adapters.models import default_device, load_model, model_digest
-from ..adapters.pair import Side
 from ..adapters.policy_engine import EngineConfig, checked_engine
 from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
 from ..errors import InputError
+from ..models.loading import default_device, load_model, model_digest
+from ..models.sides import Side
 from ..records.data import Generation, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records

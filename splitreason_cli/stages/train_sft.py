@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 from ..adapters import ranks
 from ..adapters.lora import lora_config, require_rank, without_bias
-from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.tokenizers import add_tags, example_ids
 from ..adapters.trainers import (
     MODEL,
     TRAINER,
@@ -24,6 +22,8 @@ from ..adapters.trainers import (
 )
 from ..core.model_card import sft_measures
 from ..errors import InputError, ModelError
+from ..models.loading import LoadedModel, default_device, load_model, model_digest
+from ..models.tokenizing import add_tags, example_ids
 from ..records import markup
 from ..records.data import SftConversation, SftExample, TrainStep
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store

@@ -10,13 +10,13 @@ import torch
 
 from splitreason_cli.adapters import ranks
 from splitreason_cli.adapters.engine_rollouts import EngineRollouts, EngineSolo
-from splitreason_cli.adapters.models import load_pair
-from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.policy_engine import EngineConfig, PolicyEngine, checked_engine
 from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.solo import SoloDecoder
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
+from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from splitreason_cli.adapters.grpo import decision_logprobs
-from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.solo import SoloDecoder
+from splitreason_cli.models.loading import load_pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits

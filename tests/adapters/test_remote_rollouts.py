@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from splitreason_cli.adapters.models import LoadedModel, load_pair
-from splitreason_cli.adapters.pair import Side
 from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.errors import EndpointError, ModelError
+from splitreason_cli.models.loading import LoadedModel, load_pair
+from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS

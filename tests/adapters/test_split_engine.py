@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from splitreason_cli.adapters.backends import BackendError
 from splitreason_cli.adapters.engine import EngineUnavailable
-from splitreason_cli.adapters.in_process import InProcessBackend
-from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.adapters.transformers import Request, SplitDecoder, text_of
 from splitreason_cli.core.breaker import Breaker
 from splitreason_cli.core.serving import Delta, Finished, GenerationRequest, RequestError
+from splitreason_cli.models.backend import BackendError
+from splitreason_cli.models.in_process import InProcessBackend
+from splitreason_cli.models.loading import load_pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Message, Problem
 from splitreason_cli.split.controller import Limits

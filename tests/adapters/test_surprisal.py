@@ -11,9 +11,9 @@ import torch
 from starlette.responses import JSONResponse
 
 from splitreason_cli.adapters.annotators import Failure
-from splitreason_cli.adapters.endpoint import EndpointConfig
-from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
+from splitreason_cli.models.endpoint import EndpointConfig
+from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import Trace
 from splitreason_cli.store.embedded import MINI_TRACES
 from splitreason_cli.store.jsonl import decode, read_lines

@@ -32,12 +32,12 @@ from rich.table import Table
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from splitreason_cli.adapters.models import load_model
 from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
 from splitreason_cli.adapters.transformers import CachedModel
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
+from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft

@@ -24,7 +24,7 @@ import orjson
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from splitreason_cli.adapters.backends import Chunk, NextToken, SamplingParams
+from splitreason_cli.models.backend import Chunk, NextToken, SamplingParams
 
 LETTER = "x"
 
@@ -74,8 +74,8 @@ def serve(port: Any, end: Any, seconds_per_token: float, due_file: Path) -> None
     import uvicorn
 
     from splitreason_cli.adapters.http_api import ServerConfig, create_app
-    from splitreason_cli.adapters.models import load_tokenizer_only
     from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
+    from splitreason_cli.models.loading import load_tokenizer_only
 
     loaded, due = load_tokenizer_only("mini-split"), {}
     small, big = (PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2))

@@ -10,15 +10,15 @@ from contextlib import aclosing
 
 import pytest
 
-from splitreason_cli.adapters.completions import CompletionsBackend
-from splitreason_cli.adapters.connections import Timeouts
-from splitreason_cli.adapters.in_process import InProcessBackend
-from splitreason_cli.adapters.models import load_pair
 from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
-from splitreason_cli.adapters.text_backend import TextBackend
 from splitreason_cli.core.breaker import Breaker
 from splitreason_cli.core.serving import GenerationRequest
+from splitreason_cli.models.connections import Timeouts
+from splitreason_cli.models.in_process import InProcessBackend
+from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.text_http import TextBackend
+from splitreason_cli.models.vllm_http import CompletionsBackend
 from splitreason_cli.records.data import Message, Problem
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines

@@ -16,9 +16,9 @@ import urllib.request
 import pytest
 import torch
 
-from splitreason_cli.adapters.backends import BackendError, SamplingParams
-from splitreason_cli.adapters.completions import CompletionsBackend
-from splitreason_cli.adapters.models import load_model
+from splitreason_cli.models.backend import BackendError, SamplingParams
+from splitreason_cli.models.loading import load_model
+from splitreason_cli.models.vllm_http import CompletionsBackend
 from splitreason_cli.records.data import Problem
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitreason_cli.adapters.vocabulary import HubVocabulary
+from splitreason_cli.models.vocabulary import HubVocabulary
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.contexts import Translated
 from splitreason_cli.split.controller import Limits, ProtocolError, SplitController

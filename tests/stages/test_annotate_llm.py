@@ -8,9 +8,9 @@ from collections import Counter
 import orjson
 import pytest
 
-from splitreason_cli.adapters.endpoint import EndpointConfig
 from splitreason_cli.adapters.llm import TEMPERATURES
 from splitreason_cli.errors import EndpointError, UsageError
+from splitreason_cli.models.endpoint import EndpointConfig
 from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace
 from splitreason_cli.stages.annotate import AnnotateConfig, Progress, Resources, annotate
 from splitreason_cli.store.artifacts import Store

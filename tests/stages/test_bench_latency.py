@@ -1,9 +1,9 @@
 import pytest
 
-from splitreason_cli.adapters.models import load_model
-from splitreason_cli.adapters.pair import Side
 from splitreason_cli.core.workload import Workload
 from splitreason_cli.errors import EndpointError
+from splitreason_cli.models.loading import load_model
+from splitreason_cli.models.sides import Side
 from splitreason_cli.stages.bench_latency import LatencyConfig, Sample, bench_latency, summarize
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

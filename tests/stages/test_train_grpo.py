@@ -7,10 +7,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from splitreason_cli.adapters.grpo_run import GrpoRun
-from splitreason_cli.adapters.models import load_model, load_pair
 from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.core.rewards import Price
 from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
+from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.records.data import Generation, GrpoStep, Problem
 from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from splitreason_cli.store.artifacts import Store

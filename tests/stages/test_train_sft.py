@@ -6,9 +6,9 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from splitreason_cli.adapters.models import load_model
 from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
 from splitreason_cli.errors import InputError, MachineError, ModelError, SrxError, UsageError
+from splitreason_cli.models.loading import load_model
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Trace, TrainStep
 from splitreason_cli.stages import train_sft as stage

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from .backends import BackendError, Chunk, NextToken, SamplingParams
-from .models import LoadedModel
-from .transformers import CachedModel, Sampling, sample
+from ..adapters.transformers import CachedModel, Sampling, sample
+from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .loading import LoadedModel
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from .backends import BackendError
+from .backend import BackendError
 from .wire import refusal
 
 IDLE_SECONDS = 3.0

@@ -4,11 +4,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from splitreason_cli.adapters.completions import CompletionsBackend
-from splitreason_cli.adapters.in_process import InProcessBackend
-from splitreason_cli.adapters.pair import Side, start_pair
-from splitreason_cli.adapters.text_backend import TextBackend
 from splitreason_cli.errors import EndpointError
+from splitreason_cli.models.in_process import InProcessBackend
+from splitreason_cli.models.sides import Side, start_pair
+from splitreason_cli.models.text_http import TextBackend
+from splitreason_cli.models.vllm_http import CompletionsBackend
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import ScriptedVllm
 

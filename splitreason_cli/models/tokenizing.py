@@ -7,7 +7,7 @@ from ..core.sft import SftRecord
 from ..records import markup
 from ..records.data import Message, SftExample
 from ..store.artifacts import file_digest
-from .models import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
+from .loading import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
 
 
 def tokenizer_digest(reference: str) -> str:

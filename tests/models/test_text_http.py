@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from splitreason_cli.adapters.backends import BackendError, SamplingParams
-from splitreason_cli.adapters.models import load_tokenizer
-from splitreason_cli.adapters.text_backend import TextBackend
+from splitreason_cli.models.backend import BackendError, SamplingParams
+from splitreason_cli.models.loading import load_tokenizer
+from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.records import markup
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, ScriptedVllm

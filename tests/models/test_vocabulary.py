@@ -3,9 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from splitreason_cli.adapters.models import load_tokenizer
-from splitreason_cli.adapters.vocabulary import HubVocabulary, share_vocabulary
 from splitreason_cli.errors import ModelError
+from splitreason_cli.models.loading import load_tokenizer
+from splitreason_cli.models.vocabulary import HubVocabulary, share_vocabulary
 from splitreason_cli.records import markup
 from splitreason_cli.split.vocabulary import bytes_of, ids_of
 from tests.trained_tokenizers import CORPUS, KINDS, byte_level, llama_2, unigram, wrap

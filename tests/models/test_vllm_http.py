@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.adapters.backends import BackendError, NextToken, SamplingParams
-from splitreason_cli.adapters.completions import CompletionsBackend, base_url
-from splitreason_cli.adapters.connections import EventStream, Timeouts
-from splitreason_cli.adapters.wire import StreamReader, StreamRequest
 from splitreason_cli.errors import UsageError
+from splitreason_cli.models.backend import BackendError, NextToken, SamplingParams
+from splitreason_cli.models.connections import EventStream, Timeouts
+from splitreason_cli.models.vllm_http import CompletionsBackend, base_url
+from splitreason_cli.models.wire import StreamReader, StreamRequest
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, HANG, ScriptedVllm, event
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .backends import BackendError, Chunk, NextToken
-from .completions import CompletionsBackend, CompletionsSession, Server
+from .backend import BackendError, Chunk, NextToken
+from .vllm_http import CompletionsBackend, CompletionsSession, Server
 from .wire import DONE, ChunkReader, StreamRequest, parse_choices
 
 

@@ -3,14 +3,9 @@ import shutil
 import orjson
 import pytest
 
-from splitreason_cli.adapters.tokenizers import (
-    conversation_text,
-    count_tokens,
-    load_tagging_tokenizer,
-    tokenizer_digest,
-)
 from splitreason_cli.core.sft import BuildSftConfig, Format, build
 from splitreason_cli.errors import ModelError
+from splitreason_cli.models.tokenizing import conversation_text, count_tokens, load_tagging_tokenizer, tokenizer_digest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 from splitreason_cli.store.embedded import EMBEDDED_MODELS

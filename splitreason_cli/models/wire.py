@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, cast
 import msgspec
 
 from ..core.statistics import entropy_of_top
-from .backends import BackendError, Chunk, NextToken, SamplingParams
+from .backend import BackendError, Chunk, NextToken, SamplingParams
 
 
 class Logprobs(msgspec.Struct):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import UsageError
-from .backends import BackendError, Chunk, NextToken, SamplingParams
+from .backend import BackendError, Chunk, NextToken, SamplingParams
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
 from .wire import ChunkReader, StreamReader, StreamRequest, parse_choices, parse_models, parse_next_tokens
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from splitreason_cli.adapters import vllm
-from splitreason_cli.adapters.vllm import VllmServer, share_cores, wait_until_ready
 from splitreason_cli.errors import MachineError, ModelError
+from splitreason_cli.models import vllm_server as vllm
+from splitreason_cli.models.vllm_server import VllmServer, share_cores, wait_until_ready
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,7 +23,7 @@ FAKE = Path(__file__).with_name("fake_vllm_server.py")
 PARENT = """
 import signal, sys
 from pathlib import Path
-from splitreason_cli.adapters.vllm import VllmServer, wait_until_ready
+from splitreason_cli.models.vllm_server import VllmServer, wait_until_ready
 # A shell's background jobs ignore it, and so would what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with VllmServer.start("mini-big", log_path=Path(sys.argv[1])) as server:

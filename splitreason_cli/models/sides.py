@@ -12,9 +12,9 @@ from typing import Any, Literal
 from ..errors import EndpointError, UsageError
 from ..store.embedded import EMBEDDED_MODELS
 from ..store.keys import read_key
-from .backends import Backend
+from .backend import Backend
 from .connections import Timeouts
-from .models import LoadedModel, default_device, load_model, load_tokenizer_only
+from .loading import LoadedModel, default_device, load_model, load_tokenizer_only
 
 Runtime = Literal["auto", "vllm", "in-process"]
 
@@ -126,8 +126,8 @@ def _load(side: Side, thread: ThreadPoolExecutor) -> Running:
 
 def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeouts | None = None) -> Running:
     """A side at URLs, with the tokenizer that it names or its server does. Raises ModelError, EndpointError."""
-    from .completions import CompletionsBackend
-    from .text_backend import TextBackend
+    from .text_http import TextBackend
+    from .vllm_http import CompletionsBackend
 
     # A host of many models need not list them.
     known: dict[str, Any] = {"id": side.served_name} if side.text_only and side.served_name else {}
@@ -157,7 +157,7 @@ def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
     """What a server says at `/v1/models` of the model of that name, or of its first one. Raises EndpointError."""
     import httpx
 
-    from .completions import base_url
+    from .vllm_http import base_url
 
     address = f"{base_url(url)}/models"
     try:
@@ -176,7 +176,7 @@ def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
 def _start_vllm(
     sides: list[Side], logs: dict[int, Path], stack: ExitStack, on_status: Callable[[str], None]
 ) -> dict[int, Any]:
-    from .vllm import VllmServer, share_cores, wait_until_ready
+    from .vllm_server import VllmServer, share_cores, wait_until_ready
 
     started: dict[int, Any] = {}
     for side, cores in zip(sides, share_cores(len(sides)), strict=True):
