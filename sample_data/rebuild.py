@@ -31,10 +31,10 @@ from transformers import (
     TrainingArguments,
 )
 
-from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecoder, text_of
 from splitreason_cli.core.selection import Selection
 from splitreason_cli.core.sft import BuildSftConfig, Format
 from splitreason_cli.core.simulation import simulate, synthetic
+from splitreason_cli.decoding.lockstep import Request, Sampling, SplitDecoder, text_of
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.records import markup, prompts
 from splitreason_cli.records.data import (

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..decoding.lockstep import Sampling, SplitDecoder
 from ..models.loading import default_device, load_pair, model_digest
 from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
 from ..split.controller import Limits
 from .bench_decoders import BatchDriver, Driver, ServerDriver
-from .transformers import Sampling, SplitDecoder
 
 BenchRuntime = Literal["in-process", "vllm"]
 

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ..decoding.lockstep import Request, Sampling, SplitDecoder, text_of
+from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError, InputError, SrxError
 from ..models.backend import BackendError, SamplingParams
 from ..models.loading import LoadedModel, tokens_and_vocabularies
@@ -17,9 +19,7 @@ from ..split.budget import OffloadBudget
 from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.policies import Policy
 from ..split.vocabulary import bytes_of
-from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from .split_engine import boundaries
-from .transformers import Request, Sampling, SplitDecoder, text_of
 
 MOST_FAILURES = 3
 """After so many failed samples in a row nothing more is asked."""

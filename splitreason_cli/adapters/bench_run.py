@@ -25,6 +25,8 @@ from ..core.bench_systems import (
 )
 from ..core.comparison import Verdicts
 from ..core.tally import Tally
+from ..decoding.lockstep import Sampling, text_of
+from ..decoding.plugins import load_policies, policy_source
 from ..records.data import Author, BenchResult, Generation, Segment
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits
@@ -49,8 +51,6 @@ from ..tasks.grading import Verdict
 from ..tasks.tasks import Task, read_task
 from .bench_backends import Backends
 from .bench_decoders import Decoded, Driver, Job
-from .plugins import load_policies, policy_source
-from .transformers import Sampling, text_of
 
 STAGE = "bench"
 MAX_TOKENS = 32_768

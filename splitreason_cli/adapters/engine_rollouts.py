@@ -12,20 +12,20 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..decoding.lockstep import Request
+from ..decoding.remote import RemoteModel
+from ..decoding.writers import BigElsewhere, BigHere, BigWriter
 from ..models.loading import LoadedModel
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits, SplitController
 from ..split.events import Cancelled, Decode, Probed, Produced
 from ..split.policies import CloseSignal, Sampled
-from .big_writers import BigElsewhere, BigHere, BigWriter
 from .policy_engine import PolicyEngine
-from .remote_model import RemoteModel
 from .rollouts import Rollout, RolloutDecoder
 from .solo import SoloDecoder
-from .transformers import Request
 
 if TYPE_CHECKING:
-    from .transformers import _Row
+    from ..decoding.lockstep import _Row
 
 CHUNK_TOKENS = 16
 """How many positions of a span the small model is asked about at once: longer chunks waste more behind a closing."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
+from ..decoding.lockstep import text_of
+from ..decoding.remote import RemoteModel
 from ..errors import UsageError
 from ..models.loading import LoadedModel
 from ..records.data import Generation, GrpoStep, Problem, Segment
@@ -23,14 +25,12 @@ from . import ranks
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .lora import lora_config, require_rank
 from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
-from .remote_model import RemoteModel
 from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
 from .rollouts import Rollout, RolloutDecoder, decision_tags
 from .sharded import WholePolicy
 from .solo import SoloDecoder
 from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
-from .transformers import text_of
 
 PRICE = "price.json"
 PARTS = [part.name for part in fields(Reward)]

@@ -6,17 +6,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..decoding.remote import RemoteModel, RemoteRow
 from ..errors import EndpointError
 from ..models.backend import BackendError
 from ..models.loading import LoadedModel
 from ..split.controller import Limits, SplitController
 from ..split.events import Cancelled, Produced
 from ..split.policies import Sampled
-from .remote_model import RemoteModel, RemoteRow
 from .rollouts import Rollout, RolloutDecoder
 
 if TYPE_CHECKING:
-    from .transformers import _Row
+    from ..decoding.lockstep import _Row
 
 
 class RemoteRolloutDecoder(RolloutDecoder):

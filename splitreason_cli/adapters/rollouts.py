@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..decoding.lockstep import Request, Sampling, SplitDecoder, allowed, sample, text_of
 from ..errors import ModelError
 from ..models.loading import LoadedModel
 from ..models.vocabulary import share_vocabulary
@@ -12,12 +13,11 @@ from ..records.data import Author
 from ..split.controller import Limits, SplitController
 from ..split.decisions import Role, decided
 from ..split.policies import Sampled
-from .transformers import Request, Sampling, SplitDecoder, allowed, sample, text_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .transformers import _Row
+    from ..decoding.lockstep import _Row
 
 
 @dataclass(frozen=True)

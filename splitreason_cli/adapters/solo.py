@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ..decoding.lockstep import CachedModel, Sampling, sample, text_of
 from ..models.loading import LoadedModel
 from ..split.decisions import Role, roles
 from .rollouts import Rollout, decision_tags
-from .transformers import CachedModel, Sampling, sample, text_of
 
 if TYPE_CHECKING:
     from ..records.data import Author

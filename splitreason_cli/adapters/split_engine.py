@@ -11,6 +11,8 @@ from typing import Literal
 from ..core.breaker import Breaker
 from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
 from ..core.text_stream import TextStream
+from ..decoding.lockstep import text_of
+from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..models.backend import Backend, BackendError, SamplingParams
 from ..models.loading import LoadedModel, tokens_and_vocabularies
 from ..records import markup
@@ -21,8 +23,6 @@ from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.events import Failed
 from ..split.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
 from .engine import EngineUnavailable
-from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
-from .transformers import text_of
 
 log = logging.getLogger(__name__)
 

@@ -93,8 +93,8 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("splitreason_cli").setLevel(log_level.upper())
     from ..adapters.http_api import ServerConfig
-    from ..adapters.pipeline import PipelineConfig
     from ..adapters.split_engine import EngineConfig
+    from ..decoding.pipelined import PipelineConfig
     from ..models.sides import Side
     from ..stages import serve as stage
     from ..store.keys import read_key

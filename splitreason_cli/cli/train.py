@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..adapters.grpo_run import TrainGrpoConfig
     from ..adapters.policy_engine import EngineConfig
-    from ..adapters.remote_model import RemoteConfig
+    from ..decoding.remote import RemoteConfig
     from ..models.sides import Side
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
@@ -210,7 +210,7 @@ def grpo(
     given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
     reporting = _reporting(report_to, out, push_to_hub)
-    from ..adapters.remote_model import RemoteConfig
+    from ..decoding.remote import RemoteConfig
     from ..models.sides import Side
     from ..stages import train_grpo as stage
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from ..adapters.transformers import CachedModel, Sampling, sample
+from ..decoding.lockstep import CachedModel, Sampling, sample
 from .backend import BackendError, Chunk, NextToken, SamplingParams
 from .loading import LoadedModel
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from ..adapters.bench_backends import Backends
 from ..adapters.bench_run import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
-from ..adapters.plugins import load_policies
 from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
 from ..core.comparison import compare
+from ..decoding.plugins import load_policies
 from ..errors import UsageError
 from ..models.sides import Side
 from ..records.data import BenchComparison

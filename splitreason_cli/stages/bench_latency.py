@@ -20,8 +20,8 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..core.workload import Scripted, Workload
+from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
 from ..models.backend import Backend, BackendError, SamplingParams, Session
 from ..models.sides import Running, Runtime, Side, start_pair

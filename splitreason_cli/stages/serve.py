@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..adapters.http_api import ServerConfig, create_app
-from ..adapters.pipeline import PipelineConfig
-from ..adapters.plugins import load_policies
 from ..adapters.split_engine import EngineConfig, SplitEngine
+from ..decoding.pipelined import PipelineConfig
+from ..decoding.plugins import load_policies
 from ..errors import EndpointError, MachineError, UsageError
 from ..models.backend import BackendError
 from ..models.loading import LoadedModel

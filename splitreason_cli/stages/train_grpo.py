@@ -9,10 +9,10 @@ from functools import partial
 from ..adapters import ranks
 from ..adapters.grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from ..adapters.policy_engine import EngineConfig, checked_engine
-from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
+from ..decoding.remote import RemoteConfig, RemoteModel, connect_remote
 from ..errors import InputError
 from ..models.loading import default_device, load_model, model_digest
 from ..models.sides import Side

@@ -11,9 +11,9 @@ import torch
 from splitreason_cli.adapters import ranks
 from splitreason_cli.adapters.engine_rollouts import EngineRollouts, EngineSolo
 from splitreason_cli.adapters.policy_engine import EngineConfig, PolicyEngine, checked_engine
-from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.adapters.solo import SoloDecoder
+from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.sides import Side

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
+from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, ModelError
 from splitreason_cli.models.loading import LoadedModel, load_pair
 from splitreason_cli.models.sides import Side

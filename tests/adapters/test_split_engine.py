@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from splitreason_cli.adapters.engine import EngineUnavailable
-from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
-from splitreason_cli.adapters.transformers import Request, SplitDecoder, text_of
 from splitreason_cli.core.breaker import Breaker
 from splitreason_cli.core.serving import Delta, Finished, GenerationRequest, RequestError
+from splitreason_cli.decoding.lockstep import Request, SplitDecoder, text_of
+from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.models.backend import BackendError
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair

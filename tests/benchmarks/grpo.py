@@ -33,10 +33,10 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
-from splitreason_cli.adapters.transformers import CachedModel
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
+from splitreason_cli.decoding.lockstep import CachedModel
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
 from splitreason_cli.split.controller import Limits

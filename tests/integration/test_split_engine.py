@@ -10,10 +10,10 @@ from contextlib import aclosing
 
 import pytest
 
-from splitreason_cli.adapters.pipeline import PipelineConfig
 from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.core.breaker import Breaker
 from splitreason_cli.core.serving import GenerationRequest
+from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.models.connections import Timeouts
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair

@@ -4,9 +4,9 @@ import itertools
 import subprocess
 import sys
 
-from splitreason_cli.adapters.remote_model import RemoteConfig, connect_remote
 from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
 from splitreason_cli.adapters.rollouts import RolloutDecoder
+from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep, Problem

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from splitreason_cli.adapters.transformers import Request, SplitDecoder
+from splitreason_cli.decoding.lockstep import Request, SplitDecoder
 from splitreason_cli.models.loading import LoadedModel
 from splitreason_cli.split.controller import Limits, SplitController
 from splitreason_cli.split.events import Decode, Probe, Probed, Produced

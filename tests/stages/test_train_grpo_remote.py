@@ -8,9 +8,9 @@ import torch
 from transformers import TrainerCallback
 
 from splitreason_cli.adapters.grpo_run import GrpoRun
-from splitreason_cli.adapters.remote_model import RemoteConfig
 from splitreason_cli.adapters.reporters import NO_REPORTING
 from splitreason_cli.adapters.rollouts import RolloutDecoder
+from splitreason_cli.decoding.remote import RemoteConfig
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.models.sides import Side

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..models.backend import BackendError
 from ..models.loading import LoadedModel
-from .remote_model import RemoteModel
-from .transformers import CachedModel, Sampling, allowed, sample
+from .lockstep import CachedModel, Sampling, allowed, sample
+from .remote import RemoteModel
 
 if TYPE_CHECKING:
-    from .transformers import _Row
+    from .lockstep import _Row
 
 
 class BigWriter(Protocol):

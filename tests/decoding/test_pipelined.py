@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitreason_cli.adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
+from splitreason_cli.decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from splitreason_cli.models.backend import SamplingParams
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.controller import Limits, SplitController

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from splitreason_cli.adapters.plugins import load_policies, policy_source
+from splitreason_cli.decoding.plugins import load_policies, policy_source
 from splitreason_cli.split.policies import Never, PolicyContext, make_policy
 
 SOURCE = "from splitreason_cli.split.policies import Never\n\ndef make(context, *arguments):\n    return Never()\n"
