@@ -31,6 +31,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.core.selection import Selection
 from splitreason_cli.core.sft import BuildSftConfig, Format
 from splitreason_cli.core.simulation import simulate, synthetic
@@ -51,7 +52,6 @@ from splitreason_cli.records.data import (
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.latency import Setup
 from splitreason_cli.split.policies import Always
-from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.stages.build_sft import build_sft
 from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sft

@@ -17,8 +17,8 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from splitreason_cli.core.alignment import AlignConfig, place
-from splitreason_cli.core.rows import traces_of
+from splitreason_cli.annotating.alignment import AlignConfig, place
+from splitreason_cli.annotating.rows import traces_of
 from splitreason_cli.records.markup import Span
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 \\$+="

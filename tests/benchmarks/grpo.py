@@ -33,6 +33,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
+from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
@@ -41,7 +42,6 @@ from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
-from splitreason_cli.stages.annotate import AnnotateConfig, annotate
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically

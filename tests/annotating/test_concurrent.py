@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from splitreason_cli.adapters.concurrent import StopMappingError, map_ordered
+from splitreason_cli.annotating.concurrent import StopMappingError, map_ordered
 
 
 def test_results_come_in_the_order_of_the_inputs_whatever_ends_first():

@@ -1,6 +1,6 @@
 import pytest
 
-from splitreason_cli.core.rows import traces_of
+from splitreason_cli.annotating.rows import traces_of
 from splitreason_cli.records.data import SchemaError, Trace
 
 ROW = {

@@ -10,12 +10,12 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.alignment import keep_hardest
 from ..models.endpoint import CallError, Endpoint, EndpointConfig
 from ..models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only
 from ..records import markup
 from ..records.data import AnnotatedTrace, HardSpan, Trace
 from ..store.replies import Replies
+from .alignment import keep_hardest
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import map_ordered
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from splitreason_cli.core.alignment import AlignConfig, align, keep_hardest, place
+from splitreason_cli.annotating.alignment import AlignConfig, align, keep_hardest, place
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import HardSpan
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..core import snippets
-from ..core.alignment import AlignConfig, align
 from ..errors import SrxError
 from ..models.endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
 from ..records.data import AnnotatedTrace, Trace
 from ..store.replies import Replies
+from . import snippets
+from .alignment import AlignConfig, align
 from .annotators import Failure, Outcome, annotated, trace_key
 from .concurrent import StopMappingError, map_ordered
 

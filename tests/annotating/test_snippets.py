@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core import snippets
+from splitreason_cli.annotating import snippets
 
 clean = st.text(st.characters(exclude_characters="<>\x08\x0c\r\t", exclude_categories=("Cs", "Cc")), min_size=1)
 TEXTS = st.lists(clean.map(str.strip).filter(bool), max_size=5)

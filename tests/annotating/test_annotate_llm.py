@@ -8,11 +8,11 @@ from collections import Counter
 import orjson
 import pytest
 
-from splitreason_cli.adapters.llm import TEMPERATURES
+from splitreason_cli.annotating.annotate import AnnotateConfig, Progress, Resources, annotate
+from splitreason_cli.annotating.llm import TEMPERATURES
 from splitreason_cli.errors import EndpointError, UsageError
 from splitreason_cli.models.endpoint import EndpointConfig
 from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace
-from splitreason_cli.stages.annotate import AnnotateConfig, Progress, Resources, annotate
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source

@@ -9,11 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ..adapters.annotators import Annotator, Failure, SnippetsAnnotator
-from ..adapters.llm import BudgetSpentError, LlmAnnotator, ResponseFormat, question_key
-from ..adapters.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
-from ..core.alignment import AlignConfig
-from ..core.rows import Generations, traces_of
 from ..errors import RecordError
 from ..models.endpoint import EndpointConfig
 from ..models.loading import model_digest
@@ -23,6 +18,11 @@ from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Stor
 from ..store.jsonl import Line, encode
 from ..store.replies import Replies
 from ..store.source import Quarantine, Source, located_records
+from .alignment import AlignConfig
+from .annotators import Annotator, Failure, SnippetsAnnotator
+from .llm import BudgetSpentError, LlmAnnotator, ResponseFormat, question_key
+from .rows import Generations, traces_of
+from .surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 
 STAGE = "annotate"
 WRITE_EVERY = 256

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..core.alignment import AlignConfig, align
 from ..records.data import AnnotatedTrace, HardSpan, Snippets, Trace, Unplaced
 from ..store.jsonl import decode, read_lines
+from .alignment import AlignConfig, align
 
 
 @dataclass(frozen=True)
