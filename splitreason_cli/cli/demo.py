@@ -82,8 +82,8 @@ def demo(
 def _train(out: Path, store: Store) -> Path:
     """annotate | build-sft | train sft on the embedded traces; returns the checkpoint's folder."""
     from ..annotating.annotate import AnnotateConfig, annotate
-    from ..core.sft import BuildSftConfig
-    from ..stages.build_sft import build_sft
+    from ..dataset.build import build_sft
+    from ..dataset.sft import BuildSftConfig
     from ..stages.train_sft import RECIPES, train_sft
 
     source = Source.open(str(MINI_TRACES), store)

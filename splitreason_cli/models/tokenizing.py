@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from ..core.sft import SftRecord
+from ..dataset.sft import SftRecord
 from ..records import markup
 from ..records.data import Message, SftExample
 from ..store.artifacts import file_digest

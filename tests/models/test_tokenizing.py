@@ -3,7 +3,7 @@ import shutil
 import orjson
 import pytest
 
-from splitreason_cli.core.sft import BuildSftConfig, Format, build
+from splitreason_cli.dataset.sft import BuildSftConfig, Format, build
 from splitreason_cli.errors import ModelError
 from splitreason_cli.models.tokenizing import conversation_text, count_tokens, load_tagging_tokenizer, tokenizer_digest
 from splitreason_cli.records import markup

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from splitreason_cli.core.sft import why_malformed
+from splitreason_cli.dataset.sft import why_malformed
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 

@@ -6,7 +6,7 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of
+from splitreason_cli.dataset.sft import BuildSftConfig, Format, build, split_of
 from splitreason_cli.errors import InputError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records import markup

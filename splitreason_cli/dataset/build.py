@@ -7,15 +7,15 @@ from pathlib import Path
 
 import orjson
 
-from ..adapters.benchmarks import read_ngrams
-from ..core.selection import Drop, Selection, Tally
-from ..core.sft import BuildSftConfig, why_malformed
 from ..errors import RecordError
 from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..records.data import AnnotatedTrace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
 from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import Quarantine, Source, located_records
+from .benchmarks import read_ngrams
+from .selection import Drop, Selection, Tally
+from .sft import BuildSftConfig, why_malformed
 
 STAGE = "build_sft"
 DROPPED = "dropped.jsonl"

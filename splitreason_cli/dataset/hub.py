@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from .. import __version__
-from ..core import data_card
-from ..core.selection import Tally
 from ..errors import InputError
 from ..records.data import Record, SftConversation, SftExample
 from ..store.artifacts import Artifact
 from ..store.jsonl import disk_fault, read_lines
+from . import data_card
+from .selection import Tally
 
 SPLITS = ("train", "test")
 CARD = "README.md"

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.decontamination import NgramIndex
-from splitreason_cli.core.selection import Drop, Selection, Tally
-from splitreason_cli.core.sft import BuildSftConfig
+from splitreason_cli.dataset.decontamination import NgramIndex
+from splitreason_cli.dataset.selection import Drop, Selection, Tally
+from splitreason_cli.dataset.sft import BuildSftConfig
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 
 PROBLEMS = st.sampled_from(["two plus two", "Two  Plus\ntwo ", "TWO PLUS TWO", "three plus three", "a", "A", "b"])

@@ -5,10 +5,10 @@ import orjson
 import pytest
 from huggingface_hub import DatasetCard
 
-from splitreason_cli.adapters import hub_dataset
-from splitreason_cli.adapters.hub_dataset import refuse_foreign, write_dataset
-from splitreason_cli.core.selection import Selection
-from splitreason_cli.core.sft import KIND_OF, BuildSftConfig, Format
+from splitreason_cli.dataset import hub as hub_dataset
+from splitreason_cli.dataset.hub import refuse_foreign, write_dataset
+from splitreason_cli.dataset.selection import Selection
+from splitreason_cli.dataset.sft import KIND_OF, BuildSftConfig, Format
 from splitreason_cli.errors import InputError
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 from splitreason_cli.store.artifacts import RECORDS, Recipe, Store

@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
+from splitreason_cli.dataset.check import check_sft
 from splitreason_cli.errors import InputError, RecordError
-from splitreason_cli.stages.check_sft import check_sft
 from splitreason_cli.store.embedded import SAMPLE_DATA
 from splitreason_cli.store.source import Source
 

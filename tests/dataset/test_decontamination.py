@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.decontamination import NgramIndex
+from splitreason_cli.dataset.decontamination import NgramIndex
 
 AIME = Path(__file__).parent.parent.parent.parent / "shared" / "data" / "aime24.jsonl"
 WORDS = st.lists(st.sampled_from(["alpha", "β", "x_1", "42", "the"]), max_size=14)

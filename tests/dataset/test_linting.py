@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.linting import Originals, read_original, read_tagged, why_wrong
-from splitreason_cli.core.sft import BuildSftConfig, Format, build
+from splitreason_cli.dataset.linting import Originals, read_original, read_tagged, why_wrong
+from splitreason_cli.dataset.sft import BuildSftConfig, Format, build
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Message, SchemaError, SftConversation, Trace
 from tests.records.strategies import well_formed

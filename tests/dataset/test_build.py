@@ -1,10 +1,10 @@
 import orjson
 import pytest
 
-from splitreason_cli.core.sft import BuildSftConfig, Format
+from splitreason_cli.dataset.build import DROPPED, build_sft, tally_of
+from splitreason_cli.dataset.sft import BuildSftConfig, Format
 from splitreason_cli.errors import InputError
 from splitreason_cli.records.data import Rejected, SftConversation, SftExample
-from splitreason_cli.stages.build_sft import DROPPED, build_sft, tally_of
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.store.source import Source

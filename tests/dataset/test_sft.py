@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from splitreason_cli.core.sft import BuildSftConfig, Format, build, split_of, why_malformed
+from splitreason_cli.dataset.sft import BuildSftConfig, Format, build, split_of, why_malformed
 from splitreason_cli.errors import UsageError
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan

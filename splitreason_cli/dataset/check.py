@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core.linting import Originals, read_original, read_tagged, why_wrong
 from ..errors import InputError, RecordError
 from ..store.jsonl import decode
 from ..store.source import Quarantine, Source, read_records
+from .linting import Originals, read_original, read_tagged, why_wrong
 
 
 @dataclass

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..core.decontamination import NgramIndex
 from ..errors import InputError
 from ..records.data import SchemaError
 from ..store.jsonl import decode, read_lines
+from .decontamination import NgramIndex
 
 
 def read_ngrams(files: Iterable[str], n: int) -> NgramIndex:
