@@ -54,12 +54,12 @@ from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.latency import Setup
 from splitreason_cli.split.policies import Always
 from splitreason_cli.stages.bench import BenchConfig, bench
-from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sft
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks import mini
 from splitreason_cli.tasks.grading import is_correct
+from splitreason_cli.training.sft import RECIPES, initialize_apart, train_sft
 
 OUT = Path(__file__).parent
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"

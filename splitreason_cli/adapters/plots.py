@@ -10,10 +10,10 @@ from typing import Any
 
 from ..core.distributions import KindStatistics
 from ..core.histograms import Chart
-from ..core.rewards import first_warnings
 from ..errors import UsageError
 from ..records.data import GrpoStep
 from ..store.jsonl import write_atomically
+from ..training.rewards import first_warnings
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 3

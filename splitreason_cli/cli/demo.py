@@ -20,8 +20,8 @@ from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
 if TYPE_CHECKING:
-    from ..adapters.grpo_run import TrainGrpoConfig
     from ..stages.bench import SystemRun
+    from ..training.grpo_run import TrainGrpoConfig
 
 NOTE = (
     "Both models are tiny, and the gap between them comes from their training data: the small one was never taught "
@@ -63,7 +63,7 @@ def demo(
     model = _train(out, store)
     runs = _bench(model, problems, store)
     if full:
-        from ..stages.train_grpo import RECIPES, SAMPLE_STEPS
+        from ..training.grpo import RECIPES, SAMPLE_STEPS
 
         config = replace(RECIPES["mini"], model=str(model), offload_budget=GRPO_BUDGET)
         runs += learn_when_to_ask(config, out, problems, store, SAMPLE_STEPS["mini"])
@@ -84,7 +84,7 @@ def _train(out: Path, store: Store) -> Path:
     from ..annotating.annotate import AnnotateConfig, annotate
     from ..dataset.build import build_sft
     from ..dataset.sft import BuildSftConfig
-    from ..stages.train_sft import RECIPES, train_sft
+    from ..training.sft import RECIPES, train_sft
 
     source = Source.open(str(MINI_TRACES), store)
     with console.progress() as live:

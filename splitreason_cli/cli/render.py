@@ -9,7 +9,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..core.rewards import first_warnings
 from ..records import markup
 from ..records.data import (
     AnnotatedTrace,
@@ -22,6 +21,7 @@ from ..records.data import (
     Snippets,
     Trace,
 )
+from ..training.rewards import first_warnings
 
 LEFT, RIGHT = "⟦", "⟧"
 BIG = "bold black on yellow"

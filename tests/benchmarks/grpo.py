@@ -32,7 +32,6 @@ from rich.table import Table
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
 from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
@@ -42,12 +41,15 @@ from splitreason_cli.decoding.lockstep import CachedModel
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
 from splitreason_cli.split.controller import Limits
-from splitreason_cli.stages import bench, train_grpo, train_sft
+from splitreason_cli.stages import bench
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.mini import sample_problem
+from splitreason_cli.training import grpo as train_grpo
+from splitreason_cli.training import sft as train_sft
+from splitreason_cli.training.rollouts import Rollout, RolloutDecoder
 
 PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)

@@ -4,8 +4,6 @@ import itertools
 import subprocess
 import sys
 
-from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
-from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.sides import Side
@@ -13,6 +11,8 @@ from splitreason_cli.records.data import GrpoStep, Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines, write_atomically
+from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder
+from splitreason_cli.training.rollouts import RolloutDecoder
 from tests.cli.conftest import environment
 from tests.integration.conftest import NEEDS_VLLM
 

@@ -5,8 +5,8 @@ import torch
 from peft import get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from splitreason_cli.adapters.lora import lora_config, merged, require_rank, without_bias
 from splitreason_cli.errors import UsageError
+from splitreason_cli.training.lora import lora_config, merged, require_rank, without_bias
 
 TAGS = [3, 7]
 IDS = torch.arange(12)[None]

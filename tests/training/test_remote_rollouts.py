@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from splitreason_cli.adapters.remote_rollouts import RemoteRolloutDecoder
-from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, ModelError
 from splitreason_cli.models.loading import LoadedModel, load_pair
@@ -15,6 +13,8 @@ from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder
+from splitreason_cli.training.rollouts import RolloutDecoder
 from tests.scripted_endpoint import serving
 from tests.served_model import FAULTS, ServedModel
 from tests.trained_tokenizers import byte_level

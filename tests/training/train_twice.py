@@ -4,11 +4,11 @@ import contextlib
 import sys
 from pathlib import Path
 
-from splitreason_cli.adapters import ranks
-from splitreason_cli.stages.train_grpo import train_grpo
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.source import Source
-from tests.stages.test_train_grpo import SHORT
+from splitreason_cli.training import ranks
+from splitreason_cli.training.grpo import train_grpo
+from tests.training.test_grpo import SHORT
 
 
 def stop(report):

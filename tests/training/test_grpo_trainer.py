@@ -3,9 +3,6 @@
 import pytest
 import torch
 
-from splitreason_cli.adapters.grpo import decision_logprobs
-from splitreason_cli.adapters.rollouts import RolloutDecoder
-from splitreason_cli.adapters.solo import SoloDecoder
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Problem
@@ -13,6 +10,9 @@ from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.training.grpo_trainer import decision_logprobs
+from splitreason_cli.training.rollouts import RolloutDecoder
+from splitreason_cli.training.solo import SoloDecoder
 
 TEMPERATURE = 0.9
 

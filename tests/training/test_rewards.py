@@ -2,7 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.rewards import (
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import GrpoStep
+from splitreason_cli.split.latency import Rates, Setup, evenly
+from splitreason_cli.training.rewards import (
     Price,
     added_time,
     collapse,
@@ -13,10 +16,7 @@ from splitreason_cli.core.rewards import (
     paper_reward,
     paper_tag_count,
     priced,
-)  # fmt: skip
-from splitreason_cli.records import markup
-from splitreason_cli.records.data import GrpoStep
-from splitreason_cli.split.latency import Rates, Setup, evenly
+)
 
 SPAN = f"{markup.OPEN}x{markup.CLOSE}"
 SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"

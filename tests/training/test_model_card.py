@@ -1,8 +1,8 @@
 import dataclasses
 
-from splitreason_cli.core.model_card import Run, body, grpo_measures, sft_measures
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import GrpoStep, TrainStep
+from splitreason_cli.training.model_card import Run, body, grpo_measures, sft_measures
 
 RUN = Run(
     method="sft", config={"model": "some/small", "tags": "special", "packing": True}, inputs={"in": "a" * 64},

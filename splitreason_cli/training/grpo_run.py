@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..core.rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from ..decoding.lockstep import text_of
 from ..decoding.remote import RemoteModel
 from ..errors import UsageError
@@ -27,6 +26,7 @@ from .lora import lora_config, require_rank
 from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
 from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
+from .rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
 from .rollouts import Rollout, RolloutDecoder, decision_tags
 from .sharded import WholePolicy
 from .solo import SoloDecoder
@@ -112,7 +112,7 @@ class GrpoRun:
         from transformers import PrinterCallback, set_seed
         from trl import GRPOConfig, GRPOTrainer
 
-        from .grpo import DecisionTrainer
+        from .grpo_trainer import DecisionTrainer
 
         # Adapters start from random numbers.
         set_seed(self.config.seed)

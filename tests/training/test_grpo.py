@@ -6,21 +6,20 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from splitreason_cli.adapters.grpo_run import GrpoRun
-from splitreason_cli.adapters.reporters import NO_REPORTING
-from splitreason_cli.core.rewards import Price
 from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
 from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.records.data import Generation, GrpoStep, Problem
-from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.grading import is_correct
 from splitreason_cli.tasks.mini import sample_problem
-
-from ..untagged import write_untagged
+from splitreason_cli.training.grpo import RECIPES, train_grpo
+from splitreason_cli.training.grpo_run import GrpoRun
+from splitreason_cli.training.reporters import NO_REPORTING
+from splitreason_cli.training.rewards import Price
+from tests.untagged import write_untagged
 
 SHORT = dataclasses.replace(
     RECIPES["mini"], max_steps=4, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=2,

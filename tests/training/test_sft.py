@@ -11,15 +11,14 @@ from splitreason_cli.errors import InputError, MachineError, ModelError, SrxErro
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Trace, TrainStep
-from splitreason_cli.stages import train_sft as stage
-from splitreason_cli.stages.train_sft import RECIPES, TrainSftConfig, tokenize, train_sft
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks import mini
-
-from ..untagged import write_untagged
+from splitreason_cli.training import sft as stage
+from splitreason_cli.training.sft import RECIPES, TrainSftConfig, tokenize, train_sft
+from tests.untagged import write_untagged
 
 SHORT = dataclasses.replace(RECIPES["mini"], max_steps=12, batch_size=4, per_device_batch_size=2, save_steps=4)
 

@@ -11,13 +11,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from splitreason_cli.records.data import GrpoStep, TrainStep
-from splitreason_cli.stages.train_grpo import train_grpo
-from splitreason_cli.stages.train_sft import RECIPES, train_sft
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
-from tests.stages import test_train_grpo, test_train_sft
+from splitreason_cli.training.grpo import train_grpo
+from splitreason_cli.training.sft import RECIPES, train_sft
+from tests.training import test_grpo as test_train_grpo
+from tests.training import test_sft as test_train_sft
 
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 LAUNCH += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m"]
@@ -68,7 +69,7 @@ def test_sft_on_two_processes_gives_the_model_of_one(tmp_path):
 
 def test_grpo_on_two_processes_resumes_bit_equal_and_sees_the_whole_batch(tmp_path):
     write_atomically(tmp_path / "problems.jsonl", map(encode, test_train_grpo.problems(16)))
-    launch(tmp_path, "tests.stages.train_twice", tmp_path)
+    launch(tmp_path, "tests.training.train_twice", tmp_path)
     said = [(tmp_path / f"rank-{number}").read_text().split() for number in range(2)]
     assert said[0] == said[1]
     whole, resumed = map(Path, said[0])

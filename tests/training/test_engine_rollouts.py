@@ -8,11 +8,6 @@ from collections import Counter
 import pytest
 import torch
 
-from splitreason_cli.adapters import ranks
-from splitreason_cli.adapters.engine_rollouts import EngineRollouts, EngineSolo
-from splitreason_cli.adapters.policy_engine import EngineConfig, PolicyEngine, checked_engine
-from splitreason_cli.adapters.rollouts import RolloutDecoder
-from splitreason_cli.adapters.solo import SoloDecoder
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.models.loading import load_pair
@@ -22,6 +17,11 @@ from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.training import ranks
+from splitreason_cli.training.engine_rollouts import EngineRollouts, EngineSolo
+from splitreason_cli.training.policy_engine import EngineConfig, PolicyEngine, checked_engine
+from splitreason_cli.training.rollouts import RolloutDecoder
+from splitreason_cli.training.solo import SoloDecoder
 from tests.fake_generation import FakeGeneration
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
@@ -215,13 +215,13 @@ def test_ranks_that_share_an_engine_call_it_alike_and_get_their_own_rollouts(pai
 
 
 def test_a_machine_without_a_gpu_is_refused(monkeypatch):
-    monkeypatch.setattr("splitreason_cli.adapters.policy_engine.default_device", lambda: "cpu")
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.default_device", lambda: "cpu")
     with pytest.raises(UsageError, match="--use-vllm needs a GPU"):
         checked_engine(EngineConfig())
 
 
 def test_a_missing_vllm_is_one_line(monkeypatch):
-    monkeypatch.setattr("splitreason_cli.adapters.policy_engine.default_device", lambda: "cuda")
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.default_device", lambda: "cuda")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         MachineError, match=r"vLLM is not installed\. Install it: pip install 'splitreason-cli\[vllm\]'"
@@ -232,7 +232,7 @@ def test_a_missing_vllm_is_one_line(monkeypatch):
 @pytest.mark.parametrize("is_up", [True, False])
 def test_a_server_that_is_not_there_or_takes_no_weights_is_one_line(pair, monkeypatch, is_up):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    monkeypatch.setattr("splitreason_cli.adapters.policy_engine.default_device", lambda: "cuda")
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.default_device", lambda: "cuda")
     with serving(ServedModel(pair[1])) as url:
         if is_up:
             with pytest.raises(EndpointError, match=r"takes no weights\. Start it with: VLLM_SERVER_DEV_MODE=1"):

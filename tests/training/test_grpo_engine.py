@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from splitreason_cli.adapters.policy_engine import EngineConfig
 from splitreason_cli.errors import MachineError
 from splitreason_cli.records.data import GrpoStep, Problem
-from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.mini import sample_problem
+from splitreason_cli.training.grpo import RECIPES, train_grpo
+from splitreason_cli.training.policy_engine import EngineConfig
 from tests.fake_generation import FakeGeneration
 
 SHORT = dataclasses.replace(
@@ -38,7 +38,7 @@ def source(tmp_path, store):
 @pytest.fixture
 def gpu(monkeypatch):
     """As far as the engine asks."""
-    monkeypatch.setattr("splitreason_cli.adapters.policy_engine.default_device", lambda: "cuda")
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.default_device", lambda: "cuda")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def made(monkeypatch, gpu):
         engines.append(FakeGeneration(**options))
         return engines[-1]
 
-    monkeypatch.setattr("splitreason_cli.adapters.policy_engine.importlib", SimpleNamespace(util=Installed))
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.importlib", SimpleNamespace(util=Installed))
     monkeypatch.setattr("trl.trainer.grpo_trainer.VLLMGeneration", make)
     return engines
 
@@ -77,7 +77,7 @@ def test_a_run_trains_on_what_the_engine_wrote_with_the_weights_of_each_step(sou
 
 
 def test_without_vllm_nothing_is_loaded(source, store, monkeypatch, gpu):
-    monkeypatch.setattr("splitreason_cli.adapters.policy_engine.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.importlib.util.find_spec", lambda name: None)
     config = dataclasses.replace(SHORT, model="/no/such/model", big="/no/such/model")
     with pytest.raises(MachineError, match=r"--use-vllm: vLLM is not installed\. Install it: pip install"):
         train_grpo(source, config, store)

@@ -5,11 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from splitreason_cli.adapters import ranks
-from splitreason_cli.adapters.sharded import refresh
 from splitreason_cli.errors import MachineError, RecordError, SrxError
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.store.artifacts import Recipe, Store
+from splitreason_cli.training import ranks
+from splitreason_cli.training.sharded import refresh
 
 
 def message(act):

@@ -15,7 +15,7 @@ from ..records.data import Record
 from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
 from ..store.jsonl import encode
 from . import ranks
-from .hub_model import write_card
+from .hub import write_card
 from .lora import merged
 from .reporters import Reporting
 
@@ -134,7 +134,7 @@ def publish(
     """The artifact of a finished run: its model with a card, its steps as records. On every rank, made by the first.
 
     Args:
-        method: `sft` or `grpo`. measures: for the card, as of `core.model_card`.
+        method: `sft` or `grpo`. measures: for the card, as of `training.model_card`.
     """
 
     def make() -> Artifact:

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from splitreason_cli.adapters import ranks
 from splitreason_cli.errors import InputError, RecordError, UsageError
+from splitreason_cli.training import ranks
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def found(tmp_path_factory):
     """What two processes that met over gloo wrote down, by rank."""
     folder = tmp_path_factory.mktemp("ranks")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run([*command, "-m", "tests.adapters.two_ranks", str(folder)], capture_output=True, check=False)
+    done = subprocess.run([*command, "-m", "tests.training.two_ranks", str(folder)], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return [json.loads((folder / f"rank-{number}.json").read_bytes()) for number in range(2)]
 

@@ -7,22 +7,22 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from splitreason_cli.adapters.grpo_run import GrpoRun
-from splitreason_cli.adapters.reporters import NO_REPORTING
-from splitreason_cli.adapters.rollouts import RolloutDecoder
 from splitreason_cli.decoding.remote import RemoteConfig
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep
 from splitreason_cli.split.controller import Limits
-from splitreason_cli.stages.train_grpo import RECIPES, train_grpo
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from splitreason_cli.training.grpo import RECIPES, train_grpo
+from splitreason_cli.training.grpo_run import GrpoRun
+from splitreason_cli.training.reporters import NO_REPORTING
+from splitreason_cli.training.rollouts import RolloutDecoder
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
-from tests.stages.test_train_grpo import problems
+from tests.training.test_grpo import problems
 
 SHORT = dataclasses.replace(
     RECIPES["mini"], max_steps=2, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=1, max_tokens=120,

@@ -6,12 +6,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 
-from ..adapters import ranks
-from ..adapters.grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
-from ..adapters.policy_engine import EngineConfig, checked_engine
-from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
-from ..core.model_card import grpo_measures
 from ..decoding.remote import RemoteConfig, RemoteModel, connect_remote
 from ..errors import InputError
 from ..models.loading import default_device, load_model, model_digest
@@ -20,6 +14,12 @@ from ..records.data import Generation, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..tasks.problems import ID_COLUMNS, problem_of
+from . import ranks
+from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
+from .model_card import grpo_measures
+from .policy_engine import EngineConfig, checked_engine
+from .reporters import NO_REPORTING, Reporting
+from .trainers import MODEL, OnStep, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
 COLUMNS = ("problem", "answer", *ID_COLUMNS)

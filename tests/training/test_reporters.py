@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from splitreason_cli.adapters.reporters import PACKAGES, Reporting
 from splitreason_cli.errors import UsageError
+from splitreason_cli.training.reporters import PACKAGES, Reporting
 
 
 def test_none_and_nothing_report_to_nobody():

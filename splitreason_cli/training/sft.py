@@ -5,10 +5,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..adapters import ranks
-from ..adapters.lora import lora_config, require_rank, without_bias
-from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.trainers import (
+from ..errors import InputError, ModelError
+from ..models.loading import LoadedModel, default_device, load_model, model_digest
+from ..models.tokenizing import add_tags, example_ids
+from ..records import markup
+from ..records.data import SftConversation, SftExample, TrainStep
+from ..store.artifacts import REJECTED, Artifact, Recipe, Store
+from ..store.source import Quarantine, Source, read_records
+from . import ranks
+from .lora import lora_config, require_rank, without_bias
+from .model_card import sft_measures
+from .reporters import NO_REPORTING, Reporting
+from .trainers import (
     MODEL,
     TRAINER,
     OnStep,
@@ -20,14 +28,6 @@ from ..adapters.trainers import (
     shared_arguments,
     step_callback,
 )
-from ..core.model_card import sft_measures
-from ..errors import InputError, ModelError
-from ..models.loading import LoadedModel, default_device, load_model, model_digest
-from ..models.tokenizing import add_tags, example_ids
-from ..records import markup
-from ..records.data import SftConversation, SftExample, TrainStep
-from ..store.artifacts import REJECTED, Artifact, Recipe, Store
-from ..store.source import Quarantine, Source, read_records
 
 STAGE = "train_sft"
 

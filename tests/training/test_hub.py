@@ -1,9 +1,9 @@
 import pytest
 from huggingface_hub import ModelCard
 
-from splitreason_cli.adapters.hub_model import CARD, published, require_hub, write_card
 from splitreason_cli.errors import UsageError
 from splitreason_cli.store.artifacts import Recipe
+from splitreason_cli.training.hub import CARD, published, require_hub, write_card
 
 
 def test_a_card_loads_as_one_of_the_hub_and_names_no_folder_of_this_machine(tmp_path):

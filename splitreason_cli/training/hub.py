@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..core import model_card
-from ..core.model_card import Run
 from ..errors import EndpointError, UsageError
 from ..store.artifacts import Recipe
 from ..store.embedded import EMBEDDED_MODELS
+from . import model_card
+from .model_card import Run
 
 CARD = "README.md"
 PACKAGES = ("torch", "transformers", "trl", "peft")
@@ -21,7 +21,7 @@ def write_card(folder: Path, method: str, recipe: Recipe, measures: Mapping[str,
     """Put the card of a trained model into its folder.
 
     Args:
-        method: `sft` or `grpo`. measures: as of `core.model_card`.
+        method: `sft` or `grpo`. measures: as of `training.model_card`.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
