@@ -15,11 +15,11 @@ from ..models.backend import BackendError, SamplingParams
 from ..models.loading import LoadedModel, tokens_and_vocabularies
 from ..models.sides import Running
 from ..records.data import Author, Problem
+from ..serving.split_engine import boundaries
 from ..split.budget import OffloadBudget
 from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.policies import Policy
 from ..split.vocabulary import bytes_of
-from .split_engine import boundaries
 
 MOST_FAILURES = 3
 """After so many failed samples in a row nothing more is asked."""

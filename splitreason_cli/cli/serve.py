@@ -92,11 +92,11 @@ def serve(
     console.quiet_libraries()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("splitreason_cli").setLevel(log_level.upper())
-    from ..adapters.http_api import ServerConfig
-    from ..adapters.split_engine import EngineConfig
     from ..decoding.pipelined import PipelineConfig
     from ..models.sides import Side
-    from ..stages import serve as stage
+    from ..serving import serve as stage
+    from ..serving.http_api import ServerConfig
+    from ..serving.split_engine import EngineConfig
     from ..store.keys import read_key
 
     config = stage.ServeConfig(

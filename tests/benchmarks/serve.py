@@ -73,9 +73,9 @@ def serve(port: Any, end: Any, seconds_per_token: float, due_file: Path) -> None
     """Listen on a free port until `end` is set; then write when each token was due, by stream."""
     import uvicorn
 
-    from splitreason_cli.adapters.http_api import ServerConfig, create_app
-    from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
     from splitreason_cli.models.loading import load_tokenizer_only
+    from splitreason_cli.serving.http_api import ServerConfig, create_app
+    from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 
     loaded, due = load_tokenizer_only("mini-split"), {}
     small, big = (PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2))

@@ -10,9 +10,6 @@ from contextlib import aclosing
 
 import pytest
 
-from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
-from splitreason_cli.core.breaker import Breaker
-from splitreason_cli.core.serving import GenerationRequest
 from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.models.connections import Timeouts
 from splitreason_cli.models.in_process import InProcessBackend
@@ -20,6 +17,9 @@ from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.models.vllm_http import CompletionsBackend
 from splitreason_cli.records.data import Message, Problem
+from splitreason_cli.serving.breaker import Breaker
+from splitreason_cli.serving.requests import GenerationRequest
+from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from tests.integration.conftest import NEEDS_VLLM

@@ -11,11 +11,11 @@ import httpx
 import openai
 import pytest
 
-from splitreason_cli.adapters.engine import EngineUnavailable
-from splitreason_cli.adapters.http_api import ServerConfig, create_app
-from splitreason_cli.core.serving import Delta, Finished, RequestError, TokenLogprob
 from splitreason_cli.errors import UsageError
 from splitreason_cli.records.data import Message
+from splitreason_cli.serving.engine import EngineUnavailable
+from splitreason_cli.serving.http_api import ServerConfig, create_app
+from splitreason_cli.serving.requests import Delta, Finished, RequestError, TokenLogprob
 from tests.scripted_endpoint import running
 from tests.scripted_engine import ANSWER, USAGE, WAIT, ScriptedEngine
 

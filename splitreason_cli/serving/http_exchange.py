@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from ..core.openai_responses import Reply
-from ..core.openai_schema import ApiError, ApiRequest, RequestLimits, refused
-from ..core.serving import Delta, Finished, RequestError
 from .engine import Engine, EngineUnavailable
 from .http_wire import CLIENT_GONE, STATUS, ClientGoneError, Wire, read_body, unless_gone
 from .interleave import interleave
-from .server_metrics import ServerMetrics
+from .metrics import ServerMetrics
+from .openai_responses import Reply
+from .openai_schema import ApiError, ApiRequest, RequestLimits, refused
+from .requests import Delta, Finished, RequestError
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@ from contextlib import aclosing
 
 import pytest
 
-from splitreason_cli.adapters.interleave import interleave
+from splitreason_cli.serving.interleave import interleave
 
 
 class Source:

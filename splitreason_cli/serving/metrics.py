@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from ..core.serving import Finished
+from .requests import Finished
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

@@ -5,10 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from splitreason_cli.adapters.engine import EngineUnavailable
-from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
-from splitreason_cli.core.breaker import Breaker
-from splitreason_cli.core.serving import Delta, Finished, GenerationRequest, RequestError
 from splitreason_cli.decoding.lockstep import Request, SplitDecoder, text_of
 from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.models.backend import BackendError
@@ -16,6 +12,10 @@ from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Message, Problem
+from splitreason_cli.serving.breaker import Breaker
+from splitreason_cli.serving.engine import EngineUnavailable
+from splitreason_cli.serving.requests import Delta, Finished, GenerationRequest, RequestError
+from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.policies import Learned
 from splitreason_cli.store.embedded import MINI_PROBLEMS

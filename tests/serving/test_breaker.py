@@ -1,4 +1,4 @@
-from splitreason_cli.core.breaker import Breaker
+from splitreason_cli.serving.breaker import Breaker
 
 
 def test_a_model_that_fails_again_and_again_is_left_alone_and_then_tried_once():

@@ -7,7 +7,7 @@ from itertools import groupby
 from ..records import markup
 from ..records.data import Author
 from .detokenizer import Decode, Detokenizer
-from .serving import Channel, Delta, TokenLogprob
+from .requests import Channel, Delta, TokenLogprob
 
 THINKING = (markup.THINK_OPEN, markup.THINK_CLOSE)
 

@@ -1,4 +1,4 @@
-from splitreason_cli.core.serving import Finished, Usage, describe
+from splitreason_cli.serving.requests import Finished, Usage, describe
 
 
 def test_a_log_line_has_every_figure():

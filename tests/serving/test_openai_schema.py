@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.openai_schema import ApiError, RequestLimits, parse_chat, parse_completion
+from splitreason_cli.serving.openai_schema import ApiError, RequestLimits, parse_chat, parse_completion
 
 LIMITS = RequestLimits(("pair",), max_tokens=100)
 FIELDS = (

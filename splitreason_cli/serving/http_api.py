@@ -20,13 +20,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..core.openai_responses import ChatReply, CompletionReply, model_card, model_list
-from ..core.openai_schema import ApiError, RequestLimits, parse_chat, parse_completion, unknown_model
 from ..errors import UsageError
 from .engine import Engine
 from .http_exchange import GenerationEndpoint, Server, Slots, as_api_error
 from .http_wire import STATUS, error_response
-from .server_metrics import CONTENT_TYPE, ServerMetrics
+from .metrics import CONTENT_TYPE, ServerMetrics
+from .openai_responses import ChatReply, CompletionReply, model_card, model_list
+from .openai_schema import ApiError, RequestLimits, parse_chat, parse_completion, unknown_model
 
 CHAT, COMPLETIONS, MODELS, HEALTH, METRICS = (
     "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics"

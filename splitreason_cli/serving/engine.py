@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from ..core.serving import Delta, Finished, GenerationRequest
+from .requests import Delta, Finished, GenerationRequest
 
 
 class EngineUnavailable(Exception):  # noqa: N818 - the standard term for status 503
@@ -18,9 +18,9 @@ class Engine(Protocol):
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finished, None]:
         """Generate one completion; its last item is `Finished`.
 
-        Closing the generator frees both models at once. Raises core.serving.RequestError before the first item for what
-        cannot be fulfilled, and EngineUnavailable at any time. That the big model fails is no error: the small one goes
-        on, and `Finished.degraded` says so.
+        Closing the generator frees both models at once. Raises serving.requests.RequestError before the first item for
+        what cannot be fulfilled, and EngineUnavailable at any time. That the big model fails is no error: the small one
+        goes on, and `Finished.degraded` says so.
         """
 
     async def check(self) -> None:

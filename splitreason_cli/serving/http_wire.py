@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
-from ..core.openai_schema import ApiError
+from .openai_schema import ApiError
 
 CLIENT_GONE = 499
 """Stands in metrics for the status of a request whose client left; never sent."""

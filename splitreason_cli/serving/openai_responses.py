@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .serving import Channel, Delta, Finished, TokenLogprob, Usage
+from .requests import Channel, Delta, Finished, TokenLogprob, Usage
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from ..records.data import Message
 from ..split.budget import parse_share
-from .serving import GenerationRequest, RequestError
+from .requests import GenerationRequest, RequestError
 
 MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 1000

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.detokenizer import Detokenizer
-from splitreason_cli.core.serving import TokenLogprob
-from splitreason_cli.core.text_stream import TextStream
 from splitreason_cli.records import markup
+from splitreason_cli.serving.detokenizer import Detokenizer
+from splitreason_cli.serving.requests import TokenLogprob
+from splitreason_cli.serving.text_stream import TextStream
 
 CLOSING = markup.THINK_CLOSE
 

@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..adapters.http_api import ServerConfig, create_app
-from ..adapters.split_engine import EngineConfig, SplitEngine
 from ..decoding.pipelined import PipelineConfig
 from ..decoding.plugins import load_policies
 from ..errors import EndpointError, MachineError, UsageError
@@ -17,6 +15,8 @@ from ..models.loading import LoadedModel
 from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import Author
 from ..split.policies import PolicyContext, make_policy
+from .http_api import ServerConfig, create_app
+from .split_engine import EngineConfig, SplitEngine
 
 
 @dataclass(frozen=True)

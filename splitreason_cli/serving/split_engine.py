@@ -8,9 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.breaker import Breaker
-from ..core.serving import Delta, Finished, GenerationRequest, RequestError, Usage, describe
-from ..core.text_stream import TextStream
 from ..decoding.lockstep import text_of
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..models.backend import Backend, BackendError, SamplingParams
@@ -22,7 +19,10 @@ from ..split.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, Planned
 from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.events import Failed
 from ..split.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
+from .breaker import Breaker
 from .engine import EngineUnavailable
+from .requests import Delta, Finished, GenerationRequest, RequestError, Usage, describe
+from .text_stream import TextStream
 
 log = logging.getLogger(__name__)
 
