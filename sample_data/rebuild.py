@@ -37,6 +37,7 @@ from splitreason_cli.dataset.build import build_sft
 from splitreason_cli.dataset.selection import Selection
 from splitreason_cli.dataset.sft import BuildSftConfig, Format
 from splitreason_cli.decoding.lockstep import Request, Sampling, SplitDecoder, text_of
+from splitreason_cli.measuring.bench import BenchConfig, bench
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.records import markup, prompts
 from splitreason_cli.records.data import (
@@ -53,7 +54,6 @@ from splitreason_cli.records.data import (
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.latency import Setup
 from splitreason_cli.split.policies import Always
-from splitreason_cli.stages.bench import BenchConfig, bench
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source

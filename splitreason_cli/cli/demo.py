@@ -20,7 +20,7 @@ from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
 if TYPE_CHECKING:
-    from ..stages.bench import SystemRun
+    from ..measuring.bench import SystemRun
     from ..training.grpo_run import TrainGrpoConfig
 
 NOTE = (
@@ -112,7 +112,7 @@ def learn_when_to_ask(
 
     A rollout is shown every `sample_steps`.
     """
-    from ..stages.bench import BenchConfig
+    from ..measuring.bench import BenchConfig
     from ..tasks.tasks import read_task
 
     texts = {problem.problem for problem in read_task("mini", store).problems}
@@ -125,14 +125,14 @@ def learn_when_to_ask(
 
 
 def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
-    from ..stages.bench import BenchConfig
+    from ..measuring.bench import BenchConfig
 
     return run_bench(BenchConfig(small=str(model), problems=problems), SYSTEMS, BUDGETS, store)
 
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
     """Two problems the split solves with at least two spans and the small model alone does not."""
-    from ..stages.bench import StoredGenerations
+    from ..measuring.bench import StoredGenerations
 
     alone = {g.id: g.correct for g in StoredGenerations(runs[0].artifact)}
     split = next(run for run in runs if run.result.system == "split")
@@ -142,9 +142,9 @@ def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
 
 
 def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
-    from ..adapters.report import write_report
-    from ..adapters.report_frontier import write_pareto
-    from ..stages.bench import StoredGenerations
+    from ..measuring.bench import StoredGenerations
+    from ..measuring.report.frontier import write_pareto
+    from ..measuring.report.page import write_report
 
     results = [run.result for run in runs]
     write_atomically(out / "results.jsonl", map(encode, results))

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
-from ..core.statistics import entropy_of_top
+from ..measuring.statistics import entropy_of_top
 from .backend import BackendError, Chunk, NextToken, SamplingParams
 
 

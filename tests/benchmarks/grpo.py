@@ -34,14 +34,14 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
-from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.dataset import build as build_sft
 from splitreason_cli.dataset.sft import BuildSftConfig
 from splitreason_cli.decoding.lockstep import CachedModel
+from splitreason_cli.measuring import bench
+from splitreason_cli.measuring.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
 from splitreason_cli.split.controller import Limits
-from splitreason_cli.stages import bench
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically

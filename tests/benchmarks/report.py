@@ -24,7 +24,7 @@ from typing import Any
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from splitreason_cli.adapters.report import write_report
+from splitreason_cli.measuring.report.page import write_report
 from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
 SYSTEMS: tuple[tuple[str, float | None, float, float], ...] = (

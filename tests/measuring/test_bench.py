@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from splitreason_cli.errors import ModelError
-from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, System, Watcher, bench, comparisons
+from splitreason_cli.measuring.bench import BenchConfig, StoredGenerations, System, Watcher, bench, comparisons
 from splitreason_cli.store.artifacts import Store
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.bench_systems import (
+from splitreason_cli.measuring.systems import (
     System,
     entropy_threshold,
     explicit,
@@ -17,7 +17,7 @@ from splitreason_cli.core.bench_systems import (
     scattered,
     split_names,
 )
-from splitreason_cli.core.tally import tally
+from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import Generation, Segment
 from splitreason_cli.split.controller import Limits, SplitController
 from splitreason_cli.split.policies import EntropyRecorder, Placed

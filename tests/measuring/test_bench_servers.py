@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from splitreason_cli.adapters.bench_backends import Backends
 from splitreason_cli.errors import EndpointError
+from splitreason_cli.measuring.bench import BenchConfig, StoredGenerations, Watcher, bench
+from splitreason_cli.measuring.where import Backends
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.sides import Side
-from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, Watcher, bench
 from splitreason_cli.store.artifacts import Store
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from splitreason_cli.adapters.report import reading, write_report
+from splitreason_cli.measuring.report.page import reading, write_report
 from tests.made_up_run import comparison, generation, result
 
 HOSTILE = "</script><script>alert(1)</script><!-- <b>"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from ..records.data import BenchComparison, BenchResult, Generation, label
-from ..store.jsonl import write_atomically
-from .report_frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
-from .report_traces import disagreements, pack
+from ...records.data import BenchComparison, BenchResult, Generation, label
+from ...store.jsonl import write_atomically
+from .frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
+from .traces import disagreements, pack
 
 SCRIPTS = ("report_data.js", "report_grid.js", "report_viewer.js", "report_search.js")
 SIGNIFICANCE = 0.05

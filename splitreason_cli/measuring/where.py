@@ -11,7 +11,7 @@ from ..models.loading import default_device, load_pair, model_digest
 from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
 from ..split.controller import Limits
-from .bench_decoders import BatchDriver, Driver, ServerDriver
+from .drivers import BatchDriver, Driver, ServerDriver
 
 BenchRuntime = Literal["in-process", "vllm"]
 

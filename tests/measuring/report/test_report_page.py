@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from splitreason_cli.adapters.report import write_report
+from splitreason_cli.measuring.report.page import write_report
 from tests.made_up_run import comparison, generation, result
 
 sync_api = pytest.importorskip("playwright.sync_api")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from ..core.sample_logs import UNKNOWN, Completion, LoggedSamples, layout_of, samples_of
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Generation, Problem, SchemaError, Segment
@@ -15,6 +14,7 @@ from ..store.artifacts import Store
 from ..store.source import Quarantine, Source, located_records, raise_first_rejected
 from ..tasks.matching import ProblemIndex
 from ..tasks.problems import answer_of
+from .log_rows import UNKNOWN, Completion, LoggedSamples, layout_of, samples_of
 
 SYSTEM = "imported"
 
@@ -41,7 +41,7 @@ def read_sample_log(
     system: str | None = None,
     quarantine: Quarantine | None = None,
 ) -> SampleLog:
-    """Read a JSONL or parquet file, or `-`, in any layout of `core.sample_logs`.
+    """Read a JSONL or parquet file, or `-`, in any layout of `measuring.log_rows`.
 
     Args:
         problems: those of the task. Ids, texts and gold answers are then theirs, found by id or by the problem's text

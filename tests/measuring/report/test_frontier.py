@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from splitreason_cli.adapters.report_frontier import COLORS, FAINT, INK, draw, inline_svg, points_of, write_pareto
+from splitreason_cli.measuring.report.frontier import COLORS, FAINT, INK, draw, inline_svg, points_of, write_pareto
 from tests.made_up_run import result
 
 RESULTS = [result(), result("random", 0.04, 0.05), result("small", 0.0), result("big", 1.0)]

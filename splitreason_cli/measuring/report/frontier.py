@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..records.data import BenchResult
-from ..store.jsonl import write_atomically
+from ...records.data import BenchResult
+from ...store.jsonl import write_atomically
 
 COLORS = {
     "split": "#0072B2",

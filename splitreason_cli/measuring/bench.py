@@ -1,17 +1,17 @@
-"""bench: accuracy and offload share of several systems on the same problems. For the systems see core/bench_systems."""
+"""bench: accuracy and offload share of several systems on the same problems. For the systems see measuring/systems."""
 
 from collections.abc import Iterator, Sequence
 
-from ..adapters.bench_backends import Backends
-from ..adapters.bench_run import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
-from ..core.bench_systems import COPIES, SYSTEMS, System, authors_of, explicit
-from ..core.comparison import compare
 from ..decoding.plugins import load_policies
 from ..errors import UsageError
 from ..models.sides import Side
 from ..records.data import BenchComparison
 from ..split.policies import PolicyContext, make_policy
 from ..store.artifacts import Store
+from .comparison import compare
+from .runner import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
+from .systems import COPIES, SYSTEMS, System, authors_of, explicit
+from .where import Backends
 
 __all__ = ["BenchConfig", "StoredGenerations", "System", "SystemRun", "Watcher", "bench", "comparisons"]
 

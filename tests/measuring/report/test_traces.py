@@ -5,8 +5,8 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.adapters import report_traces
-from splitreason_cli.adapters.report_traces import Cell, disagreements, pack
+from splitreason_cli.measuring.report import traces as report_traces
+from splitreason_cli.measuring.report.traces import Cell, disagreements, pack
 from tests.made_up_run import generation
 
 TEXT = st.text(st.characters(codec=None), max_size=12)

@@ -1,6 +1,6 @@
 import pytest
 
-from splitreason_cli.core.sample_logs import Completion, layout_of, samples_of
+from splitreason_cli.measuring.log_rows import Completion, layout_of, samples_of
 from splitreason_cli.records.data import SchemaError
 
 LM_EVAL = {

@@ -13,18 +13,6 @@ from typing import Any
 
 import orjson
 
-from ..core.bench_systems import (
-    Plan,
-    System,
-    authors_of,
-    matched_entropy,
-    matched_relay,
-    plan_of,
-    policy_name,
-    scattered,
-)
-from ..core.comparison import Verdicts
-from ..core.tally import Tally
 from ..decoding.lockstep import Sampling, text_of
 from ..decoding.plugins import load_policies, policy_source
 from ..records.data import Author, BenchResult, Generation, Segment
@@ -49,8 +37,11 @@ from ..tasks import mini
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
 from ..tasks.tasks import Task, read_task
-from .bench_backends import Backends
-from .bench_decoders import Decoded, Driver, Job
+from .comparison import Verdicts
+from .drivers import Decoded, Driver, Job
+from .systems import Plan, System, authors_of, matched_entropy, matched_relay, plan_of, policy_name, scattered
+from .tally import Tally
+from .where import Backends
 
 STAGE = "bench"
 MAX_TOKENS = 32_768

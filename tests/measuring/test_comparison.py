@@ -1,6 +1,6 @@
 import pytest
 
-from splitreason_cli.core.comparison import compare, too_few_problems
+from splitreason_cli.measuring.comparison import compare, too_few_problems
 from splitreason_cli.records.data import BenchComparison
 
 SPLIT, RANDOM = ("split", None), ("random", None)

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from splitreason_cli.core.bench_systems import System
-from splitreason_cli.core.sample_logs import UNKNOWN
-from splitreason_cli.core.tally import Tally, tally, vote_of
+from splitreason_cli.measuring.log_rows import UNKNOWN
+from splitreason_cli.measuring.systems import System
+from splitreason_cli.measuring.tally import Tally, tally, vote_of
 from splitreason_cli.records.data import Generation, Segment
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..adapters.sample_logs import SampleLog, read_sample_log
-from ..core.bench_systems import System
-from ..core.sample_logs import completion_of
-from ..core.tally import tally
 from ..records.data import BenchResult, Generation, label
 from ..store.artifacts import Store
 from ..store.source import Quarantine
 from ..tasks.grader import Grader
 from ..tasks.tasks import read_task
+from .log_rows import completion_of
+from .logs import SampleLog, read_sample_log
+from .systems import System
+from .tally import tally
 
 NO_COMPLETION = "the log holds no completion, as the request failed"
 BATCH = 256

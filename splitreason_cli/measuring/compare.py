@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.comparison import Key, compare
 from ..errors import InputError, UsageError
 from ..records.data import BenchComparison, BenchResult, Generation, Record, SchemaError, label
 from ..split.budget import parse_share
 from ..store.artifacts import Artifact, Store
 from ..store.jsonl import decode, read_lines
 from ..store.source import STDIN, Quarantine, Source, read_records
+from .comparison import Key, compare
 
 
 @dataclass

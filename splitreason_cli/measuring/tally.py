@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from ..records.data import BenchResult, Generation
 from ..tasks.grading import boxed_answer, normalized
-from .bench_systems import System
-from .sample_logs import UNKNOWN, completion_of
+from .log_rows import UNKNOWN, completion_of
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
+from .systems import System
 
 
 class Tally:

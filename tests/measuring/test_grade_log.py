@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from splitreason_cli.errors import InputError, RecordError, UsageError
-from splitreason_cli.stages.bench import BenchConfig, StoredGenerations, bench
-from splitreason_cli.stages.bench_compare import bench_compare
-from splitreason_cli.stages.bench_log import NO_COMPLETION, bench_log
+from splitreason_cli.measuring.bench import BenchConfig, StoredGenerations, bench
+from splitreason_cli.measuring.compare import bench_compare
+from splitreason_cli.measuring.grade_log import NO_COMPLETION, bench_log
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import encode, write_atomically
 

@@ -12,9 +12,9 @@ import orjson
 import pyarrow.parquet
 import pytest
 
-from splitreason_cli.adapters.sample_logs import read_sample_log
-from splitreason_cli.core.sample_logs import UNKNOWN, completion_of
 from splitreason_cli.errors import RecordError
+from splitreason_cli.measuring.log_rows import UNKNOWN, completion_of
+from splitreason_cli.measuring.logs import read_sample_log
 from splitreason_cli.records.data import Generation, Segment
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.tasks.grading import is_correct

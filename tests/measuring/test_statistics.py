@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.statistics import (
+from splitreason_cli.measuring.statistics import (
     bootstrap_ci95,
     entropy_of_top,
     maj_at_k,

@@ -27,8 +27,8 @@ def compare(task: str, mine: Verdicts, theirs: Verdicts, system: Key, baseline: 
 def too_few_problems(comparison: BenchComparison, smallest_detectable: float) -> str:
     """One line if a difference is too small for the number of problems; empty otherwise.
 
-    `smallest_detectable` is what `core.statistics.smallest_detectable` says of the problems compared. How many would be
-    needed supposes that more problems differ as much as these.
+    `smallest_detectable` is what `measuring.statistics.smallest_detectable` says of the problems compared. How many
+    would be needed supposes that more problems differ as much as these.
     """
     difference, problems = comparison.difference, comparison.problems
     if problems and abs(difference) >= smallest_detectable:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.sample_logs import UNKNOWN
-from ..records.data import Generation
+from ...records.data import Generation
+from ..log_rows import UNKNOWN
 
 BLOCK_CHARACTERS = 1 << 19
 """Text of one block. Small enough to open one trace at once, large enough to compress well."""
