@@ -32,7 +32,6 @@ from transformers import (
 )
 
 from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
-from splitreason_cli.core.simulation import simulate, synthetic
 from splitreason_cli.dataset.build import build_sft
 from splitreason_cli.dataset.selection import Selection
 from splitreason_cli.dataset.sft import BuildSftConfig, Format
@@ -59,6 +58,7 @@ from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks import mini
 from splitreason_cli.tasks.grading import is_correct
+from splitreason_cli.timing.simulation import simulate, synthetic
 from splitreason_cli.training.sft import RECIPES, initialize_apart, train_sft
 
 OUT = Path(__file__).parent

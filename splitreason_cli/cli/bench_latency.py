@@ -10,9 +10,9 @@ from .options import deliver_results
 
 def run(small: str, big: str, rounds: int, tokens: int, vllm_args: str, out: str | None) -> None:
     """Measure and deliver a record a mode, and a table for people."""
-    from ..core.workload import Workload
     from ..models.sides import Side
-    from ..stages.bench_latency import LatencyConfig, bench_latency
+    from ..timing.measure import LatencyConfig, bench_latency
+    from ..timing.workload import Workload
 
     arguments = values.arguments("--vllm-args", vllm_args)
     config = LatencyConfig(

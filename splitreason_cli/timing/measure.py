@@ -20,7 +20,6 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.workload import Scripted, Workload
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
 from ..models.backend import Backend, BackendError, SamplingParams, Session
@@ -29,6 +28,7 @@ from ..records.data import LatencyResult
 from ..split.controller import Limits, SplitController
 from ..split.latency import Rates, Setup, evenly, pipelined_timing
 from ..split.vocabulary import TokenIds
+from .workload import Scripted, Workload
 
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
 BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6

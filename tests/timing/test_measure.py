@@ -1,10 +1,10 @@
 import pytest
 
-from splitreason_cli.core.workload import Workload
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.sides import Side
-from splitreason_cli.stages.bench_latency import LatencyConfig, Sample, bench_latency, summarize
+from splitreason_cli.timing.measure import LatencyConfig, Sample, bench_latency, summarize
+from splitreason_cli.timing.workload import Workload
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 

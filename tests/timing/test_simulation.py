@@ -1,7 +1,6 @@
 import pytest
 
 from splitreason_cli.core.measures import measure
-from splitreason_cli.core.simulation import MODES, Written, simulate, synthetic, written
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import (
     AnnotatedTrace,
@@ -17,6 +16,7 @@ from splitreason_cli.records.data import (
 from splitreason_cli.split.latency import Setup, Timing
 from splitreason_cli.store.embedded import SAMPLE_DATA
 from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.timing.simulation import MODES, Written, simulate, synthetic, written
 
 
 def generation(*lengths, system="split", seconds=0.0):

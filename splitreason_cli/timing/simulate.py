@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..adapters.profiler import profile
-from ..core.profiling import MeasuredRates, ProfilePlan
-from ..core.simulation import Written, written
 from ..errors import RecordError
 from ..records.data import read_any
 from ..split.latency import Setup
 from ..store.source import Quarantine, Source, located_records
+from .profiler import profile
+from .profiling import MeasuredRates, ProfilePlan
+from .simulation import Written, written
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Profile:
 
 
 def read_completions(source: Source, prompt_tokens: int, characters_per_token: float | None) -> Iterator[Written]:
-    """The completions of a source (see `core.simulation.written`). Raises RecordError, InputError."""
+    """The completions of a source (see `timing.simulation.written`). Raises RecordError, InputError."""
     for line, record in located_records(source, read_any, Quarantine()):
         try:
             yield written(record, prompt_tokens, characters_per_token)

@@ -5,9 +5,9 @@ import random
 import time
 from collections.abc import Callable
 
-from ..core.profiling import MeasuredRates, ProfilePlan, rates_from
 from ..errors import EndpointError
 from ..models.endpoint import CallError, Endpoint, EndpointConfig
+from .profiling import MeasuredRates, ProfilePlan, rates_from
 
 PROMPT_IDS = range(16, 240)
 """Every vocabulary has these ids. A prompt drawn from them shares no block with an earlier one, so none is cached."""

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.profiling import ProfilePlan, rates_from
 from splitreason_cli.split.latency import Rates
+from splitreason_cli.timing.profiling import ProfilePlan, rates_from
 
 PLAN = ProfilePlan(short_tokens=100, long_tokens=1100, decode_tokens=50)
 

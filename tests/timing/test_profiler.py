@@ -5,10 +5,10 @@ import json
 import pytest
 from starlette.responses import JSONResponse
 
-from splitreason_cli.adapters.profiler import profile
-from splitreason_cli.core.profiling import ProfilePlan
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.split.latency import Rates
+from splitreason_cli.timing.profiler import profile
+from splitreason_cli.timing.profiling import ProfilePlan
 from tests.scripted_endpoint import serving
 
 PLAN = ProfilePlan(short_tokens=64, long_tokens=576, decode_tokens=32, repetitions=3)
