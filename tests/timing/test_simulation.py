@@ -1,6 +1,5 @@
 import pytest
 
-from splitreason_cli.core.measures import measure
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import (
     AnnotatedTrace,
@@ -13,6 +12,7 @@ from splitreason_cli.records.data import (
     SftExample,
     Simulation,
 )
+from splitreason_cli.showing.measures import measure
 from splitreason_cli.split.latency import Setup, Timing
 from splitreason_cli.store.embedded import SAMPLE_DATA
 from splitreason_cli.store.jsonl import decode, read_lines

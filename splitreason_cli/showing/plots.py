@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.distributions import KindStatistics
-from ..core.histograms import Chart
 from ..errors import UsageError
 from ..records.data import GrpoStep
 from ..store.jsonl import write_atomically
 from ..training.rewards import first_warnings
+from .distributions import KindStatistics
+from .histograms import Chart
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 3

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.core.histograms import VALUE_BINS, add_positions, bin_edges, histogram, over_steps
 from splitreason_cli.records.markup import covered, normalize
+from splitreason_cli.showing.histograms import VALUE_BINS, add_positions, bin_edges, histogram, over_steps
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6), st.integers(40, 60), st.integers(1, 25))

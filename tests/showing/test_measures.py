@@ -1,6 +1,5 @@
 import pytest
 
-from splitreason_cli.core.measures import measure
 from splitreason_cli.records.data import (
     AnnotatedTrace,
     BenchComparison,
@@ -16,6 +15,7 @@ from splitreason_cli.records.data import (
     Trace,
     Unplaced,
 )
+from splitreason_cli.showing.measures import measure
 
 
 def annotated(reasoning, *spans, unplaced=0):

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from splitreason_cli.adapters.plots import write_charts, write_curves
-from splitreason_cli.core.distributions import Distributions
 from splitreason_cli.errors import MachineError, UsageError
 from splitreason_cli.records.data import GrpoStep, Problem, Rejected, SftExample, TrainStep
+from splitreason_cli.showing.distributions import Distributions
+from splitreason_cli.showing.plots import write_charts, write_curves
 
 
 def kinds(*records):

@@ -1,7 +1,6 @@
 import orjson
 import pytest
 
-from splitreason_cli.core.distributions import NAMED_MALFORMED, SHOWN_LABELS, Distributions, to_dict
 from splitreason_cli.records.data import (
     ArtifactInfo,
     BenchResult,
@@ -12,6 +11,7 @@ from splitreason_cli.records.data import (
     SftExample,
     TrainStep,
 )
+from splitreason_cli.showing.distributions import NAMED_MALFORMED, SHOWN_LABELS, Distributions, to_dict
 
 
 def statistics(*records):
