@@ -86,12 +86,12 @@ def _check(config: BenchConfig, systems: Sequence[str], chance: System | None, p
             if name not in SYSTEMS and not explicit(name):
                 raise ValueError(f"unknown system {name!r}")
             if name not in SYSTEMS:
-                make_policy(name, policies, PolicyContext(lambda ids: ""))
+                make_policy(name, policies, PolicyContext())
         except ValueError as error:
             hint = f"Known systems: {', '.join(SYSTEMS)}, relay(tokens, small tokens), entropy(nats, tokens)"
             raise UsageError(str(error).rstrip("."), hint) from None
     try:
-        make_policy(policy, policies, PolicyContext(lambda ids: ""))
+        make_policy(policy, policies, PolicyContext())
     except ValueError as error:
         raise UsageError(f"--policy: {error}") from None
     for name in COPIES:
@@ -106,4 +106,4 @@ def _check(config: BenchConfig, systems: Sequence[str], chance: System | None, p
 
 def _tagged(systems: Sequence[str], policy: str) -> bool:
     """Whether a system needs the small model to know the tags."""
-    return "split" in systems and make_policy(policy, load_policies(), PolicyContext(lambda ids: "")).tagged
+    return "split" in systems and make_policy(policy, load_policies(), PolicyContext()).tagged

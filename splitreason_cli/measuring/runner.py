@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from ..decoding.lockstep import Sampling, text_of
 from ..decoding.plugins import load_policies, policy_source
+from ..models.loading import text_of
+from ..models.sampling import Sampling
 from ..records.data import Author, BenchResult, Generation, Segment
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits
@@ -289,7 +290,6 @@ class Runner:
 
     def _policy(self, system: System, plan: Plan, sample: int, problem: str) -> Policy:
         seed = self._seed(sample, problem)
-        small, big = (self._open().models[author] for author in ("small", "big"))
         match system.name:
             case "small":
                 return Never()
@@ -301,13 +301,8 @@ class Runner:
             case "random":
                 return Random(system.random_share, system.random_span_tokens, random.Random(seed + 1))
             case "oracle":
-                return Pattern(
-                    lambda ids: text_of(small, ids),
-                    mini.needs_big,
-                    re.compile(r"\d{3}"),
-                    decode_span=lambda ids: text_of(big, ids),
-                )
-        policy = make_policy(system.policy, self.policies, PolicyContext(lambda ids: text_of(small, ids), seed + 1))
+                return Pattern(mini.needs_big, re.compile(r"\d{3}"))
+        policy = make_policy(system.policy, self.policies, PolicyContext(seed + 1))
         if system.copies and isinstance(policy, Relay):
             # Many completions are shorter than a period: from its start they would give the big model too little.
             return replace(policy, phase=random.Random(seed + 1).randint(0, policy.small_tokens))
