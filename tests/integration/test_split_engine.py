@@ -41,10 +41,8 @@ def backend(server, url=None, kind=CompletionsBackend, **options):
 
 def on_vllm(servers, pair, big=None, **options):
     small_server, big_server = (servers[loaded.name] for loaded in pair)
-    tokenizers = dict(zip(("small", "big"), pair, strict=True))
-    return SplitEngine(
-        backend(small_server), big or backend(big_server), Pair.of(*tokenizers.values(), hint=True), CONFIG, **options
-    )
+    both = Pair.of(*pair, hint=True)
+    return SplitEngine(backend(small_server), big or backend(big_server), both, CONFIG, **options)
 
 
 def here(pair, thread):

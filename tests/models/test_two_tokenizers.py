@@ -78,4 +78,4 @@ def test_the_text_of_a_completion_is_what_both_models_have_read(pair):
         for loaded, author in zip(pair, ("small", "big"), strict=True):
             prompt = {"small": control.small_prompt, "big": control.big_prompt}[author]
             read = [token for token in control.context[author][len(prompt) :] if token not in loaded.token_ids.tags]
-            assert bytes_of(loaded.vocabulary, read).decode("utf-8", "replace") == decoder.text(control)
+            assert bytes_of(loaded.vocabulary, read).decode("utf-8", "replace") == decoder.pair.text(control)

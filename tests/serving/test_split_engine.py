@@ -75,7 +75,7 @@ def engine(pair, thread, *, pipeline=EXACT, wrap=lambda author, backend: backend
     small, big = pair
     return SplitEngine(
         wrap("small", InProcessBackend(small, thread)), wrap("big", InProcessBackend(big, thread)),
-        Pair.of(small, big, hint=hint), EngineConfig("pair", max_tokens=200, context_tokens=2048, **config), pipeline,
+        Pair.of(small, big, hint=True), EngineConfig("pair", max_tokens=200, context_tokens=2048, **config), pipeline,
         breaker=breaker, **({"clock": clock} if clock else {}),
     )  # fmt: skip
 
