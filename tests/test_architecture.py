@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from splitreason_cli.cli.groups import COMMANDS
+
 PACKAGE = Path(__file__).parent.parent / "splitreason_cli"
 LAYERS = {"core": 0, "adapters": 1, "stages": 2, "cli": 3}
 HEAVY = (
@@ -67,14 +69,48 @@ def test_the_core_does_no_input_or_output(path):
     assert not names & {"os", "sys", "pathlib", "time", "io", "socket", "subprocess", "torch", "transformers"}
 
 
-def test_help_imports_nothing_heavy():
+CLI = sorted((PACKAGE / "cli").glob("*.py"))
+MAY_BE_IMPORTED_FOR_HELP = {"splitreason_cli.cli", "splitreason_cli.cli.groups"}
+
+
+def functions(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+@pytest.mark.parametrize("path", CLI, ids=lambda p: p.name)
+def test_commands_are_written_on_one_screen_with_few_parameters(path):
+    for function in functions(path):
+        given = function.args
+        assert len([*given.posonlyargs, *given.args, *given.kwonlyargs]) <= 12, function.name
+        assert function.end_lineno - function.lineno < 40, function.name
+
+
+def shown(*arguments):
+    """What `srx` prints for these arguments, and the modules that it has then imported."""
     code = (
-        "import sys; sys.argv = ['srx', '--help']\n"
+        "import sys\n"
         "from splitreason_cli.cli import main\n"
+        f"sys.argv = ['srx', *{arguments!r}]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+        "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert "annotate" in done.stdout
+    return done.stdout, set(done.stderr.split())
+
+
+def test_help_imports_no_command():
+    printed, modules = shown("--help")
+    assert not modules & set(HEAVY)
+    assert {name for name in modules if name.startswith("splitreason_cli.cli")} == MAY_BE_IMPORTED_FOR_HELP
+    assert "annotate" in printed
+
+
+@pytest.mark.parametrize(
+    "words", [*[(name,) for name in COMMANDS], ("train", "sft"), ("train", "grpo"), ("bench", "compare")], ids=" ".join
+)
+def test_help_of_a_command_imports_nothing_heavy(words):
+    printed, modules = shown(*words, "--help")
+    assert "Usage:" in printed
+    assert not modules & set(HEAVY)
