@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from splitreason_cli.cli.groups import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "splitreason_cli"
 VERBS = ("annotating", "dataset", "training", "serving", "measuring", "timing", "showing")
@@ -35,7 +37,8 @@ HEAVY = (
     "uvicorn",
     "prometheus_client",
 )
-LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 40, 12
+MAY_BE_IMPORTED_FOR_HELP = {"splitreason_cli.cli", "splitreason_cli.cli.groups"}
 
 
 def found(pattern, folder=PACKAGE):
@@ -167,14 +170,39 @@ def test_the_readme_has_a_row_for_each_package_and_each_package_says_what_it_is(
     assert [name_of(path) for path in found("__init__.py") if not ast.get_docstring(tree(path))] == []
 
 
-def test_help_imports_nothing_heavy():
+@pytest.mark.parametrize("path", found("*.py", PACKAGE / "cli"), ids=name_of)
+def test_no_command_takes_many_parameters_by_hand(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            assert len([*given.posonlyargs, *given.args, *given.kwonlyargs]) <= MOST_PARAMETERS, node.name
+
+
+def shown(*arguments):
+    """What `srx` prints for these arguments, and the modules that it has then imported."""
     code = (
-        "import sys; sys.argv = ['srx', '--help']\n"
+        "import sys\n"
         "from splitreason_cli.cli import main\n"
+        f"sys.argv = ['srx', *{arguments!r}]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+        "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert "annotate" in done.stdout
+    return done.stdout, set(done.stderr.split())
+
+
+def test_help_imports_no_command():
+    printed, modules = shown("--help")
+    assert not modules & set(HEAVY)
+    assert {name for name in modules if name.startswith("splitreason_cli.cli")} == MAY_BE_IMPORTED_FOR_HELP
+    assert "annotate" in printed
+
+
+@pytest.mark.parametrize(
+    "words", [*[(name,) for name in COMMANDS], ("train", "sft"), ("train", "grpo"), ("bench", "compare")], ids=" ".join
+)
+def test_help_of_a_command_imports_nothing_heavy(words):
+    printed, modules = shown(*words, "--help")
+    assert "Usage:" in printed
+    assert not modules & set(HEAVY)

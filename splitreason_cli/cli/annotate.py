@@ -1,81 +1,130 @@
 """srx annotate"""
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import UsageError
+from ..store.artifacts import Artifact, Store
+from ..store.source import Source
 from . import console, values
-from .options import In, Out, Strict, run_record_stage
+from .option_groups import expanded
+from .options import In, OnProgress, OnRecord, Out, Strict, run_record_stage
 
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
 
+Annotator = Literal["surprisal", "llm", "snippets"]
+
 
 def register(app: typer.Typer) -> None:
-    app.command("annotate", epilog="Example: srx annotate --in traces.jsonl --out annotated.jsonl")(annotate)
+    app.command("annotate", epilog="Example: srx annotate --in traces.jsonl --out annotated.jsonl")(expanded(annotate))
+
+
+@dataclass(frozen=True)
+class Surprisal:
+    """The pair that scores, and where."""
+
+    small: Annotated[str, typer.Option(help="surprisal: small model; a folder, a Hugging Face name or mini-small.")] = (
+        "mini-small"
+    )
+    big: Annotated[str, typer.Option(help="surprisal: big model with the same vocabulary.")] = "mini-big"
+    threshold: Annotated[
+        float, typer.Option(help="surprisal: nats by which a token must surprise the small model more.")
+    ] = 0.7
+    small_url: Annotated[
+        str | None, typer.Option(help="surprisal: score on a vLLM server of --small instead of here, with --big-url.")
+    ] = None
+    big_url: Annotated[str | None, typer.Option(help="surprisal: the vLLM server of --big.")] = None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The chat model that marks, and how servers are called, also those of surprisal."""
+
+    model: Annotated[str | None, typer.Option(help="llm: the chat model's name at the endpoint.")] = None
+    base_url: Annotated[
+        str | None, typer.Option(help="llm: OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
+    ] = None
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the endpoint's key; without it none is sent.")
+    ] = None
+    response_format: Annotated[
+        Literal["auto", "json_schema", "none"],
+        typer.Option(help="llm: force JSON replies; auto asks by delimiters where the endpoint cannot."),
+    ] = "auto"
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight at once.")] = 64
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one attempt of a call.")] = 600.0
+    max_retries: Annotated[
+        int, typer.Option(min=0, help="Further attempts after rate limits, server errors and lost connections.")
+    ] = 6
+    max_tokens_total: Annotated[
+        int | None, typer.Option(min=1, help="llm: stop when this command has spent so many tokens, over all its runs.")
+    ] = None
+    price: Annotated[
+        str | None, typer.Option(help="llm: dollars per million prompt/completion tokens, to show the cost.")
+    ] = None
+
+    def resources(self, annotator: Annotator, surprisal: Surprisal) -> "stage.Resources":
+        """The servers that this annotator asks, and what that may cost."""
+        from ..annotating.annotate import Resources
+        from ..models.endpoint import EndpointConfig
+
+        def endpoint(url: str, model: str) -> EndpointConfig:
+            return EndpointConfig(url, model, self.api_key_env, self.concurrency, self.timeout, self.max_retries)
+
+        endpoints: tuple[EndpointConfig, ...] = ()
+        if annotator == "llm":
+            endpoints = (endpoint(self.base_url or "", self.model or ""),)
+        elif annotator == "surprisal" and surprisal.small_url and surprisal.big_url:
+            endpoints = endpoint(surprisal.small_url, surprisal.small), endpoint(surprisal.big_url, surprisal.big)
+        return Resources(endpoints, self.response_format, self.max_tokens_total)
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Where snippets come from, and how they are found in a trace."""
+
+    snippets: Annotated[
+        str | None, typer.Option(help='snippets: JSONL of {"id": ..., "snippets": [...]}, hardest first.')
+    ] = None
+    snap: Annotated[
+        Literal["word", "line"], typer.Option(help="llm, snippets: what the ends of a span are moved to.")
+    ] = "word"
+    min_similarity: Annotated[
+        float, typer.Option(min=0.5, max=1.0, help="llm, snippets: how similar the text must be to a snippet.")
+    ] = 0.85
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is annotated of the input."""
+
+    generations: Annotated[
+        Literal["first", "correct", "all"], typer.Option(help="Which generations of a row with several to annotate.")
+    ] = "correct"
+    shard: Annotated[
+        str, typer.Option(help="i/n: only the i-th of n parts, counted from 0 and cut by a hash of the id.")
+    ] = "0/1"
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many rows; 0 is all.")] = 0
 
 
 def annotate(
+    *,
     in_: In = "-",
     out: Out = "-",
     annotator: Annotated[
-        Literal["surprisal", "llm", "snippets"],
+        Annotator,
         typer.Option(help="Who marks: the pair's own surprisal, a chat model, or a file of snippets."),
     ] = "surprisal",
     fraction: Annotated[
         str, typer.Option(help="Largest share of a trace's characters to mark; llm asks for about so much.")
     ] = "20%",
-    small: Annotated[
-        str, typer.Option(help="surprisal: small model; a folder, a Hugging Face name or mini-small.")
-    ] = "mini-small",
-    big: Annotated[str, typer.Option(help="surprisal: big model with the same vocabulary.")] = "mini-big",
-    threshold: Annotated[
-        float, typer.Option(help="surprisal: nats by which a token must surprise the small model more.")
-    ] = 0.7,
-    small_url: Annotated[
-        str | None, typer.Option(help="surprisal: score on a vLLM server of --small instead of here, with --big-url.")
-    ] = None,
-    big_url: Annotated[str | None, typer.Option(help="surprisal: the vLLM server of --big.")] = None,
-    model: Annotated[str | None, typer.Option(help="llm: the chat model's name at the endpoint.")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="llm: OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
-    ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the endpoint's key; without it none is sent.")
-    ] = None,
-    response_format: Annotated[
-        Literal["auto", "json_schema", "none"],
-        typer.Option(help="llm: force JSON replies; auto asks by delimiters where the endpoint cannot."),
-    ] = "auto",
-    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight at once.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one attempt of a call.")] = 600.0,
-    max_retries: Annotated[
-        int, typer.Option(min=0, help="Further attempts after rate limits, server errors and lost connections.")
-    ] = 6,
-    max_tokens_total: Annotated[
-        int | None, typer.Option(min=1, help="llm: stop when this command has spent so many tokens, over all its runs.")
-    ] = None,
-    price: Annotated[
-        str | None, typer.Option(help="llm: dollars per million prompt/completion tokens, to show the cost.")
-    ] = None,
-    snippets: Annotated[
-        str | None, typer.Option(help='snippets: JSONL of {"id": ..., "snippets": [...]}, hardest first.')
-    ] = None,
-    snap: Annotated[
-        Literal["word", "line"], typer.Option(help="llm, snippets: what the ends of a span are moved to.")
-    ] = "word",
-    min_similarity: Annotated[
-        float, typer.Option(min=0.5, max=1.0, help="llm, snippets: how similar the text must be to a snippet.")
-    ] = 0.85,
-    generations: Annotated[
-        Literal["first", "correct", "all"], typer.Option(help="Which generations of a row with several to annotate.")
-    ] = "correct",
-    shard: Annotated[
-        str, typer.Option(help="i/n: only the i-th of n parts, counted from 0 and cut by a hash of the id.")
-    ] = "0/1",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many rows; 0 is all.")] = 0,
+    surprisal: Surprisal,
+    calls: Calls,
+    snippets: Snippets,
+    rows: Rows,
     strict: Strict = False,
 ) -> None:
     """Mark the hard spans of reasoning traces.
@@ -85,53 +134,69 @@ def annotate(
     rest.
     """
     console.quiet_libraries()
-    from ..annotating import annotate as stage
-    from ..models.endpoint import EndpointConfig
+    _require_own(annotator, surprisal, calls, snippets)
+    config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
+    _run(in_, out, config, calls.resources(annotator, surprisal), values.price(calls.price), strict=strict)
 
-    config = stage.AnnotateConfig(
-        annotator=annotator, small=small, big=big, threshold=threshold, model=model or "", snippets=snippets or "",
-        fraction=values.share("--fraction", fraction), snap=snap, min_similarity=min_similarity,
-        generations=generations, shard=values.shard(shard), limit=limit,
-    )  # fmt: skip
-    own = {
-        "llm": {"--model": model, "--base-url": base_url},
-        "snippets": {"--snippets": snippets},
-        "surprisal": {"--small-url": small_url, "--big-url": big_url},
-    }
-    _require(annotator, own)
-    if annotator == "llm" and config.fraction == 0:
+
+def _config(
+    annotator: Annotator, fraction: float, surprisal: Surprisal, calls: Calls, snippets: Snippets, rows: Rows
+) -> "stage.AnnotateConfig":
+    """What decides the result. Raises UsageError."""
+    from ..annotating.annotate import AnnotateConfig
+
+    if annotator == "llm" and fraction == 0:
         raise UsageError("--fraction 0 asks a chat model for nothing", "Give a share such as 20%")
-    if (small_url is None) != (big_url is None):
-        raise UsageError("--small-url and --big-url go together. Give both, or neither to score in this process")
-    call = EndpointConfig(base_url or "", config.model, api_key_env, concurrency, timeout, max_retries)
-    endpoints: tuple[EndpointConfig, ...] = (call,) if annotator == "llm" else ()
-    if annotator == "surprisal" and small_url and big_url:
-        endpoints = replace(call, base_url=small_url, model=small), replace(call, base_url=big_url, model=big)
-    resources = stage.Resources(endpoints, response_format, max_tokens_total)
-    dollars = values.price(price)
+    return AnnotateConfig(
+        annotator=annotator,
+        small=surprisal.small,
+        big=surprisal.big,
+        threshold=surprisal.threshold,
+        model=calls.model or "",
+        snippets=snippets.snippets or "",
+        fraction=fraction,
+        snap=snippets.snap,
+        min_similarity=snippets.min_similarity,
+        generations=rows.generations,
+        shard=values.shard(rows.shard),
+        limit=rows.limit,
+    )
+
+
+def _run(
+    in_: str,
+    out: str,
+    config: "stage.AnnotateConfig",
+    resources: "stage.Resources",
+    dollars: tuple[float, float] | None,
+    *,
+    strict: bool,
+) -> None:
+    """Annotate with progress; what was spent is shown while it runs, and after it."""
+    from ..annotating import annotate as stage
+
     last = stage.Progress()
 
-    def note(progress: "stage.Progress") -> str:
-        nonlocal last
-        last = progress
-        return _note(progress, dollars)
+    def run(source: Source, store: Store, on_record: OnRecord, on_progress: OnProgress) -> tuple[Artifact, bool]:
+        def watch(progress: stage.Progress) -> None:
+            nonlocal last
+            last = progress
+            on_progress(progress.rows, _note(progress, dollars))
+
+        return stage.annotate(source, config, store, resources, strict=strict, on_record=on_record, on_progress=watch)
 
     run_record_stage(
-        "annotate",
-        in_,
-        out,
-        lambda source, store, on_record, on_progress: stage.annotate(
-            source, config, store, resources, strict=strict, on_record=on_record,
-            on_progress=lambda progress: on_progress(progress.rows, note(progress)),
-        ),
-        strict=strict,
-        limit=limit,
-        summary=lambda: _summary(last, dollars),
-    )  # fmt: skip
+        "annotate", in_, out, run, strict=strict, limit=config.limit, summary=lambda: _summary(last, dollars)
+    )
 
 
-def _require(annotator: str, own: dict[str, dict[str, str | None]]) -> None:
+def _require_own(annotator: Annotator, surprisal: Surprisal, calls: Calls, snippets: Snippets) -> None:
     """Raises UsageError for a flag that the annotator needs and lacks, or that belongs to another one."""
+    own = {
+        "llm": {"--model": calls.model, "--base-url": calls.base_url},
+        "snippets": {"--snippets": snippets.snippets},
+        "surprisal": {"--small-url": surprisal.small_url, "--big-url": surprisal.big_url},
+    }
     for name, flags in own.items():
         given = [flag for flag, value in flags.items() if value]
         if name != annotator and given:
@@ -139,6 +204,8 @@ def _require(annotator: str, own: dict[str, dict[str, str | None]]) -> None:
     missing = [flag for flag, value in own[annotator].items() if not value]
     if missing and annotator != "surprisal":
         raise UsageError(f"--annotator {annotator} needs {' and '.join(missing)}")
+    if annotator == "surprisal" and len(missing) == 1:
+        raise UsageError("--small-url and --big-url go together. Give both, or neither to score in this process")
 
 
 def _note(progress: "stage.Progress", dollars: tuple[float, float] | None) -> str:
