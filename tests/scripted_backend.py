@@ -8,7 +8,10 @@ from splitreason_cli.adapters.backends import BackendError, Chunk, NextToken, Sa
 from tests.scripted import CLOSE, END, OPEN, Model, choose, closes, entropy_at
 
 Fault = Callable[[str, int], str]
-"""From the name of a call ("stream", "prefill", "next_token") and its number to "", "refuse", "reset" or "hang"."""
+"""From the name of a call ("stream", "prefill", "next_token") and its number to "" or what goes wrong.
+
+That is "refuse", "reset", "hang" or "empty".
+"""
 
 
 class ScriptedBackend:
@@ -58,6 +61,9 @@ class ScriptedBackend:
         self.contexts.append(list(ids))
         try:
             fault = await self._begin("stream")
+            if fault == "empty":
+                yield Chunk((), finish_reason="length")
+                return
             reason = None
             while reason is None:
                 chunk: list[int] = []

@@ -20,7 +20,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..adapters.backends import Backend, BackendError, SamplingParams, Session
+from ..adapters.backends import Backend, BackendError, SamplingParams, Session, nonempty
 from ..adapters.pair import Running, Runtime, Side, start_pair
 from ..adapters.pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..core.controller import Limits, SplitController
@@ -176,8 +176,8 @@ class _Runs:
 
 async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:
     ids: list[int] = []
-    async with aclosing(session.stream(list(context), tokens, GREEDY, stop=frozenset())) as stream:
-        async for chunk in stream:
+    async with aclosing(nonempty(session.stream(list(context), tokens, GREEDY, stop=frozenset()))) as chunks:
+        async for chunk in chunks:
             ids += chunk.ids
     return ids
 

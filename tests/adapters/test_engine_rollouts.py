@@ -164,6 +164,14 @@ def test_no_call_asks_for_more_than_the_engine_reads(pair):
         engine.generate([prompt + prompt], 50, 1.0)
 
 
+def test_an_engine_that_writes_nothing_is_an_error(pair):
+    generation = FakeGeneration(pair[0].model)
+    generation.generate = lambda prompts, images, num_generations: (prompts, [[] for _ in prompts], None, None)
+    decoder = EngineRollouts(*pair, LIMITS, NEARLY_GREEDY, engine=PolicyEngine(generation, shared=False), hint=True)
+    with pytest.raises(ModelError, match="no token"):
+        decoder.rollouts(PROBLEMS, SEEDS)
+
+
 class Ranks:
     """Two threads as the ranks of a run, gathering by a barrier."""
 

@@ -7,8 +7,14 @@ import pytest
 
 from splitreason_cli.adapters.backends import BackendError, SamplingParams
 from splitreason_cli.adapters.models import load_tokenizer
+from splitreason_cli.adapters.pipeline import PipelinedDecoder
 from splitreason_cli.adapters.text_backend import TextBackend
 from splitreason_cli.core import markup
+from splitreason_cli.core.controller import Limits, SplitController
+from splitreason_cli.core.policies import Relay
+from splitreason_cli.core.vocabulary import TokenIds
+from tests.scripted import TOKENS, scripted
+from tests.scripted_backend import ScriptedBackend
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, ScriptedVllm
 
@@ -73,6 +79,28 @@ def test_a_stream_that_is_not_what_was_asked_for_says_why(tokenizer, steps, comp
     tags = frozenset({tokenizer.convert_tokens_to_ids(markup.OPEN)})
     with pytest.raises(BackendError, match=complaint):
         stream_from(ScriptedVllm(steps=steps), tokenizer, forbid=tags)
+
+
+def test_a_host_that_answers_nothing_is_asked_once_and_the_small_model_goes_on(tokenizer):
+    server = ScriptedVllm(steps=(piece(""), piece("", "length")))
+    letters = tokenizer.encode("ab", add_special_tokens=False)
+    control = TokenIds(None, None, frozenset({tokenizer.eos_token_id}))
+    small = ScriptedBackend(scripted("small", 0, 0, letters, TOKENS), 0)
+
+    async def run():
+        with serving(server) as url:
+            backend = TextBackend([url], "mini", tokenizer=tokenizer)
+            controller = SplitController([5], [5], control, Relay(4, 4), Limits(40))
+            decoder = PipelinedDecoder(controller, small, backend.session(), SamplingParams())
+            emitted = [one.emit.author async for one in decoder.run()]
+            await backend.aclose()
+        return decoder, emitted
+
+    decoder, emitted = asyncio.run(run())
+    assert len(server.bodies) == 1
+    assert decoder.stats.degraded.endswith("without a token")
+    assert set(emitted) == {"small"}
+    assert len(decoder.controller.completion) == 40
 
 
 def test_log_probabilities_are_refused_before_anything_is_sent(tokenizer):
