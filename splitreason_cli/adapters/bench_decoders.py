@@ -4,7 +4,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from ..errors import EndpointError, InputError, SrxError
 from .backends import BackendError, SamplingParams
 from .models import LoadedModel, tokens_and_vocabularies
 from .pair import Running
-from .pipeline import PipelineConfig, PipelinedDecoder, SmallModelError
+from .pipeline import PipelineConfig, PipelinedDecoder, PipelineStats, SmallModelError
 from .split_engine import boundaries
 from .transformers import Request, Sampling, SplitDecoder, text_of
 
@@ -179,11 +179,18 @@ class ServerDriver:
 
     async def _decode(self, job: Job, budget: OffloadBudget) -> Decoded:
         controller = self._controller(job, budget)
-        started, failure = time.perf_counter(), ""
+        started = time.perf_counter()
+        with _counted_if_kept(controller):
+            stats = await self._pipelined(controller, job)
+        waits = stats.hand_over_seconds
+        seconds = time.perf_counter() - started
+        return Decoded(job, controller, self._text(controller), seconds, sum(waits) / len(waits) if waits else None)
+
+    async def _pipelined(self, controller: SplitController, job: Job) -> PipelineStats:
         async with AsyncExitStack() as stack:
-            small, big = self._small.session(), self._big.session()
-            for session in (small, big):
-                stack.push_async_callback(session.aclose)
+            small, big = [
+                await stack.enter_async_context(aclosing(backend.session())) for backend in (self._small, self._big)
+            ]
             sampling = SamplingParams(self._sampling.temperature, self._sampling.top_p, job.seed)
             decoder = PipelinedDecoder(controller, small, big, sampling, self._pipeline, is_boundary=self._is_boundary)
             try:
@@ -192,18 +199,11 @@ class ServerDriver:
                         if decoder.stats.degraded:
                             break
             except SmallModelError as error:
-                failure = f"the small model: {error}"
-        stats = decoder.stats
-        failure = f"the big model: {stats.degraded}" if stats.degraded else failure
-        if failure:
-            # What is not kept does not count against the cap.
-            big_tokens = controller.big_tokens
-            whole_spans = controller.hand_overs - controller.cut_spans
-            budget.record(small=big_tokens - len(controller.completion), big=-big_tokens, whole_spans=-whole_spans)
-            raise _SampleError(failure)
-        waits = stats.hand_over_seconds
-        seconds = time.perf_counter() - started
-        return Decoded(job, controller, self._text(controller), seconds, sum(waits) / len(waits) if waits else None)
+                if not decoder.stats.degraded:
+                    raise _SampleError(f"the small model: {error}") from error
+        if decoder.stats.degraded:
+            raise _SampleError(f"the big model: {decoder.stats.degraded}")
+        return decoder.stats
 
     def _controller(self, job: Job, budget: OffloadBudget) -> SplitController:
         small = self.models["small"].prompt_ids(job.problem.problem, hint=self._hint)
@@ -223,6 +223,21 @@ class ServerDriver:
 
 def _tick(on_tick: Callable[[int], None], size: int, running: int) -> None:
     on_tick(size - running)
+
+
+@contextmanager
+def _counted_if_kept(controller: SplitController) -> Iterator[None]:
+    """End the controller; what a sample that is not kept has written does not count against the cap."""
+    try:
+        with controller:
+            yield
+    except BaseException:
+        big_tokens = controller.big_tokens
+        whole_spans = controller.hand_overs - controller.cut_spans
+        controller.budget.record(
+            small=big_tokens - len(controller.completion), big=-big_tokens, whole_spans=-whole_spans
+        )
+        raise
 
 
 class _SampleError(Exception):

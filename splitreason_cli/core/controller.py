@@ -28,19 +28,7 @@ from dataclasses import dataclass, field
 
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
-from .events import (
-    Action,
-    Cancelled,
-    Decode,
-    Emit,
-    Event,
-    Failed,
-    Finish,
-    FinishReason,
-    Probe,
-    Probed,
-    Produced,
-)  # fmt: skip
+from .events import Action, Cancelled, Decode, Emit, Event, Failed, Finish, FinishReason, Probe, Probed, Produced
 from .policies import CloseSignal, EntropyPolicy, Never, Policy, asks_small
 from .records import Author
 from .vocabulary import TokenIds, Vocabulary
@@ -75,7 +63,7 @@ class ProtocolError(RuntimeError):
 
 @dataclass
 class SplitController:
-    """The decisions of one request.
+    """The decisions of one request. Hold it by `with`: left unfinished it is cancelled, and its lease is free again.
 
     Args:
         small_prompt, big_prompt: token ids; only the small model's may speak of the tags.
@@ -88,7 +76,8 @@ class SplitController:
             without the floor may be some text behind.
         completion: the token ids of all segments in order.
         segments: (author, token ids) of the final text, a new one at every hand-over.
-        hand_overs, refused, cut_spans: requests granted, refused, and spans that a limit, budget or failure ended.
+        hand_overs, refused, cut_spans: requests granted, refused, and spans that a limit, budget or failure ended. Once
+            the big model has failed, there are no requests any more.
         discarded_tokens: big tokens that were cut because the small model took back before them.
         ended_in_span: whether the text ended while the big model was writing.
     """
@@ -129,6 +118,12 @@ class SplitController:
         both = self.tokens
         self._small, self._big = (both, both) if isinstance(both, TokenIds) else (both["small"], both["big"])
 
+    def __enter__(self) -> "SplitController":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.receive(Cancelled())
+
     @property
     def big_tokens(self) -> int:
         return sum(len(ids) for author, ids in self.segments if author == "big")
@@ -144,10 +139,7 @@ class SplitController:
 
     def start(self) -> tuple[Action, ...]:
         """The first actions. Call once."""
-        if self._at_limit():
-            self._finish("length")
-        else:
-            self._continue_small()
+        self._continue_small()
         return self._take_actions()
 
     def receive(self, event: Event) -> tuple[Action, ...]:
@@ -207,8 +199,12 @@ class SplitController:
         return self._decode_small()
 
     def _continue_small(self) -> None:
+        # Text that was held back in the other vocabulary may have filled the context at the hand-over.
+        if self._at_limit():
+            return self._finish("length")
         if not self._policy_hands_over():
             self._decode_small()
+        return None
 
     def _policy_hands_over(self) -> bool:
         return (
@@ -219,8 +215,9 @@ class SplitController:
         )
 
     def _policy_hands_over_at(self, entropy: float) -> bool:
-        policy = self.policy
-        return isinstance(policy, EntropyPolicy) and policy.opens_at(entropy) and self._hand_over()
+        if not self._big_is_usable or not isinstance(self.policy, EntropyPolicy):
+            return False
+        return self.policy.opens_at(entropy) and self._hand_over()
 
     def _decode_small(self) -> None:
         forbid = set(self._small.tags)
@@ -235,8 +232,10 @@ class SplitController:
     # Handing over and back
 
     def _hand_over(self) -> bool:
+        if not self._big_is_usable:
+            return False
         lease = min(self.budget.span_reserve_tokens, self._left(spans=1))
-        if not self._big_is_usable or lease < 1 or not self.budget.reserve(lease):
+        if lease < 1 or not self.budget.reserve(lease):
             self.refused += 1
             return False
         self._lease = lease
@@ -308,7 +307,7 @@ class SplitController:
             self._confirm_token(offset)
             if self.policy.closes(self._span[:offset], signals.get(offset)):
                 self._hand_back(cut=False)
-                return self._finish("length") if self._at_limit() else self._continue_small()
+                return self._continue_small()
             if self._at_limit():
                 return self._finish("length")
         if self._confirmed < len(self._span):
@@ -338,7 +337,7 @@ class SplitController:
         self._big_is_usable = False
         if self._floor == "big":
             self._hand_back(cut=True)
-            self._decode_small()
+            self._continue_small()
 
     # The end, and what both sides share
 
@@ -377,8 +376,8 @@ class SplitController:
     def _finish(self, reason: FinishReason) -> None:
         if self._floor == "big":
             self.ended_in_span = True
-            self._contexts.close_span(self._confirmed, None)
             self._end_span(cut=reason != "stop")
+            self._contexts.close_span(self._confirmed, None)
         else:
             self._contexts.end_small_turn()
         self.finish_reason = reason

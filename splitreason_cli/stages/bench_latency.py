@@ -130,9 +130,10 @@ class _Runs:
             is_boundary=lambda _, offset: workload.ends_sentence(offset),
         )  # fmt: skip
         started = time.perf_counter()
-        async with aclosing(decoder.run()) as steps:
-            async for _ in steps:
-                pass
+        with controller:
+            async with aclosing(decoder.run()) as steps:
+                async for _ in steps:
+                    pass
         seconds = time.perf_counter() - started
         if decoder.stats.degraded:
             raise BackendError(decoder.stats.degraded)
