@@ -168,11 +168,21 @@ class SplitController:
         """The offsets in this span after which it is not decided yet whether the small model takes back."""
         return range(self._confirmed + 1, len(self._span) + 1)
 
-    def small_context_at(self, offset: int) -> list[int]:
-        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span."""
+    def small_context_at(self, offset: int, after: int = 0) -> list[int]:
+        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span.
+
+        Args:
+            after: leave out the first so many tokens, which are settled.
+        """
         if self._floor != "big" or not 0 <= offset <= len(self._span):
             raise ProtocolError(f"no token {offset} in a span of {len(self._span)}")
-        return self._contexts.small_at(offset)
+        return self._contexts.small_at(offset, after)
+
+    def settled_tokens(self, author: Author) -> int:
+        """How many tokens at the beginning of a model's context stay as they are, whatever comes."""
+        if self._floor == "small":
+            return len(self.context[author])
+        return self._contexts.settled(author, self._confirmed)
 
     # The small model has the floor
 

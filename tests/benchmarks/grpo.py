@@ -42,7 +42,7 @@ from splitreason_cli.adapters.transformers import CachedModel
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.core.controller import Limits
 from splitreason_cli.core.mini import sample_problem
-from splitreason_cli.core.records import AnnotatedTrace, Generation, HardSpan, Problem
+from splitreason_cli.core.records import AnnotatedTrace, Author, Generation, HardSpan, Problem
 from splitreason_cli.core.sft import BuildSftConfig
 from splitreason_cli.core.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.stages import bench, build_sft, train_grpo, train_sft
@@ -273,7 +273,7 @@ class _Rereading(RolloutDecoder):
     def _read_small(self, model: CachedModel, rows: Any) -> None:
         for number, row in enumerate(rows):
             if row.probe or (row.floor and row.floor.author == "small" and self._turns[number] == "big"):
-                model.read[number].clear()
+                self._forget(model, number, row, "small")
             if row.floor and row.floor.author == "small":
                 self._turns[number] = "small"
         super()._read_small(model, rows)
@@ -281,9 +281,13 @@ class _Rereading(RolloutDecoder):
     def _decode_big(self, model: CachedModel, rows: Any) -> None:
         for number, row in enumerate(rows):
             if row.floor and row.floor.author == "big" and self._turns[number] == "small":
-                model.read[number].clear()
+                self._forget(model, number, row, "big")
                 self._turns[number] = "big"
         super()._decode_big(model, rows)
+
+    def _forget(self, model: CachedModel, number: int, row: Any, author: Author) -> None:
+        model.read[number].clear()
+        row.settled.pop(author, None)
 
 
 def noisy(trace: AnnotatedTrace, rng: random.Random) -> AnnotatedTrace:

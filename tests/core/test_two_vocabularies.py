@@ -73,7 +73,14 @@ class Watched(SplitController):
         before = {author: list(ids) for author, ids in self.context.items()}
         discarded, floor = self.discarded_tokens, self._floor
         at = [self.small_context_at(n) for n in range(len(self._span) + 1)] if floor == "big" else []
+        settled = {author: self.settled_tokens(author) for author in before}
+        for offset in range(self._confirmed, len(self._span) + 1) if floor == "big" else ():
+            after = settled["small"]
+            assert before["small"][:after] + self.small_context_at(offset, after) == at[offset]
         actions = super().receive(event)
+        for author, tokens in settled.items():
+            assert self.context[author][:tokens] == before[author][:tokens], "what is settled stays"
+            assert self.settled_tokens(author) >= tokens
         for author, ids in before.items():
             if discarded == self.discarded_tokens:
                 assert self.context[author][: len(ids)] == ids, "a context may only grow"
