@@ -24,6 +24,9 @@ from .pair import Running, Side, connect
 
 T = TypeVar("T")
 
+CHECK_TOKENS = 8
+"""What a model is asked for to see that it writes: a host of text may show nothing for a tag that it begins with."""
+
 
 @dataclass(frozen=True)
 class RemoteConfig:
@@ -103,9 +106,9 @@ class RemoteModel:
         ids = self.loaded.prompt_ids("1", hint=False)
         stop = self.loaded.token_ids.end_of_text
         try:
-            async with aclosing(nonempty(session.stream(ids, 1, SamplingParams(), stop=stop))) as chunks:
-                async for _ in chunks:
-                    pass
+            stream = session.stream(ids, CHECK_TOKENS, SamplingParams(), stop=stop)
+            async with aclosing(nonempty(stream)) as chunks:
+                await anext(chunks)
         finally:
             await session.aclose()
 

@@ -258,8 +258,8 @@ class SplitController:
         return True
 
     def _decode_big(self) -> None:
-        """Let the big model go on, or take back if neither span limit nor budget leaves it a token."""
-        if not self._may_confirm():
+        """Let the big model go on, or take back if its context, the span limit or the budget leaves it no token."""
+        if self._at_limit() or not self._may_confirm():
             self._hand_back(cut=True)
             return self._continue_small()
         left = self._left()

@@ -12,7 +12,7 @@ from splitreason_cli.adapters.vocabulary import HubVocabulary
 from splitreason_cli.core.budget import OffloadBudget
 from splitreason_cli.core.contexts import Translated
 from splitreason_cli.core.controller import Limits, ProtocolError, SplitController
-from splitreason_cli.core.events import Cancelled, Emit, Failed, Finish, Probed, Produced
+from splitreason_cli.core.events import Cancelled, Decode, Emit, Failed, Finish, Probed, Produced
 from splitreason_cli.core.policies import Always, CloseSignal, Learned, Never, Pattern, Random
 from splitreason_cli.core.vocabulary import LONGEST_WAIT, TokenIds, bytes_of, ids_of
 from tests.scripted import drive, scripted
@@ -137,6 +137,27 @@ def test_how_tokens_are_grouped_changes_nothing(pair, seed, text, policy, share,
         emitted = drive(control, *models_of(control, seed, text), seed, size)
         runs.append((emitted, control.segments, control.finish_reason, control.context, control.budget))
     assert runs[0] == runs[1]
+
+
+class Roomy(SplitController):
+    """Checks that no model is asked to write where nothing is left."""
+
+    def receive(self, event):
+        actions = super().receive(event)
+        assert all(action.max_tokens > 0 for action in actions if isinstance(action, Decode))
+        return actions
+
+
+@settings(deadline=None)
+@given(**RUNS, size=st.integers(1, 9), room=st.integers(70, 90))
+def test_text_that_was_held_back_fills_a_context_and_ends_the_completion(
+    pair, seed, text, policy, share, span, size, room
+):
+    control = controller(pair, POLICIES[policy](), 200, span, share, Roomy)
+    control.limits = Limits(200, span, {"small": room, "big": room})
+    drive(control, *models_of(control, seed, text), seed, lambda: size)
+    assert control.budget.reserved == 0
+    assert all(len(ids) < room for ids in control.context.values())
 
 
 @settings(deadline=None)
