@@ -18,7 +18,7 @@ from ..models.loading import text_of
 from ..models.sampling import Sampling
 from ..records.data import Author, BenchResult, Generation, Segment
 from ..split.budget import OffloadBudget
-from ..split.controller import Limits
+from ..split.limits import Limits
 from ..split.policies import (
     Always,
     EntropyRecorder,

@@ -12,7 +12,7 @@ from ..models.pair import Pair
 from ..models.sampling import Sampling
 from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
-from ..split.controller import Limits
+from ..split.limits import Limits
 from .drivers import BatchDriver, Driver, ServerDriver
 
 BenchRuntime = Literal["in-process", "vllm"]
