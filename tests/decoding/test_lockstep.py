@@ -275,7 +275,7 @@ class Counting(SplitDecoder):
 
 @pytest.mark.parametrize("policy", [Learned, Always, lambda: Random(0.2, 3, random.Random(1))])
 def test_a_step_hands_over_what_is_new_and_a_token_that_may_be_cut(pair, problems, policy):
-    decoder = Counting(*pair, Limits(150), hint=True)
+    decoder = Counting(Pair.of(*pair, hint=True), Limits(150))
     controls = decoder.decode([Request(p, policy()) for p in problems])
     forwarded = sum(decoder.forwarded_tokens.values())
     assert forwarded <= decoder.handed <= forwarded + sum(control.big_tokens for control in controls)
