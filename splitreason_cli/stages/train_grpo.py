@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from ..adapters import ranks
+from ..adapters.digests import code_of
 from ..adapters.grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from ..adapters.models import default_device, load_model, model_digest
 from ..adapters.pair import Side
@@ -15,7 +16,7 @@ from ..adapters.remote_model import RemoteConfig, RemoteModel, connect_remote
 from ..adapters.reporters import NO_REPORTING, Reporting
 from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
 from ..adapters.store import REJECTED, Artifact, Recipe, Store
-from ..adapters.trainers import MODEL, OnStep, memory_advice, publish, save_model
+from ..adapters.trainers import MODEL, OnStep, computing_libraries, memory_advice, publish, save_model
 from ..core.model_card import grpo_measures
 from ..core.problems import ID_COLUMNS, problem_of
 from ..core.records import Generation, Problem
@@ -79,7 +80,9 @@ def train_grpo(
         config = replace(config, big=served.name if served else config.big)
         model = ranks.from_main(lambda: model_digest(config.model))
         big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
-        recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
+        libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
+        inputs = {"in": source.digest, "model": model, "big": big}
+        recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..adapters import ranks
+from ..adapters.digests import code_of
 from ..adapters.lora import lora_config, require_rank, without_bias
 from ..adapters.models import LoadedModel, default_device, load_model, model_digest
 from ..adapters.reporters import NO_REPORTING, Reporting
@@ -16,6 +17,7 @@ from ..adapters.trainers import (
     MODEL,
     TRAINER,
     OnStep,
+    computing_libraries,
     last_complete_checkpoint,
     mark_callback,
     memory_advice,
@@ -98,7 +100,7 @@ def train_sft(
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
     digests = ranks.from_main(lambda: {"in": source.digest, "model": model_digest(config.model)})
-    recipe = Recipe(STAGE, asdict(config), digests)
+    recipe = Recipe(STAGE, asdict(config), digests, code_of(__name__, computing_libraries(config.lora_rank)))
     if found := ranks.from_main(lambda: store.find(recipe)):
         return found, True
     with ranks.work(store, recipe) as work:
