@@ -67,5 +67,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            say("interrupted; run the same command again to go on")
+            again = "the same command without --fresh" if "--fresh" in sys.argv else "the same command again"
+            say(f"interrupted; run {again} to go on")
         raise

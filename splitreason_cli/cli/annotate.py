@@ -7,7 +7,7 @@ import typer
 
 from ..errors import UsageError
 from . import console, values
-from .options import In, Out, Strict, run_record_stage
+from .options import Fresh, In, Out, Strict, run_record_stage
 
 if TYPE_CHECKING:
     from ..stages import annotate as stage
@@ -77,6 +77,7 @@ def annotate(
     ] = "0/1",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many rows; 0 is all.")] = 0,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Mark the hard spans of reasoning traces.
 
@@ -125,6 +126,7 @@ def annotate(
             on_progress=lambda progress: on_progress(progress.rows, note(progress)),
         ),
         strict=strict,
+        fresh=fresh,
         limit=limit,
         summary=lambda: _summary(last, dollars),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from ..errors import SrxError, UsageError
 from . import console, values
 from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table
-from .options import Hint
+from .options import Fresh, Hint, open_store
 from .side_options import (
     PANEL,
     BigArgs,
@@ -95,6 +95,7 @@ def bench(
     batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together in this process.")] = 128,
     seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0,
     hint: Hint = True,
+    fresh: Fresh = False,
     runtime: Annotated[
         Literal["in-process", "vllm"],
         typer.Option(help="Where models that are no URLs run; vllm starts servers.", rich_help_panel=PANEL),
@@ -193,7 +194,7 @@ def bench(
     )  # fmt: skip
     backends = Backends(small_side, big_side, runtime, concurrency, batch_size, log_folder)
     budgets = values.budgets(offload_budget)
-    return measure(config, split_names(systems), budgets, chance, policy, backends, outputs)
+    return measure(config, split_names(systems), budgets, chance, policy, backends, outputs, open_store(fresh=fresh))
 
 
 class Outputs:
@@ -256,13 +257,14 @@ def measure(
     policy: str,
     backends: "Backends",
     outputs: Outputs,
+    store: Store,
 ) -> None:
     """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
     from ..stages.bench import StoredGenerations, comparisons
 
     live = LiveRuns(config)
     try:
-        live.run(systems, budgets, Store.default(), chance, policy, backends)
+        live.run(systems, budgets, store, chance, policy, backends)
     except (KeyboardInterrupt, SrxError):
         known = [run.result for run in live.runs]
         unfinished = live.partial()
@@ -283,9 +285,10 @@ def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
     from ..stages.bench_log import bench_log
 
     store = Store.default()
-    rejected = store.folder("spool") / "bench.rejected.jsonl"
     if outputs.out and outputs.out != STDIN:
         rejected = Path(f"{outputs.out}.rejected.jsonl")
+    else:
+        rejected = store.folder("spool") / "bench.rejected.jsonl"
     with console.progress() as live:
         bar = live.add_task("grade", total=None, visible=False, note="")
         graded = bench_log(

@@ -10,7 +10,7 @@ from ..adapters.store import Artifact
 from ..core.sft import BuildSftConfig, Format
 from ..errors import PartialError, RecordError, UsageError
 from . import console
-from .options import Hint, In, Out, Strict, run_record_stage
+from .options import Fresh, Hint, In, Out, Strict, run_record_stage
 
 SHOWN_FAULTS = 20
 
@@ -44,6 +44,7 @@ def build_sft(
     check: Annotated[bool, typer.Option("--check", help="Only look for faults in records; write none.")] = False,
     traces: Annotated[str | None, typer.Option(help="With --check: traces to compare the records with.")] = None,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Turn annotated traces into prompts and tagged completions, split by problem.
 
@@ -51,8 +52,8 @@ def build_sft(
     repeated, contaminated and overlong ones are dropped and listed. With --check, reads any of the three kinds.
     """
     if check:
-        if out != STDIN or dataset is not None:
-            raise UsageError("--check writes no records", "Leave out --out and --dataset")
+        if out != STDIN or dataset is not None or fresh:
+            raise UsageError("--check writes no records", "Leave out --out, --dataset and --fresh")
         _check(in_, traces, strict=strict)
         return
     if traces is not None:
@@ -64,10 +65,10 @@ def build_sft(
         test_fraction=share("--test-fraction", test_fraction), tokenizer=tokenizer, max_tokens=max_tokens,
         dedup=dedup, decontaminate=tuple(decontaminate or ()), ngram=ngram,
     )  # fmt: skip
-    _build(in_, out, config, dataset, strict=strict)
+    _build(in_, out, config, dataset, strict=strict, fresh=fresh)
 
 
-def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool) -> None:
+def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool, fresh: bool) -> None:
     console.quiet_libraries()
     from ..adapters.hub_dataset import refuse_foreign
     from ..stages import build_sft as stage
@@ -82,6 +83,7 @@ def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, s
             source, config, store, strict=strict, on_record=on_record, on_progress=on_progress
         ),
         strict=strict,
+        fresh=fresh,
         deliver=lambda artifact: _deliver(artifact, config, dataset),
     )
 

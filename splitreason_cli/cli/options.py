@@ -25,10 +25,21 @@ In = Annotated[
 ]
 Out = Annotated[str, typer.Option("--out", help="JSONL to write, gzip or zstd by suffix; - is standard output.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record instead of quarantining it.")]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh", help="Start anew: take no finished result, and discard what an interrupted run of this has left."
+    ),
+]
 Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small model about the tags in its prompt.")]
 
 RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[..., None]], tuple[Artifact, bool]]
 """Called with the source, the store, what to do with each record, and what to tell progress: lines, maybe a note."""
+
+
+def open_store(*, fresh: bool = False) -> Store:
+    """The user's store, which tells people what it goes on with."""
+    return Store.default(console.note, fresh=fresh)
 
 
 def run_record_stage(
@@ -38,6 +49,7 @@ def run_record_stage(
     stage: RecordStage,
     *,
     strict: bool,
+    fresh: bool = False,
     limit: int = 0,
     summary: Callable[[], str] = lambda: "",
     deliver: Callable[[Artifact], None] = lambda artifact: None,
@@ -50,7 +62,7 @@ def run_record_stage(
     Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
     nothing is delivered.
     """
-    store = Store.default()
+    store = open_store(fresh=fresh)
     source = Source.open(in_, store)
     to_stdout = out == STDIN
     with console.progress() as live:

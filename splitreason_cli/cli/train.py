@@ -17,7 +17,7 @@ from ..adapters.store import META, Artifact, Store
 from ..core.records import Generation, GrpoStep
 from ..errors import UsageError
 from . import console, values
-from .options import Strict, finish, stepper
+from .options import Fresh, Strict, finish, open_store, stepper
 from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def sft(
     push_to_hub: PushToHub = None,
     hub_public: HubPublic = False,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Fine-tune the small model to hand over and to take back, by TRL's SFTTrainer.
 
@@ -103,7 +104,7 @@ def sft(
 
     config = _resolved(stage.RECIPES, recipe, given)
     _require_elsewhere(out, config.model)
-    store = Store.default()
+    store = open_store(fresh=fresh)
     source = _source(in_, store)
     with console.progress(SLOWEST_STEP_SECONDS) as live:
         artifact, cached = stage.train_sft(
@@ -194,6 +195,7 @@ def grpo(
     push_to_hub: PushToHub = None,
     hub_public: HubPublic = False,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Teach the small model when to ask, by TRL's GRPOTrainer, with the big model writing in every rollout.
 
@@ -220,7 +222,7 @@ def grpo(
     remote = RemoteConfig(concurrency=big_concurrency, first_token_seconds=big_timeout)
     engine = _engine(config.use_vllm, vllm_mode, vllm_server_base_url, vllm_gpu_memory_utilization)
     every = stage.SAMPLE_STEPS[recipe] if sample_steps is None else sample_steps
-    store = Store.default()
+    store = open_store(fresh=fresh)
     artifact, cached = run_grpo(
         _source(in_, store), config, store, every, strict=strict, reporting=reporting, side=side, remote=remote,
         engine=engine,
