@@ -29,6 +29,17 @@ HEAVY = (
 )
 
 
+def files(*below):
+    """The Python files of a part of the package, however deep."""
+    found = sorted(PACKAGE.joinpath(*below).rglob("*.py"))
+    assert found, f"no files in {below}"
+    return found
+
+
+def named(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
 def imported(path):
     """The package-internal modules a file imports, as dotted names below the package."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -38,9 +49,9 @@ def imported(path):
             yield from ([base] if node.module else [".".join([*parent, a.name]) for a in node.names])
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/*.py")), ids=lambda p: "/".join(p.parts[-2:]))
+@pytest.mark.parametrize("path", [path for layer in LAYERS for path in files(layer)], ids=named)
 def test_imports_go_downward_and_stages_do_not_know_each_other(path):
-    layer = path.parent.name
+    layer = path.relative_to(PACKAGE).parts[0]
     for module in imported(path):
         target = module.split(".")[0]
         if target not in LAYERS:
@@ -50,13 +61,13 @@ def test_imports_go_downward_and_stages_do_not_know_each_other(path):
             raise AssertionError(f"{path.name} imports {module}")
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: "/".join(p.parts[-2:]))
+@pytest.mark.parametrize("path", files(), ids=named)
 def test_the_tags_are_spelled_in_one_module(path):
     spelled = "<bigmodel>" in path.read_text(encoding="utf-8")
     assert spelled == (path.name == "markup.py")
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", files("core"), ids=named)
 def test_the_core_does_no_input_or_output(path):
     names = {
         alias.name.split(".")[0]
