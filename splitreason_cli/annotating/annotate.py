@@ -13,8 +13,9 @@ from ..errors import RecordError
 from ..models.endpoint import EndpointConfig
 from ..models.loading import model_digest
 from ..records import markup
-from ..records.data import Trace
-from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
+from ..records.data import Code, Trace
+from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Journal, Recipe, Store, file_digest
+from ..store.digests import code_of
 from ..store.jsonl import Line, encode
 from ..store.replies import Replies
 from ..store.source import Quarantine, Source, located_records
@@ -26,6 +27,12 @@ from .surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 
 STAGE = "annotate"
 WRITE_EVERY = 256
+LIBRARIES = {
+    "surprisal": ("jinja2", "tokenizers", "torch", "transformers"),
+    "llm": ("json-repair", "rapidfuzz", "regex"),
+    "snippets": ("rapidfuzz", "regex"),
+}
+"""What computes the spans of each annotator."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +121,13 @@ def annotate(
         EndpointError: a server refuses every call, or does not answer.
         InputError, RecordError: see `read_records`.
     """
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_annotator_inputs(config)})
+    code = code_of(__name__, LIBRARIES[config.annotator])
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_annotator_inputs(config)}, code)
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
         run = _Run(source, config, Quarantine(None if strict else work / REJECTED), on_progress)
-        annotator = _annotator(config, resources, store, recipe, run)
+        annotator = _annotator(config, resources, store, recipe, Begun.of(work), run)
         journal = Journal(work / RECORDS)
         journal.restart(0)
         unfinished = run.write(annotator, journal, on_record)
@@ -217,24 +225,32 @@ def _annotator_inputs(config: AnnotateConfig) -> dict[str, str]:
     return {}
 
 
-def _annotator(config: AnnotateConfig, resources: Resources, store: Store, recipe: Recipe, run: _Run) -> Annotator:
+def _annotator(
+    config: AnnotateConfig, resources: Resources, store: Store, recipe: Recipe, begun: Begun, run: _Run
+) -> Annotator:
     if config.annotator == "snippets":
         return SnippetsAnnotator(Path(config.snippets), config.alignment)
     if config.annotator == "llm":
         question = f"llm-{question_key(config.model, config.fraction)}"
-        replies = Replies(store.folder("replies", question), recipe.key)
+        replies = Replies(store.folder("replies", question), recipe.work_key)
         return LlmAnnotator(
             resources.endpoints[0], config.fraction, config.alignment, replies, resources.response_format,
             resources.max_tokens_total,
             lambda prompt, completion: run.tell(prompt_tokens=prompt, completion_tokens=completion),
         )  # fmt: skip
-    question = repr((recipe.code, recipe.inputs["small"], recipe.inputs["big"], config.threshold))
-    name = f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
-    replies = Replies(store.folder("replies", name), recipe.key)
+    # Scores are those of one code. Of other codes they count where the work was begun with them.
+    earlier = [store.folder("replies", _scores(recipe, code)) for code in begun.codes if code != recipe.code]
+    replies = Replies(store.folder("replies", _scores(recipe, recipe.code)), recipe.work_key, earlier)
     if resources.endpoints:
         small, big = resources.endpoints
         return ServedSurprisal(config.surprisal, (small, big), replies)
     return LocalSurprisal(config.surprisal, replies)
+
+
+def _scores(recipe: Recipe, code: Code) -> str:
+    """The folder of the lines' scores that a code computes for the models and threshold of a recipe."""
+    question = repr((code.digest, recipe.inputs["small"], recipe.inputs["big"], recipe.config["threshold"]))
+    return f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
 def _is_in(shard: str, digest: bytes) -> bool:

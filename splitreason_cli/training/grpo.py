@@ -12,6 +12,7 @@ from ..models.loading import default_device, load_model, model_digest
 from ..models.sides import Side
 from ..records.data import Generation, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
+from ..store.digests import code_of
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
@@ -19,7 +20,7 @@ from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from .model_card import grpo_measures
 from .policy_engine import PolicyEngineConfig, checked_engine
 from .reporters import NO_REPORTING, Reporting
-from .trainers import MODEL, OnStep, memory_advice, publish, save_model
+from .trainers import MODEL, OnStep, computing_libraries, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
 COLUMNS = ("problem", "answer", *ID_COLUMNS)
@@ -79,7 +80,9 @@ def train_grpo(
         config = replace(config, big=served.name if served else config.big)
         model = ranks.from_main(lambda: model_digest(config.model))
         big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
-        recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
+        libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
+        inputs = {"in": source.digest, "model": model, "big": big}
+        recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)
