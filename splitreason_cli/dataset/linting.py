@@ -1,7 +1,5 @@
 """What is wrong with tagged data: the tags themselves, and text that is not that of its trace."""
 
-from typing import Any
-
 from ..records import markup
 from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace, read_any
 from ..records.prompts import thinking
@@ -30,12 +28,12 @@ class Originals:
         return None
 
 
-def read_tagged(value: Any) -> Tagged:
+def read_tagged(value: object) -> Tagged:
     """Read a JSON object as one of the kinds that hold tagged or taggable text. Raises SchemaError."""
     return _read(value, TAGGED_KINDS)  # type: ignore[return-value]
 
 
-def read_original(value: Any) -> Trace | AnnotatedTrace:
+def read_original(value: object) -> Trace | AnnotatedTrace:
     """Read a trace, annotated or not; a missing `kind` counts as one that is not. Raises SchemaError."""
     if isinstance(value, dict):
         value = {"kind": Trace.kind, **value}
@@ -81,7 +79,7 @@ def _why_untrainable(record: SftExample | SftConversation) -> tuple[str | None, 
     return None, reasoning
 
 
-def _read(value: Any, kinds: tuple[str, ...]) -> Record:
+def _read(value: object, kinds: tuple[str, ...]) -> Record:
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in kinds:
         got = repr(kind) if kind else "a line without a kind"

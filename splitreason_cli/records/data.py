@@ -4,7 +4,7 @@ The records of a measurement are in `bench_records`; `KINDS` names them all.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from .measurement import (
     Author,
@@ -18,13 +18,13 @@ from .measurement import (
     TokensFrom,
     label,
 )
-from .record import SCHEMA, Record, SchemaError
+from .record import SCHEMA, JsonObject, Record, SchemaError, json_object
 
 __all__ = [
     "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Generation",
-    "GrpoStep", "HardSpan", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError", "Segment",
-    "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace", "TrainStep",
-    "Unplaced", "label", "read_any",
+    "GrpoStep", "HardSpan", "JsonObject", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError",
+    "Segment", "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace",
+    "TrainStep", "Unplaced", "json_object", "label", "read_any",
 ]  # fmt: skip
 
 
@@ -199,7 +199,7 @@ class ArtifactInfo(Record):
     records: int
     bytes: int
     path: str
-    config: dict[str, Any]
+    config: JsonObject
     inputs: dict[str, str]
     code: str
 
@@ -215,7 +215,7 @@ KINDS: dict[str, type[Record]] = {
 R = TypeVar("R", bound=Record)
 
 
-def read_any(value: Any) -> Record:
+def read_any(value: object) -> Record:
     """Read a JSON object as the record its `kind` names. Raises SchemaError."""
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in KINDS:
