@@ -8,9 +8,9 @@ from typing import Self
 import msgspec
 
 from ..records import markup
-from ..records.data import AnnotatedTrace, JsonObject
+from ..records.data import AnnotatedTrace, JsonObject, SftRecord
 from .decontamination import NgramIndex
-from .sft import BuildSftConfig, SftRecord, Split, build, split_of
+from .sft import BuildSftConfig, Split, build, split_of
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from .record import SCHEMA, JsonObject, Record, SchemaError, json_object
 __all__ = [
     "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Generation",
     "GrpoStep", "HardSpan", "JsonObject", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError",
-    "Segment", "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace",
-    "TrainStep", "Unplaced", "json_object", "label", "read_any",
+    "Segment", "SftConversation", "SftExample", "SftRecord", "Simulation", "SimulationMode", "Snippets", "TokensFrom",
+    "Trace", "TrainStep", "Unplaced", "json_object", "label", "read_any",
 ]  # fmt: skip
 
 
@@ -134,6 +134,10 @@ class SftConversation(Record):
     messages: tuple[Message, ...]
     reasoning_sha256: str | None = None
     tokens: int | None = None
+
+
+SftRecord = SftExample | SftConversation
+"""A training record in either layout."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..decoding.lockstep import Request, Sampling, SplitDecoder, allowed, sample, text_of
 from ..errors import ModelError
 from ..models.loading import LoadedModel
+from ..models.tokenizing import end_of_text
 from ..models.vocabulary import share_vocabulary
 from ..records.data import Author
 from ..split.controller import Limits, SplitController
@@ -109,7 +110,7 @@ class RolloutDecoder(SplitDecoder):
         words = self._words.get(id(controller), [])
         ids = controller.context["small"][len(controller.small_prompt) :]
         if controller.finish_reason == "stop":
-            ids.append(self.big.tokenizer.eos_token_id if controller.ended_in_span else words[-1][0])
+            ids.append(end_of_text(self.big.tokenizer) if controller.ended_in_span else words[-1][0])
         found = decided(ids, *self._tags, [logprob for _, logprob in words], policy.decisions)
         return Rollout(
             prompt_ids=tuple(controller.small_prompt),

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from ..errors import InputError, ModelError
 from ..models.loading import LoadedModel, default_device, load_model, model_digest
-from ..models.tokenizing import add_tags, example_ids
+from ..models.protocols import Tokenizer
+from ..models.tokenizing import add_tags, end_of_text, example_ids
 from ..records import markup
 from ..records.data import SftConversation, SftExample, TrainStep
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
@@ -123,7 +124,7 @@ def _examples(source: Source, quarantine: Quarantine) -> list[SftExample]:
     return examples
 
 
-def _read_example(value: Any) -> SftExample:
+def _read_example(value: object) -> SftExample:
     if isinstance(value, dict) and value.get("kind") == SftConversation.kind:
         # One conversation means that the whole file was built for another trainer; no line of it is worth a quarantine.
         hint = "Build them with: srx build-sft --format prompt-completion"
@@ -226,10 +227,10 @@ def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on
     )  # fmt: skip
 
 
-def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
+def tokenize(tokenizer: Tokenizer, example: SftExample) -> dict[str, list[int]]:
     """Prompt and completion as token ids, closed by end-of-text; the mask is 1 on the completion."""
     prompt, completion = example_ids(tokenizer, example)
-    completion = [*completion, tokenizer.eos_token_id]
+    completion = [*completion, end_of_text(tokenizer)]
     return {"input_ids": prompt + completion, "completion_mask": [0] * len(prompt) + [1] * len(completion)}
 
 
