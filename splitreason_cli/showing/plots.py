@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..records.data import GrpoStep
@@ -14,6 +14,10 @@ from ..store.jsonl import write_atomically
 from ..training.rewards import first_warnings
 from .distributions import KindStatistics
 from .histograms import Chart
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 3
@@ -58,17 +62,17 @@ def write_curves(path: Path, steps: Sequence[GrpoStep], offload_budget: float | 
     _save(_curves(steps, offload_budget), path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     image = io.BytesIO()
     figure.savefig(image, format=path.suffix.lower().lstrip("."), dpi=160)
     write_atomically(path, iter([image.getvalue()]))
 
 
-def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> Any:
+def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6), layout="constrained")
-    grid = list(figure.subplots(2, 3, sharex=True).flat)
+    grid: list[Axes] = list(figure.subplots(2, 3, sharex=True).flat)
     for axes, curves in zip(grid, CURVES, strict=True):
         for (name, text), color in zip(curves.items(), (BLUE, ORANGE), strict=False):
             _curve(axes, steps, name, color, text)
@@ -83,11 +87,11 @@ def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> Any:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[3:]:
         axes.set_xlabel("step")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
     return figure
 
 
-def _curve(axes: Any, steps: Sequence[GrpoStep], name: str, color: str, text: str) -> None:
+def _curve(axes: "Axes", steps: Sequence[GrpoStep], name: str, color: str, text: str) -> None:
     import numpy as np
 
     at = [step.step for step in steps]
@@ -100,14 +104,14 @@ def _curve(axes: Any, steps: Sequence[GrpoStep], name: str, color: str, text: st
     axes.plot(at, means, color=color, linewidth=1.8, label=text)
 
 
-def _figure(kinds: Sequence[KindStatistics]) -> Any:
+def _figure(kinds: Sequence[KindStatistics]) -> "Figure":
     from matplotlib.figure import Figure
 
     panels = [(kind.kind, chart) for kind in kinds for chart in kind.panels()]
     columns = max(1, min(COLUMNS, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     figure = Figure(figsize=(4.5 * columns, 3 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (kind, chart) in zip(grid, panels, strict=False):
         _draw(axes, chart)
         title = f"{kind}: {chart.name}" + (f", {chart.group}" if chart.group else "")
@@ -118,7 +122,7 @@ def _figure(kinds: Sequence[KindStatistics]) -> Any:
     return figure
 
 
-def _draw(axes: Any, chart: Chart) -> None:
+def _draw(axes: "Axes", chart: Chart) -> None:
     heights = [math.nan if height is None else height for height in chart.heights]
     if chart.edges:
         # A bin of whole numbers is centred on them: the bar of 3 stands over 3.
@@ -134,6 +138,5 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.set_ylim(max(LEAST_ROWS, len(heights)) - 0.5, -0.5)
         axes.set_xlabel(chart.y)
     if chart.y == "count":
-        counts = axes.yaxis if chart.edges else axes.xaxis
-        counts.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="y" if chart.edges else "x", integer=True)
     axes.spines[["top", "right"]].set_visible(False)
