@@ -137,7 +137,7 @@ class Endpoint:
             try:
                 return msgspec.convert(answer, Answer)
             except msgspec.ValidationError as error:
-                raise ValueError(f"no 'choices' of ours in {str(answer)[:200]!r}: {error}") from None
+                raise ValueError(f"{error}, in {str(answer)[:200]!r}") from None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

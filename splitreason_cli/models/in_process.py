@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..decoding.lockstep import CachedModel, Sampling, sample
-from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .backend import BackendError, Chunk, FinishReason, NextToken, SamplingParams
 from .loading import LoadedModel
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class InProcessSession:
         for left in range(max_tokens, 0, -1):
             token, logprob, entropy = await self._run(lambda: self._choose(context, sampling, forbid, rng))
             context.append(token)
-            reason = "stop" if token in stop else "length" if left == 1 else None
-            yield Chunk((token,), (logprob,) if logprobs else None, reason, (entropy,) if entropies else ())  # type: ignore[arg-type]
+            reason: FinishReason | None = "stop" if token in stop else "length" if left == 1 else None
+            yield Chunk((token,), (logprob,) if logprobs else None, reason, (entropy,) if entropies else ())
             if reason:
                 return
 

@@ -1,4 +1,4 @@
-"""What is used of the tokenizers, the models and the trainers that Hugging Face's libraries make.
+"""What is used of the tokenizers and the models that Hugging Face's libraries make.
 
 Those libraries are untyped to us: what they return becomes one of these where it is loaded, and has this type from
 there on. Only members that something here uses are named.
@@ -92,10 +92,16 @@ class GenerationDefaults(Protocol):
 
 
 class Embeddings(Protocol):
-    """The table [vocabulary, hidden] in front of a model, or the one behind it."""
+    """The table in front of a model, [vocabulary, hidden]."""
 
     weight: "Parameter"
     num_embeddings: int
+
+
+class OutputEmbeddings(Embeddings, Protocol):
+    """The table behind a model, [vocabulary, hidden]."""
+
+    bias: "Parameter | None"
 
 
 class Output(Protocol):
@@ -112,6 +118,7 @@ class CausalLM(Protocol):
     device: "torch.device"
     dtype: "torch.dtype"
     training: bool
+    all_tied_weights_keys: Mapping[str, str]
 
     def __call__(
         self,
@@ -132,9 +139,9 @@ class CausalLM(Protocol):
     def parameters(self) -> "Iterator[Parameter]": ...
     def modules(self) -> "Iterator[Module]": ...
     def named_modules(self) -> "Iterator[tuple[str, Module]]": ...
-    def load_state_dict(self, state_dict: "Mapping[str, Tensor]") -> object: ...
+    def load_state_dict(self, state_dict: Mapping[str, object]) -> object: ...
     def get_input_embeddings(self) -> Embeddings: ...
-    def get_output_embeddings(self) -> Embeddings: ...
+    def get_output_embeddings(self) -> OutputEmbeddings: ...
     def resize_token_embeddings(self, new_num_tokens: int) -> object: ...
     def set_attn_implementation(self, attn_implementation: str) -> None: ...
     def gradient_checkpointing_disable(self) -> None: ...

@@ -5,12 +5,12 @@ Only the fields that are used are parsed; what does not fit raises BackendError 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
 from ..measuring.statistics import entropy_of_top
-from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .backend import BackendError, Chunk, FinishReason, NextToken, SamplingParams
 
 
 class Logprobs(msgspec.Struct):
@@ -127,7 +127,7 @@ class StreamReader:
         if ids and ids[-1] in self.request.stop:
             reason = "stop"
         self._check(ids, reason)
-        finish_reason = cast(Literal["stop", "length"] | None, reason)
+        finish_reason = cast(FinishReason | None, reason)
         return Chunk(tuple(ids), tuple(logprobs) if self.request.logprobs else None, finish_reason, tuple(entropies))
 
     def _ids(self, choice: Choice) -> list[int]:
