@@ -7,14 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import EndpointError, UsageError
 from ..store.embedded import EMBEDDED_MODELS
 from ..store.keys import read_key
-from .backend import Backend
+from .backend import Backend, BackendError
 from .connections import Timeouts
 from .loading import LoadedModel, default_device, load_model, load_tokenizer_only
+from .wire import ModelCard, parse_models
+
+if TYPE_CHECKING:
+    from .vllm_server import VllmServer
 
 Runtime = Literal["auto", "vllm", "in-process"]
 
@@ -130,15 +134,15 @@ def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeou
     from .vllm_http import CompletionsBackend
 
     # A host of many models need not list them.
-    known: dict[str, Any] = {"id": side.served_name} if side.text_only and side.served_name else {}
-    card = known or _model_card(urls[0], key, side.served_name)
-    loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"]))
+    name = side.served_name
+    card = ModelCard(name) if side.text_only and name else _model_card(urls[0], key, name)
+    loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.root or card.id))
     backend: Backend = (
-        TextBackend(urls, card["id"], key, timeouts or Timeouts(), tokenizer=loaded.tokenizer)
+        TextBackend(urls, card.id, key, timeouts or Timeouts(), tokenizer=loaded.tokenizer)
         if side.text_only
-        else CompletionsBackend(urls, card["id"], key, timeouts or Timeouts())
+        else CompletionsBackend(urls, card.id, key, timeouts or Timeouts())
     )
-    return Running(backend, loaded, card.get("max_model_len"))
+    return Running(backend, loaded, card.max_model_len)
 
 
 def served_as(side: Side) -> str:
@@ -150,10 +154,10 @@ def served_as(side: Side) -> str:
         return side.served_name
     key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
     card = _model_card(side.urls[0], key, side.served_name)
-    return " ".join(str(card[name]) for name in ("id", "root", "max_model_len") if card.get(name))
+    return " ".join(str(part) for part in (card.id, card.root, card.max_model_len) if part)
 
 
-def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
+def _model_card(url: str, key: str | None, name: str | None) -> ModelCard:
     """What a server says at `/v1/models` of the model of that name, or of its first one. Raises EndpointError."""
     import httpx
 
@@ -163,22 +167,22 @@ def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
     try:
         answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30)
         answer.raise_for_status()
-        cards: list[dict[str, Any]] = answer.json()["data"]
-        card = cards[0] if name is None else next((card for card in cards if card["id"] == name), None)
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        cards = parse_models(answer.content)
+        card = cards[0] if name is None else next((card for card in cards if card.id == name), None)
+    except (httpx.HTTPError, BackendError, ValueError, LookupError) as error:
         hint = "Check the URL, the key, and that the server is up"
         raise EndpointError(f"{address}: names no model ({type(error).__name__})", hint) from None
     if card is None:
-        raise EndpointError(f"{address}: serves no {name}", f"It serves {', '.join(card['id'] for card in cards[:5])}")
+        raise EndpointError(f"{address}: serves no {name}", f"It serves {', '.join(card.id for card in cards[:5])}")
     return card
 
 
 def _start_vllm(
     sides: list[Side], logs: dict[int, Path], stack: ExitStack, on_status: Callable[[str], None]
-) -> dict[int, Any]:
+) -> "dict[int, VllmServer]":
     from .vllm_server import VllmServer, share_cores, wait_until_ready
 
-    started: dict[int, Any] = {}
+    started: dict[int, VllmServer] = {}
     for side, cores in zip(sides, share_cores(len(sides)), strict=True):
         log = logs[id(side)]
         on_status(f"starting vLLM for {side.model}, log in {log}")

@@ -36,9 +36,9 @@ from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.dataset import build as build_sft
 from splitreason_cli.dataset.sft import BuildSftConfig
-from splitreason_cli.decoding.lockstep import CachedModel
 from splitreason_cli.measuring import bench
 from splitreason_cli.measuring.statistics import bootstrap_ci95, pass_at_1
+from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import AnnotatedTrace, Author, Generation, HardSpan, Problem
 from splitreason_cli.split.limits import Limits
