@@ -31,17 +31,17 @@ from transformers import (
     TrainingArguments,
 )
 
-from splitreason_cli.adapters.jsonl import Line, decode, encode, read_lines, write_atomically
-from splitreason_cli.adapters.models import load_pair
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
-from splitreason_cli.adapters.transformers import Request, Sampling, SplitDecoder, text_of
-from splitreason_cli.core import markup, mini, prompts
-from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.grading import is_correct
-from splitreason_cli.core.latency import Setup
-from splitreason_cli.core.policies import Always
-from splitreason_cli.core.records import (
+from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
+from splitreason_cli.dataset.build import build_sft
+from splitreason_cli.dataset.selection import Selection
+from splitreason_cli.dataset.sft import BuildSftConfig, Format
+from splitreason_cli.decoding.lockstep import Request, SplitDecoder
+from splitreason_cli.measuring.bench import BenchConfig, bench
+from splitreason_cli.models.loading import load_pair, text_of
+from splitreason_cli.models.pair import Pair
+from splitreason_cli.models.sampling import Sampling
+from splitreason_cli.records import markup, prompts
+from splitreason_cli.records.data import (
     AnnotatedTrace,
     Generation,
     Problem,
@@ -52,13 +52,16 @@ from splitreason_cli.core.records import (
     Trace,
     TrainStep,
 )
-from splitreason_cli.core.selection import Selection
-from splitreason_cli.core.sft import BuildSftConfig, Format
-from splitreason_cli.core.simulation import simulate, synthetic
-from splitreason_cli.stages.annotate import AnnotateConfig, annotate
-from splitreason_cli.stages.bench import BenchConfig, bench
-from splitreason_cli.stages.build_sft import build_sft
-from splitreason_cli.stages.train_sft import RECIPES, initialize_apart, train_sft
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.latency import Setup
+from splitreason_cli.split.policies import Always
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
+from splitreason_cli.tasks import mini
+from splitreason_cli.tasks.grading import is_correct
+from splitreason_cli.timing.simulation import simulate, synthetic
+from splitreason_cli.training.sft import RECIPES, initialize_apart, train_sft
 
 OUT = Path(__file__).parent
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
@@ -225,7 +228,7 @@ def write_problems() -> set[str]:
 def write_traces(held_out: set[str]) -> None:
     """Sample traces of the big model at temperature 0.7 and keep the first 1,000 that are right."""
     small, big = load_pair("mini-small", "mini-big")
-    decoder = SplitDecoder(small, big, Limits(256), Sampling(temperature=0.7), hint=False)
+    decoder = SplitDecoder(Pair.of(small, big, hint=False), Limits(256), Sampling(temperature=0.7))
     rng, kept, asked = random.Random("traces"), [], 0
     while len(kept) < TRACES:
         problems = [p for p in (mini.sample_problem(rng) for _ in range(128)) if p.text not in held_out]

@@ -4,8 +4,8 @@ import copy
 
 import torch
 
-from splitreason_cli.adapters.models import LoadedModel
-from splitreason_cli.adapters.transformers import CachedModel
+from splitreason_cli.decoding.lockstep import CachedModel
+from splitreason_cli.models.loading import LoadedModel
 
 
 class FakeGeneration:

@@ -1,6 +1,6 @@
 """A small benchmark run, made up for tests of what shows one."""
 
-from splitreason_cli.core.records import BenchComparison, BenchResult, Generation, Segment
+from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
 
 def result(system="split", share=0.05, budget=None, **changed):

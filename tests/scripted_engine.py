@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from splitreason_cli.adapters.engine import EngineUnavailable
-from splitreason_cli.core.serving import Delta, Finished, GenerationRequest, Usage
+from splitreason_cli.serving.engine import EngineUnavailable
+from splitreason_cli.serving.requests import Delta, Finished, GenerationRequest, Usage
 
 WAIT = "wait"
 """A step at which the engine waits until its generator is closed, or `release` is called."""

@@ -12,9 +12,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from splitreason_cli.adapters.backends import SamplingParams
-from splitreason_cli.adapters.in_process import InProcessBackend
-from splitreason_cli.adapters.models import LoadedModel
+from splitreason_cli.models.backend import SamplingParams
+from splitreason_cli.models.in_process import InProcessBackend
+from splitreason_cli.models.loading import LoadedModel
 from tests.scripted_vllm import event
 
 FAULTS = ("refused", "reset", "broken off", "garbage", "silent", "unknown token", "empty")

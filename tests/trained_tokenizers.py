@@ -6,7 +6,7 @@ import json
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from splitreason_cli.core import markup
+from splitreason_cli.records import markup
 
 CORPUS = [
     "Let me think. The sum of 12 and 30 is 42, so \\(x^2 + 1 = \\frac{3}{4}\\) and thus $x = \\sqrt{7}$.",

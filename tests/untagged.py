@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS
-from splitreason_cli.core import markup
+from splitreason_cli.records import markup
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
 
 
 def write_untagged(name: str, folder: Path) -> None:

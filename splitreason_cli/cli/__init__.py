@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..adapters.jsonl import FULL, disk_fault
 from ..errors import SrxError
+from ..store.jsonl import FULL, disk_fault
 from . import annotate, bench, build_sft, chat, demo, serve, show, simulate, stats, store, train
 from .console import report_error, say
 

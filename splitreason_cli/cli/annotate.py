@@ -10,7 +10,7 @@ from . import console, values
 from .options import In, Out, Strict, run_record_stage
 
 if TYPE_CHECKING:
-    from ..stages import annotate as stage
+    from ..annotating import annotate as stage
 
 
 def register(app: typer.Typer) -> None:
@@ -85,8 +85,8 @@ def annotate(
     rest.
     """
     console.quiet_libraries()
-    from ..adapters.endpoint import EndpointConfig
-    from ..stages import annotate as stage
+    from ..annotating import annotate as stage
+    from ..models.endpoint import EndpointConfig
 
     config = stage.AnnotateConfig(
         annotator=annotator, small=small, big=big, threshold=threshold, model=model or "", snippets=snippets or "",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import STDIN, raise_if_rejected
-from ..adapters.store import Store
-from ..core.records import BenchComparison, BenchResult, Generation, Record
 from ..errors import SrxError, UsageError
+from ..records.data import BenchComparison, BenchResult, Generation, Record
+from ..store.artifacts import Store
+from ..store.jsonl import encode, write_atomically
+from ..store.source import STDIN, raise_if_rejected
 from . import console, values
 from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table
@@ -33,9 +33,9 @@ from .side_options import (
 )
 
 if TYPE_CHECKING:
-    from ..adapters.bench_backends import Backends
-    from ..adapters.bench_run import BenchConfig
-    from ..core.bench_systems import System
+    from ..measuring.runner import BenchConfig
+    from ..measuring.systems import System
+    from ..measuring.where import Backends
 
 OUTPUT = "Logs and results"
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
@@ -168,10 +168,10 @@ def bench(
     if from_ is not None:
         _refuse_flags(context, GRADE, "--from, which decodes nothing")
         return grade_log(task, data, from_, outputs)
-    from ..adapters.bench_backends import Backends
-    from ..adapters.bench_run import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
-    from ..adapters.pair import Side
-    from ..core.bench_systems import System, split_names
+    from ..measuring.runner import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
+    from ..measuring.systems import System, split_names
+    from ..measuring.where import Backends
+    from ..models.sides import Side
 
     config = BenchConfig(
         task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p,
@@ -224,13 +224,13 @@ class Outputs:
         if self.generations and self.generations != STDIN:
             write_atomically(Path(self.generations), (encode(one) for _, made in runs for one in made))
         if self.report:
-            from ..adapters.report import write_report
+            from ..measuring.report.page import write_report
 
             command = shlex.join(["srx", *sys.argv[1:]])
             title = f"srx bench {results[0].task}" if results else "srx bench"
             write_report(self.report, title, [], runs, comparisons, commands=[command])
         if self.plot:
-            from ..adapters.report_frontier import points_of, write_pareto
+            from ..measuring.report.frontier import points_of, write_pareto
 
             if points_of(results):
                 write_pareto(self.plot, results)
@@ -258,7 +258,7 @@ def measure(
     outputs: Outputs,
 ) -> None:
     """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
-    from ..stages.bench import StoredGenerations, comparisons
+    from ..measuring.bench import StoredGenerations, comparisons
 
     live = LiveRuns(config)
     try:
@@ -280,7 +280,7 @@ def measure(
 
 def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
     """Grade generations made elsewhere, and deliver what they come to."""
-    from ..stages.bench_log import bench_log
+    from ..measuring.grade_log import bench_log
 
     store = Store.default()
     rejected = store.folder("spool") / "bench.rejected.jsonl"
@@ -302,7 +302,7 @@ def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
 
 def compare(runs: Sequence[str], out: str | None) -> None:
     """Print the paired comparison of two runs."""
-    from ..stages.bench_compare import bench_compare
+    from ..measuring.compare import bench_compare
 
     if len(runs) != 2:
         raise UsageError(f"compare takes two runs, got {len(runs)}", "Write: srx bench compare A.jsonl B.jsonl")

@@ -3,16 +3,16 @@
 from rich import box
 from rich.table import Table
 
-from ..core.records import LatencyResult
+from ..records.data import LatencyResult
 from . import console, values
 from .options import deliver_results
 
 
 def run(small: str, big: str, rounds: int, tokens: int, vllm_args: str, out: str | None) -> None:
     """Measure and deliver a record a mode, and a table for people."""
-    from ..adapters.pair import Side
-    from ..core.workload import Workload
-    from ..stages.bench_latency import LatencyConfig, bench_latency
+    from ..models.sides import Side
+    from ..timing.measure import LatencyConfig, bench_latency
+    from ..timing.workload import Workload
 
     arguments = values.arguments("--vllm-args", vllm_args)
     config = LatencyConfig(

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, TaskID
 
-from ..adapters.store import Store
-from ..core.bench_systems import System, policy_name
-from ..core.records import BenchResult, Generation, label
-from ..core.tally import Tally
+from ..measuring.systems import System, policy_name
+from ..measuring.tally import Tally
+from ..records.data import BenchResult, Generation, label
+from ..store.artifacts import Store
 from . import console
 
 if TYPE_CHECKING:
-    from ..adapters.bench_backends import Backends
-    from ..adapters.bench_run import BenchConfig
-    from ..stages.bench import SystemRun
+    from ..measuring.bench import SystemRun
+    from ..measuring.runner import BenchConfig
+    from ..measuring.where import Backends
 
 
 class LiveRuns:
@@ -40,8 +40,8 @@ class LiveRuns:
         policy: str = "learned",
         backends: "Backends | None" = None,
     ) -> None:
-        """Run a benchmark with one progress line a system: running accuracy and share. Raises as `stages.bench`."""
-        from ..stages import bench as stage
+        """Run a benchmark with one progress line a system: running accuracy and share. Raises as `measuring.bench`."""
+        from ..measuring import bench as stage
 
         with console.progress() as live:
             watcher = stage.Watcher(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from ..core.records import BenchComparison, BenchResult, label
+from ..records.data import BenchComparison, BenchResult, label
 
 UNMEASURED = "–"
 

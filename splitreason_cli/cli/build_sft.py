@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..adapters.source import STDIN, Source
-from ..adapters.store import Artifact
-from ..core.sft import BuildSftConfig, Format
+from ..dataset.sft import BuildSftConfig, Format
 from ..errors import PartialError, RecordError, UsageError
+from ..store.artifacts import Artifact
+from ..store.source import STDIN, Source
 from . import console
 from .options import Hint, In, Out, Strict, run_record_stage
 
@@ -69,8 +69,8 @@ def build_sft(
 
 def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool) -> None:
     console.quiet_libraries()
-    from ..adapters.hub_dataset import refuse_foreign
-    from ..stages import build_sft as stage
+    from ..dataset import build as stage
+    from ..dataset.hub import refuse_foreign
 
     if dataset is not None:
         refuse_foreign(Path(dataset))
@@ -88,9 +88,9 @@ def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, s
 
 def _deliver(artifact: Artifact, config: BuildSftConfig, dataset: str | None) -> None:
     """Write the data set, if one is wanted, and say what was dropped and where it is listed."""
-    from ..adapters.hub_dataset import write_dataset
-    from ..core.sft import KIND_OF
-    from ..stages.build_sft import DROPPED, tally_of
+    from ..dataset.build import DROPPED, tally_of
+    from ..dataset.hub import write_dataset
+    from ..dataset.sft import KIND_OF
 
     tally = tally_of(artifact)
     if dataset is not None:
@@ -102,7 +102,7 @@ def _deliver(artifact: Artifact, config: BuildSftConfig, dataset: str | None) ->
 
 def _check(in_: str, traces: str | None, *, strict: bool) -> None:
     """Print the first faults and one line of summary. Raises PartialError if there are any faults."""
-    from ..stages.check_sft import check_sft
+    from ..dataset.check import check_sft
 
     if traces == STDIN:
         raise UsageError("--traces cannot be standard input", "Name a file")

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..core.distributions import KindStatistics, Summary
-from ..core.histograms import Chart
+from ..showing.distributions import KindStatistics, Summary
+from ..showing.histograms import Chart
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 BAR_CHARACTERS = 18

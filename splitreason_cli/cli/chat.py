@@ -31,7 +31,7 @@ def chat(
 
     from openai import APIStatusError, NotFoundError, OpenAI, OpenAIError
 
-    from ..adapters.keys import read_key
+    from ..store.keys import read_key
 
     text = sys.stdin.read() if message == "-" else message
     if not text.strip():

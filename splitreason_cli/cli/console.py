@@ -13,9 +13,9 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..adapters import ranks
-from ..adapters.jsonl import print_line
 from ..errors import SrxError
+from ..store.jsonl import print_line
+from ..training import ranks
 
 ALONE_AFTER_SECONDS = 5.0
 """How long a rank of a training run waits with its error for rank 0 to report the same."""

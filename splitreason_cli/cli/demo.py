@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..adapters.embedded import MINI_TRACES
-from ..adapters.jsonl import encode, write_atomically
-from ..adapters.source import Source
-from ..adapters.store import Store
-from ..core.mini import training_problems
-from ..core.records import Generation
+from ..records.data import Generation
+from ..store.artifacts import Store
+from ..store.embedded import MINI_TRACES
+from ..store.jsonl import encode, write_atomically
+from ..store.source import Source
+from ..tasks.mini import training_problems
 from . import console
 from .bench_live import run_bench
 from .bench_tables import results_table
@@ -20,8 +20,8 @@ from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
 if TYPE_CHECKING:
-    from ..adapters.grpo_run import TrainGrpoConfig
-    from ..stages.bench import SystemRun
+    from ..measuring.bench import SystemRun
+    from ..training.grpo_run import TrainGrpoConfig
 
 NOTE = (
     "Both models are tiny, and the gap between them comes from their training data: the small one was never taught "
@@ -63,7 +63,7 @@ def demo(
     model = _train(out, store)
     runs = _bench(model, problems, store)
     if full:
-        from ..stages.train_grpo import RECIPES, SAMPLE_STEPS
+        from ..training.grpo import RECIPES, SAMPLE_STEPS
 
         config = replace(RECIPES["mini"], model=str(model), offload_budget=GRPO_BUDGET)
         runs += learn_when_to_ask(config, out, problems, store, SAMPLE_STEPS["mini"])
@@ -81,10 +81,10 @@ def demo(
 
 def _train(out: Path, store: Store) -> Path:
     """annotate | build-sft | train sft on the embedded traces; returns the checkpoint's folder."""
-    from ..core.sft import BuildSftConfig
-    from ..stages.annotate import AnnotateConfig, annotate
-    from ..stages.build_sft import build_sft
-    from ..stages.train_sft import RECIPES, train_sft
+    from ..annotating.annotate import AnnotateConfig, annotate
+    from ..dataset.build import build_sft
+    from ..dataset.sft import BuildSftConfig
+    from ..training.sft import RECIPES, train_sft
 
     source = Source.open(str(MINI_TRACES), store)
     with console.progress() as live:
@@ -112,8 +112,8 @@ def learn_when_to_ask(
 
     A rollout is shown every `sample_steps`.
     """
-    from ..adapters.tasks import read_task
-    from ..stages.bench import BenchConfig
+    from ..measuring.bench import BenchConfig
+    from ..tasks.tasks import read_task
 
     texts = {problem.problem for problem in read_task("mini", store).problems}
     write_atomically(out / GRPO_PROBLEMS, map(encode, training_problems(TRAINING_PROBLEMS, texts)))
@@ -125,14 +125,14 @@ def learn_when_to_ask(
 
 
 def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
-    from ..stages.bench import BenchConfig
+    from ..measuring.bench import BenchConfig
 
     return run_bench(BenchConfig(small=str(model), problems=problems), SYSTEMS, BUDGETS, store)
 
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
     """Two problems the split solves with at least two spans and the small model alone does not."""
-    from ..stages.bench import StoredGenerations
+    from ..measuring.bench import StoredGenerations
 
     alone = {g.id: g.correct for g in StoredGenerations(runs[0].artifact)}
     split = next(run for run in runs if run.result.system == "split")
@@ -142,9 +142,9 @@ def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
 
 
 def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
-    from ..adapters.report import write_report
-    from ..adapters.report_frontier import write_pareto
-    from ..stages.bench import StoredGenerations
+    from ..measuring.bench import StoredGenerations
+    from ..measuring.report.frontier import write_pareto
+    from ..measuring.report.page import write_report
 
     results = [run.result for run in runs]
     write_atomically(out / "results.jsonl", map(encode, results))

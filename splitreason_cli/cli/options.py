@@ -8,12 +8,12 @@ import typer
 from rich.console import RenderableType
 from rich.progress import Progress
 
-from ..adapters.jsonl import encode, read_lines, write_atomically
-from ..adapters.source import STDIN, Source, raise_first_rejected, raise_if_rejected
-from ..adapters.store import Artifact, Store
-from ..adapters.trainers import OnStep, StepReport
-from ..core.records import Record
 from ..errors import PartialError
+from ..records.data import Record
+from ..store.artifacts import Artifact, Store
+from ..store.jsonl import encode, read_lines, write_atomically
+from ..store.source import STDIN, Source, raise_first_rejected, raise_if_rejected
+from ..training.trainers import OnStep, StepReport
 from . import console
 
 In = Annotated[

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..core import markup
-from ..core.records import (
+from ..records import markup
+from ..records.data import (
     AnnotatedTrace,
     Generation,
     GrpoStep,
@@ -21,7 +21,7 @@ from ..core.records import (
     Snippets,
     Trace,
 )
-from ..core.rewards import first_warnings
+from ..training.rewards import first_warnings
 
 LEFT, RIGHT = "⟦", "⟧"
 BIG = "bold black on yellow"

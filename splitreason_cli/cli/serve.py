@@ -92,12 +92,12 @@ def serve(
     console.quiet_libraries()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("splitreason_cli").setLevel(log_level.upper())
-    from ..adapters.http_api import ServerConfig
-    from ..adapters.keys import read_key
-    from ..adapters.pair import Side
-    from ..adapters.pipeline import PipelineConfig
-    from ..adapters.split_engine import EngineConfig
-    from ..stages import serve as stage
+    from ..decoding.pipelined import PipelineConfig
+    from ..models.sides import Side
+    from ..serving import serve as stage
+    from ..serving.http_api import ServerConfig
+    from ..serving.split_engine import EngineConfig
+    from ..store.keys import read_key
 
     config = stage.ServeConfig(
         small=Side(
@@ -109,7 +109,7 @@ def serve(
             big_served_name, big_text,
         ),
         engine=EngineConfig(
-            model=served_model_name or (small if "://" not in small else "srx"), policy=policy, hint=hint,
+            model=served_model_name or (small if "://" not in small else "srx"), policy=policy,
             max_tokens=max_tokens, max_span_tokens=max_span_tokens, plan=budget_plan, reasoning=reasoning,
             offload_budget=None if offload_budget == "none" else values.share("--offload-budget", offload_budget),
         ),
@@ -120,7 +120,7 @@ def serve(
             api_key=read_key(api_key_env, "--api-key-env"), max_tokens_limit=max_tokens,
             max_concurrency=max_concurrency,
         ),
-        runtime=runtime, host=host, port=port, log_folder=log_folder,
+        hint=hint, runtime=runtime, host=host, port=port, log_folder=log_folder,
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):
         stage.serve(config, console.note)

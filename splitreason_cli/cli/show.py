@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..adapters.source import Quarantine, Source, read_records
-from ..core.records import GrpoStep, Record, TrainStep, read_any
 from ..errors import InputError
+from ..records.data import GrpoStep, Record, TrainStep, read_any
+from ..store.source import Quarantine, Source, read_records
 from .console import stdout
 from .render import render, steps_table
 

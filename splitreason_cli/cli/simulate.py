@@ -8,18 +8,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..adapters.jsonl import encode
-from ..adapters.source import Source
-from ..core.latency import PAPER_BIG, PAPER_SMALL, Setup
-from ..core.profiling import ProfilePlan
-from ..core.records import Simulation
-from ..core.simulation import Written, synthetic
-from ..core.simulation import simulate as simulate_written
 from ..errors import InputError, UsageError
+from ..records.data import Simulation
+from ..split.latency import PAPER_BIG, PAPER_SMALL, Setup
+from ..store.jsonl import encode
+from ..store.source import Source
+from ..timing.profiling import ProfilePlan
+from ..timing.simulation import Written, synthetic
+from ..timing.simulation import simulate as simulate_written
 from . import console, values
 
 if TYPE_CHECKING:
-    from ..stages.simulate import Profile
+    from ..timing.simulate import Profile
 
 MODE_NAMES = {
     "small": "small alone", "big": "big alone", "serial_cold": "serial, cold cache", "serial": "serial",
@@ -89,7 +89,7 @@ def simulate(
 
     It is a model, not a measurement: one request, constant rates, each model on a machine of its own.
     """
-    from ..stages.simulate import read_completions, with_profiles
+    from ..timing.simulate import read_completions, with_profiles
 
     if file is None:
         completions = [_synthetic(share or "5%", tokens or 8000, 20 if spans is None else spans, prompt_tokens)]
@@ -138,7 +138,7 @@ def _print(rows: list[Simulation], origins: tuple[str, str], *, json: bool) -> N
 
 
 def _measured(urls: str, plan: ProfilePlan, api_key_env: str | None, timeout: float) -> "tuple[Profile, Profile]":
-    from ..stages.simulate import profile_pair
+    from ..timing.simulate import profile_pair
 
     pair = values.names(urls)
     if len(pair) != 2:

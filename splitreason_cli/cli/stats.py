@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ..adapters.source import Quarantine, Source, read_records
-from ..core.records import read_any
+from ..records.data import read_any
+from ..store.source import Quarantine, Source, read_records
 from . import console
 
 if TYPE_CHECKING:
-    from ..core.distributions import KindStatistics
+    from ..showing.distributions import KindStatistics
 
 
 def register(app: typer.Typer) -> None:
@@ -32,13 +32,13 @@ def stats(
     Each kind of record in the file is reported by itself.
     """
     if png:
-        from ..adapters.plots import require_format
+        from ..showing.plots import require_format
 
         # A typing error should not cost the reading of a long file.
         require_format(png)
     kinds = _read(Source.stream(file))
     if png:
-        from ..adapters.plots import write_charts
+        from ..showing.plots import write_charts
 
         # Before anything is printed: a reader that closes the pipe early ends the command there.
         write_charts(png, kinds)
@@ -46,7 +46,7 @@ def stats(
     if json:
         import orjson
 
-        from ..core.distributions import to_dict
+        from ..showing.distributions import to_dict
 
         for kind in kinds:
             console.emit(orjson.dumps(to_dict(kind), option=orjson.OPT_APPEND_NEWLINE))
@@ -59,7 +59,7 @@ def stats(
 
 
 def _read(source: Source) -> "list[KindStatistics]":
-    from ..core.distributions import Distributions
+    from ..showing.distributions import Distributions
 
     distributions = Distributions()
     for record in read_records(source, read_any, Quarantine()):

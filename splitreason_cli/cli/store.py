@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..adapters.jsonl import encode
-from ..adapters.store import Store
-from ..core.records import label
+from ..records.data import label
+from ..store.artifacts import Store
+from ..store.jsonl import encode
 from . import console
 
 store = typer.Typer(no_args_is_help=True, help="Look into the artifact store.")

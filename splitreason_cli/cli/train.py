@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from ..adapters import ranks
-from ..adapters.jsonl import disk_fault, encode, write_atomically
-from ..adapters.reporters import NO_REPORTING, Reporting
-from ..adapters.source import Quarantine, Source, raise_first_rejected, read_records
-from ..adapters.store import META, Artifact, Store
-from ..core.records import Generation, GrpoStep
 from ..errors import UsageError
+from ..records.data import Generation, GrpoStep
+from ..store.artifacts import META, Artifact, Store
+from ..store.jsonl import disk_fault, encode, write_atomically
+from ..store.source import Quarantine, Source, raise_first_rejected, read_records
+from ..training import ranks
+from ..training.reporters import NO_REPORTING, Reporting
 from . import console, values
 from .options import Strict, finish, stepper
 from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer
@@ -23,10 +23,10 @@ from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from ..adapters.grpo_run import TrainGrpoConfig
-    from ..adapters.pair import Side
-    from ..adapters.policy_engine import EngineConfig
-    from ..adapters.remote_model import RemoteConfig
+    from ..decoding.remote import RemoteConfig
+    from ..models.sides import Side
+    from ..training.grpo_run import TrainGrpoConfig
+    from ..training.policy_engine import PolicyEngineConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
 
@@ -99,7 +99,7 @@ def sft(
     given = locals()
     console.quiet_libraries()
     reporting = _reporting(report_to, out, push_to_hub)
-    from ..stages import train_sft as stage
+    from ..training import sft as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
     _require_elsewhere(out, config.model)
@@ -210,9 +210,9 @@ def grpo(
     given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
     console.quiet_libraries()
     reporting = _reporting(report_to, out, push_to_hub)
-    from ..adapters.pair import Side
-    from ..adapters.remote_model import RemoteConfig
-    from ..stages import train_grpo as stage
+    from ..decoding.remote import RemoteConfig
+    from ..models.sides import Side
+    from ..training import grpo as stage
 
     config = _resolved(stage.RECIPES, recipe, given)
     _require_elsewhere(out, config.model)
@@ -234,9 +234,9 @@ def grpo(
         finish(artifact, cached, out, "steps")
 
 
-def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: float | None) -> "EngineConfig":
+def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: float | None) -> "PolicyEngineConfig":
     """Where vLLM generates. Raises UsageError for what would have no effect."""
-    from ..adapters.policy_engine import EngineConfig
+    from ..training.policy_engine import PolicyEngineConfig
 
     given = {"mode": mode, "server_base_url": url, "gpu_memory_utilization": utilization}
     flags = {name: value for name, value in given.items() if value is not None}
@@ -246,12 +246,12 @@ def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: floa
         raise UsageError("--vllm-server-base-url has no effect", "Give --vllm-mode server as well")
     if utilization is not None and mode == "server":
         raise UsageError("--vllm-gpu-memory-utilization has no effect", "Tell the server: --gpu-memory-utilization")
-    return EngineConfig(**flags)  # type: ignore[arg-type]
+    return PolicyEngineConfig(**flags)  # type: ignore[arg-type]
 
 
 def _reporting(report_to: list[str] | None, out: str, push_to_hub: str | None) -> Reporting:
     """Where the curves go, under the name of the folder. What would fail at the end fails here: raises UsageError."""
-    from ..adapters.hub_model import require_hub
+    from ..training.hub import require_hub
 
     if push_to_hub is not None:
         require_hub(push_to_hub)
@@ -268,10 +268,10 @@ def run_grpo(
     reporting: Reporting = NO_REPORTING,
     side: "Side | None" = None,
     remote: "RemoteConfig | None" = None,
-    engine: "EngineConfig | None" = None,
+    engine: "PolicyEngineConfig | None" = None,
 ) -> tuple[Artifact, bool]:
     """Train with one progress line, below the warnings and a rollout every `sample_steps`."""
-    from ..stages.train_grpo import train_grpo
+    from ..training.grpo import train_grpo
     from .render import render
 
     def on_sample(sample: Generation) -> None:
@@ -289,7 +289,7 @@ def run_grpo(
 
 def deliver_grpo(artifact: Artifact, out: Path, offload_budget: float | None, sample_steps: int) -> None:
     """`deliver_model`, and beside it the curves and the rollouts that were shown."""
-    from ..adapters.plots import write_curves
+    from ..showing.plots import write_curves
 
     deliver_model(artifact, out)
     steps = list(read_records(Source.stream(str(artifact.records)), GrpoStep.from_dict, Quarantine()))
@@ -339,7 +339,7 @@ def deliver_model(artifact: Artifact, out: Path) -> None:
 
 def push(artifact: Artifact, repo_id: str | None, *, public: bool) -> None:
     """Upload an artifact's model to the Hub, if a repository is named: not `out`, where other files may lie."""
-    from ..adapters.hub_model import push_model
+    from ..training.hub import push_model
 
     if repo_id is not None:
         console.say(f"pushed to {push_model(artifact.path / 'model', repo_id, private=not public)}")

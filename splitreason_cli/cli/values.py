@@ -2,9 +2,9 @@
 
 import shlex
 
-from ..core.budget import parse_share
-from ..core.latency import Rates
 from ..errors import UsageError
+from ..split.budget import parse_share
+from ..split.latency import Rates
 
 
 def share(flag: str, text: str) -> float:

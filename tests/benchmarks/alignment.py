@@ -20,10 +20,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from splitreason_cli.adapters.embedded import MINI_TRACES
-from splitreason_cli.core.alignment import AlignConfig, place
-from splitreason_cli.core.markup import Span
-from splitreason_cli.core.rows import traces_of
+from splitreason_cli.annotating.alignment import AlignConfig, place
+from splitreason_cli.annotating.rows import traces_of
+from splitreason_cli.records.markup import Span
+from splitreason_cli.store.embedded import MINI_TRACES
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 \\$+="
 Case = tuple[str, str, str]

@@ -22,7 +22,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from splitreason_cli.adapters.embedded import MINI_TRACES
+from splitreason_cli.store.embedded import MINI_TRACES
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.scripted_endpoint import ScriptedEndpoint, serving

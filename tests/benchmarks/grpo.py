@@ -30,27 +30,28 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS, MINI_TRACES
-from splitreason_cli.adapters.jsonl import decode, encode, read_lines, write_atomically
-from splitreason_cli.adapters.models import LoadedModel, load_model
-from splitreason_cli.adapters.rollouts import Rollout, RolloutDecoder
-from splitreason_cli.adapters.source import Source
-from splitreason_cli.adapters.store import Store
-from splitreason_cli.adapters.transformers import CachedModel
+from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
-from splitreason_cli.core.bench_systems import System
-from splitreason_cli.core.controller import Limits
-from splitreason_cli.core.mini import sample_problem
-from splitreason_cli.core.records import AnnotatedTrace, HardSpan, Problem
-from splitreason_cli.core.sft import BuildSftConfig
-from splitreason_cli.core.statistics import bootstrap_ci95, paired_difference, pass_at_1
-from splitreason_cli.stages.annotate import AnnotateConfig, annotate
-from splitreason_cli.stages.bench import BenchConfig, SystemRun, bench
-from splitreason_cli.stages.build_sft import build_sft
-from splitreason_cli.stages.train_grpo import RECIPES as GRPO_RECIPES
-from splitreason_cli.stages.train_grpo import train_grpo
-from splitreason_cli.stages.train_sft import RECIPES as SFT_RECIPES
-from splitreason_cli.stages.train_sft import train_sft
+from splitreason_cli.dataset.build import build_sft
+from splitreason_cli.dataset.sft import BuildSftConfig
+from splitreason_cli.decoding.lockstep import CachedModel
+from splitreason_cli.measuring.bench import BenchConfig, SystemRun, bench
+from splitreason_cli.measuring.statistics import bootstrap_ci95, paired_difference, pass_at_1
+from splitreason_cli.measuring.systems import System
+from splitreason_cli.models.loading import load_model
+from splitreason_cli.models.pair import Pair
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Problem
+from splitreason_cli.split.controller import Limits
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
+from splitreason_cli.tasks.mini import sample_problem
+from splitreason_cli.training.grpo import RECIPES as GRPO_RECIPES
+from splitreason_cli.training.grpo import train_grpo
+from splitreason_cli.training.rollouts import Rollout, RolloutDecoder
+from splitreason_cli.training.sft import RECIPES as SFT_RECIPES
+from splitreason_cli.training.sft import train_sft
 
 PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)
@@ -189,7 +190,7 @@ class Benchmark:
     def speed(self) -> None:
         count = self.size.rollouts
         problems = [decode(line, Problem.from_dict).problem for line in read_lines(self.training)][:count]
-        pair = load_model("mini-split", "cpu"), load_model("mini-big", "cpu")
+        pair = Pair.of(load_model("mini-split"), load_model("mini-big"), hint=True)
         table = Table("decoder", "tokens/s, median", "range", "big tokens a step", "tokens read", title="rollouts")
         for name, kind, together in (
             ("lockstep", RolloutDecoder, count),
@@ -208,7 +209,7 @@ class Benchmark:
     def _round(
         self,
         kind: type[RolloutDecoder],
-        pair: tuple[LoadedModel, LoadedModel],
+        pair: Pair,
         problems: Sequence[str],
         together: int,
         number: int,
@@ -216,7 +217,7 @@ class Benchmark:
         """Rollouts of all problems, so many `together`, and how many tokens the two models read for them."""
         rollouts, read = list[Rollout](), 0
         for first in range(0, len(problems), together):
-            decoder = kind(*pair, Limits(self.recipe.max_tokens, self.recipe.max_span_tokens), 1.0, hint=True)
+            decoder = kind(pair, Limits(self.recipe.max_tokens, self.recipe.max_span_tokens), 1.0)
             batch = problems[first : first + together]
             rollouts += decoder.rollouts(batch, [f"{number}/{first + n}" for n in range(len(batch))])
             read += sum(decoder.forwarded_tokens.values())

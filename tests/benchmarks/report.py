@@ -26,10 +26,10 @@ from typing import Any
 
 from rich.console import Console
 
-from splitreason_cli.adapters.report import write_report
-from splitreason_cli.core.bench_systems import System
-from splitreason_cli.core.records import BenchComparison, BenchResult, Generation, Segment
-from splitreason_cli.core.tally import tally
+from splitreason_cli.measuring.report.page import write_report
+from splitreason_cli.measuring.systems import System
+from splitreason_cli.measuring.tally import tally
+from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
 SYSTEMS: tuple[tuple[str, float | None, float, float], ...] = (
     ("small", None, 0.24, 0.0),

@@ -23,10 +23,11 @@ import aiohttp
 import orjson
 from rich.console import Console
 
-from splitreason_cli.adapters.backends import Chunk, NextToken, SamplingParams
-from splitreason_cli.adapters.http_api import ServerConfig, create_app
-from splitreason_cli.adapters.models import load_tokenizer_only
-from splitreason_cli.adapters.split_engine import EngineConfig, SplitEngine
+from splitreason_cli.models.backend import Chunk, NextToken, SamplingParams
+from splitreason_cli.models.loading import load_tokenizer_only
+from splitreason_cli.models.pair import Pair
+from splitreason_cli.serving.http_api import ServerConfig, create_app
+from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 
 LETTER = "x"
 START_SECONDS = 120.0
@@ -80,7 +81,7 @@ def serve(port: Any, end: Any, seconds_per_token: float, due_file: Path) -> None
     loaded, due = load_tokenizer_only("mini-split"), {}
     small, big = (PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2))
     engine = SplitEngine(
-        small, big, {"small": loaded, "big": loaded}, EngineConfig("paced", policy="random(5%, 16)", max_tokens=4096)
+        small, big, Pair.of(loaded, loaded, hint=True), EngineConfig("paced", policy="random(5%, 16)", max_tokens=4096)
     )
     server = uvicorn.Server(
         uvicorn.Config(create_app(engine, ServerConfig(max_concurrency=128)), port=0, log_level="error")

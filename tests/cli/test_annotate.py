@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from splitreason_cli.adapters.jsonl import encode, write_atomically
-from splitreason_cli.core.records import Trace
+from splitreason_cli.records.data import Trace
+from splitreason_cli.store.jsonl import encode, write_atomically
 from tests.cli.conftest import environment
 from tests.scripted_endpoint import ScriptedEndpoint, hardest_lines, serving
 

@@ -6,7 +6,7 @@ import shutil
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS, MINI_TRACES
+from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
 
 TRACE = {"id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo"}
 ANNOTATED = {

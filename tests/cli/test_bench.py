@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from splitreason_cli.adapters.models import load_model
+from splitreason_cli.models.loading import load_model
 from tests.cli.conftest import environment
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel

@@ -4,7 +4,7 @@ import datasets
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import SAMPLE_DATA
+from splitreason_cli.store.embedded import SAMPLE_DATA
 from tests.cli.test_bad_input import complaint, lines
 from tests.cli.test_pipeline import shell
 

@@ -5,10 +5,10 @@ import dataclasses
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
-from splitreason_cli.adapters.store import Store
 from splitreason_cli.cli import demo as command
-from splitreason_cli.core.markup import contains_tag
+from splitreason_cli.records.markup import contains_tag
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import MINI_PROBLEMS
 
 # Some machines do much else at the same time.
 pytestmark = pytest.mark.timeout(1200)
@@ -79,7 +79,7 @@ def test_the_demo_ends_with_a_table_two_traces_and_a_report(demo):
 
 
 def test_the_full_demo_trains_on_other_problems_and_measures_again(tmp_path):
-    from splitreason_cli.stages.train_grpo import RECIPES
+    from splitreason_cli.training.grpo import RECIPES
 
     config = dataclasses.replace(
         RECIPES["mini"], model="mini-split", max_steps=3, prompts=1, num_generations=2, per_device_batch_size=2

@@ -10,10 +10,10 @@ import time
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import EMBEDDED_MODELS, MINI_TRACES
-from splitreason_cli.adapters.jsonl import decode, read_lines
-from splitreason_cli.core import markup
-from splitreason_cli.core.records import KINDS, BenchResult, SftExample
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import KINDS, BenchResult, SftExample
+from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
+from splitreason_cli.store.jsonl import decode, read_lines
 from tests.cli.conftest import environment
 
 TRACES = 120

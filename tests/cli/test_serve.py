@@ -11,9 +11,9 @@ import httpx
 import openai
 import pytest
 
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
-from splitreason_cli.adapters.jsonl import decode, read_lines
-from splitreason_cli.core.records import Problem
+from splitreason_cli.records.data import Problem
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 from tests.cli.conftest import environment
 
 PROBLEM = decode(next(read_lines(MINI_PROBLEMS)), Problem.from_dict).problem

@@ -1,9 +1,9 @@
 import orjson
 
-from splitreason_cli.adapters.embedded import SAMPLE_DATA
 from splitreason_cli.cli.render import pieces, render
-from splitreason_cli.core import markup
-from splitreason_cli.core.records import KINDS
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import KINDS
+from splitreason_cli.store.embedded import SAMPLE_DATA
 
 ANNOTATED = {
     "kind": "annotated_trace", "id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo\nthree",

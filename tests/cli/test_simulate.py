@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import SAMPLE_DATA
-from splitreason_cli.core.records import Simulation, read_any
+from splitreason_cli.records.data import Simulation, read_any
+from splitreason_cli.store.embedded import SAMPLE_DATA
 
 GENERATIONS = SAMPLE_DATA / "records" / "generation.jsonl"
 MODES = ["small", "big", "serial_cold", "serial", "pipelined"]

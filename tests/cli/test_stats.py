@@ -4,9 +4,9 @@ import re
 import orjson
 import pytest
 
-from splitreason_cli.adapters.embedded import SAMPLE_DATA
 from splitreason_cli.cli.charts import BAR_CHARACTERS, bar, number
-from splitreason_cli.core.records import KINDS
+from splitreason_cli.records.data import KINDS
+from splitreason_cli.store.embedded import SAMPLE_DATA
 
 ANNOTATED = {
     "kind": "annotated_trace", "id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo\nthree",

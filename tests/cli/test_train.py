@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from splitreason_cli.adapters.trainers import StepReport
 from splitreason_cli.cli.options import stepper
 from splitreason_cli.cli.train import _engine
 from splitreason_cli.errors import UsageError
+from splitreason_cli.training.trainers import StepReport
+from tests.training.test_sft import encode, examples, write_atomically
 
 from ..scripted_hub import ScriptedHub
-from ..stages.test_train_sft import encode, examples, write_atomically
 from ..untagged import write_untagged
 
 TRAIN = ["train", "sft", "--recipe", "mini", "--max-steps", "1", "--batch-size", "2", "--in", "sft.jsonl"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from splitreason_cli.adapters.vllm import VllmServer, share_cores, wait_until_ready
+from splitreason_cli.models.vllm_server import VllmServer, share_cores, wait_until_ready
 
 PYTHON = os.environ.get("SRX_VLLM_PYTHON") or (sys.executable if importlib.util.find_spec("vllm") else None)
 NAMES = ("mini-split", "mini-big")

@@ -8,9 +8,9 @@ import httpx
 import openai
 import pytest
 
-from splitreason_cli.adapters.pair import Side
-from splitreason_cli.core.workload import Workload
-from splitreason_cli.stages.bench_latency import MODES, LatencyConfig, bench_latency
+from splitreason_cli.models.sides import Side
+from splitreason_cli.timing.measure import MODES, LatencyConfig, bench_latency
+from splitreason_cli.timing.workload import Workload
 from tests.cli.test_serve import PROBLEM, start
 from tests.integration.conftest import NEEDS_VLLM
 

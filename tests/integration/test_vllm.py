@@ -16,12 +16,12 @@ import urllib.request
 import pytest
 import torch
 
-from splitreason_cli.adapters.backends import BackendError, SamplingParams
-from splitreason_cli.adapters.completions import CompletionsBackend
-from splitreason_cli.adapters.embedded import MINI_PROBLEMS
-from splitreason_cli.adapters.jsonl import decode, read_lines
-from splitreason_cli.adapters.models import load_model
-from splitreason_cli.core.records import Problem
+from splitreason_cli.models.backend import BackendError, SamplingParams
+from splitreason_cli.models.loading import load_model
+from splitreason_cli.models.vllm_http import CompletionsBackend
+from splitreason_cli.records.data import Problem
+from splitreason_cli.store.embedded import MINI_PROBLEMS
+from splitreason_cli.store.jsonl import decode, read_lines
 from tests.integration.conftest import NAMES, NEEDS_VLLM
 
 GREEDY = SamplingParams()
@@ -116,10 +116,10 @@ def test_entropies_are_those_of_transformers_or_a_little_less(servers, models, p
 
     async def run():
         async with session_on(servers["mini-split"]) as session:
-            return await decoded(session, prompts[0], 64, stop=frozenset(), entropies=True)
+            return await decoded(session, prompts[0], 64, stop=frozenset(), predictions=True)
 
     tokens, chunks = asyncio.run(run())
-    found = [entropy for chunk in chunks for entropy in chunk.entropies]
+    found = [told.entropy for chunk in chunks for told in chunk.predictions]
     with torch.inference_mode():
         logits = loaded.model(torch.tensor([[*prompts[0], *tokens]])).logits[0, len(prompts[0]) - 1 : -1]
     exact = torch.distributions.Categorical(logits=logits.float()).entropy().tolist()

@@ -1,0 +1,165 @@
+"""The pair itself as annotator: lines that surprise the small model and not the big one.
+
+A token's surprisal gap is NLL_small - NLL_big in nats. A line is hard if any of its tokens has a gap above the
+threshold. If the hard lines hold more than `fraction` of a trace's characters, those with the smallest gaps go.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..models.endpoint import CallError, Endpoint, EndpointConfig
+from ..models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only
+from ..records import markup
+from ..records.data import AnnotatedTrace, HardSpan, Trace
+from ..store.replies import Replies
+from .alignment import keep_hardest
+from .annotators import Failure, Outcome, annotated, trace_key
+from .concurrent import map_ordered
+
+GROUP = 32
+"""Traces scored together in this process."""
+
+NAME = "surprisal"
+
+
+@dataclass(frozen=True)
+class SurprisalConfig:
+    """`threshold` in nats per token, `fraction` the largest share of a trace's characters to mark, 0..1."""
+
+    small: str
+    big: str
+    threshold: float
+    fraction: float
+
+
+class LocalSurprisal:
+    """Scores with both models in this process, in groups. Raises ModelError."""
+
+    def __init__(self, config: SurprisalConfig, replies: Replies) -> None:
+        self._config, self._replies = config, replies
+        self._models = load_pair(config.small, config.big, default_device())
+        self._max_tokens = min(loaded.model.config.max_position_embeddings for loaded in self._models)
+
+    def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
+        stream = iter(traces)
+        for group in iter(lambda: list(itertools.islice(stream, GROUP)), []):
+            self._score([trace for trace in group if self._replies.get(trace_key(trace)) is None])
+            for trace in group:
+                kept = self._replies.get(trace_key(trace))
+                yield _annotated(trace, kept, self._config) if kept else Failure(self._too_long(trace), permanent=True)
+
+    def _score(self, traces: Sequence[Trace]) -> None:
+        """Score the traces that fit the models, and keep their hard lines."""
+        encoded = [(trace, _encode(self._models[0], trace)) for trace in traces]
+        lengths = [len(self._prompt(trace)) + len(encoding["input_ids"]) for trace, encoding in encoded]
+        fitting = [pair for pair, length in zip(encoded, lengths, strict=True) if length <= self._max_tokens]
+        if not fitting:
+            return
+        problems = [trace.problem for trace, _ in fitting]
+        ids = [encoding["input_ids"] for _, encoding in fitting]
+        nlls = [_token_nlls(model, problems, ids) for model in self._models]
+        for (trace, encoding), small, big in zip(fitting, *nlls, strict=True):
+            _keep(self._replies, trace, encoding, small, big, self._config)
+
+    def _prompt(self, trace: Trace) -> list[int]:
+        return self._models[0].prompt_ids(trace.problem, hint=False)
+
+    def _too_long(self, trace: Trace) -> str:
+        tokens = len(self._prompt(trace)) + len(_encode(self._models[0], trace)["input_ids"])
+        return f"the trace has {tokens:,} tokens, the models read {self._max_tokens:,}. Shorten it"
+
+
+class ServedSurprisal:
+    """Scores through two vLLM servers, whose `prompt_logprobs` are the negative NLLs.
+
+    The tokenizer of `config.small` must be at hand here. Raises ModelError.
+    """
+
+    def __init__(
+        self, config: SurprisalConfig, endpoints: tuple[EndpointConfig, EndpointConfig], replies: Replies
+    ) -> None:
+        self._config, self._replies, self._endpoints = config, replies, endpoints
+        self._small = load_tokenizer_only(config.small)
+
+    def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
+        clients = [Endpoint(config) for config in self._endpoints]
+
+        async def one(trace: Trace) -> Outcome:
+            if kept := self._replies.get(trace_key(trace)):
+                return _annotated(trace, kept, self._config)
+            encoding = _encode(self._small, trace)
+            prompt = self._small.prompt_ids(trace.problem, hint=False)
+            try:
+                small, big = await asyncio.gather(
+                    *(_served_nlls(client, prompt, encoding["input_ids"]) for client in clients)
+                )
+            except CallError as error:
+                return Failure(str(error))
+            return _annotated(trace, _keep(self._replies, trace, encoding, small, big, self._config), self._config)
+
+        async def close() -> None:
+            await asyncio.gather(*(client.close() for client in clients))
+
+        return map_ordered(one, traces, self._endpoints[0].concurrency, close)
+
+
+def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float) -> list[HardSpan]:
+    """The lines of a text whose tokens cover `offsets` (characters) and have these surprisal gaps (nats)."""
+    hits = [(start, end, gap) for (start, end), gap in zip(offsets, gaps, strict=True) if gap > threshold]
+    return [
+        HardSpan(start=start, end=end, score=max(gap for left, right, gap in hits if left < end and right > start))
+        for start, end in markup.line_spans(text, [(left, right) for left, right, _ in hits])
+    ]
+
+
+def _encode(loaded: LoadedModel, trace: Trace) -> Any:
+    return loaded.tokenizer(trace.reasoning, add_special_tokens=False, return_offsets_mapping=True)
+
+
+def _keep(
+    replies: Replies, trace: Trace, encoding: Any, small: list[float], big: list[float], config: SurprisalConfig
+) -> dict[str, Any]:
+    # Rounding hides what the padding of a group, or a server's batch, does to the last bits.
+    gaps = [round(a - b, 3) for a, b in zip(small, big, strict=True)]
+    lines = hard_lines(trace.reasoning, encoding["offset_mapping"], gaps, config.threshold)
+    reply = {"lines": [(line.start, line.end, line.score) for line in lines]}
+    replies.put(trace_key(trace), reply)
+    return reply
+
+
+def _annotated(trace: Trace, reply: dict[str, Any], config: SurprisalConfig) -> AnnotatedTrace:
+    lines = [HardSpan(start=start, end=end, score=score) for start, end, score in reply["lines"]]
+    return annotated(trace, NAME, keep_hardest(lines, config.fraction * len(trace.reasoning)))
+
+
+async def _served_nlls(client: Endpoint, prompt: list[int], text: list[int]) -> list[float]:
+    """The negative log-likelihood in nats of each token of `text` after `prompt`. Raises CallError."""
+    ids = [*prompt, *text]
+    answer = await client.complete({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0})
+    entries = answer["choices"][0].get("prompt_logprobs")
+    if not isinstance(entries, list) or len(entries) != len(ids):
+        raise CallError("the server returned no prompt_logprobs. It must be vLLM")
+    return [-entries[place][str(ids[place])]["logprob"] for place in range(len(prompt), len(ids))]
+
+
+def _token_nlls(loaded: LoadedModel, problems: Sequence[str], texts: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The negative log-likelihood in nats of each text's tokens after its problem's chat prompt."""
+    import torch
+
+    prompts = [loaded.prompt_ids(problem, hint=False) for problem in problems]
+    rows = [[*prompt, *text] for prompt, text in zip(prompts, texts, strict=True)]
+    width = max(map(len, rows))
+    device = loaded.model.device
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    mask = torch.arange(width, device=device) < lengths[:, None]
+    with torch.inference_mode():
+        logits = loaded.model(input_ids=ids, attention_mask=mask.long()).logits
+        nll = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2).float(), ids[:, 1:], reduction="none")
+    return [
+        nll[row, len(prompt) - 1 : len(prompt) - 1 + len(text)].tolist()
+        for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
+    ]

@@ -1,0 +1,89 @@
+"""What is wrong with tagged data: the tags themselves, and text that is not that of its trace."""
+
+from typing import Any
+
+from ..records import markup
+from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace, read_any
+from ..records.prompts import thinking
+from .sft import reasoning_sha256, why_malformed
+
+Tagged = AnnotatedTrace | SftExample | SftConversation
+TAGGED_KINDS = (AnnotatedTrace.kind, SftExample.kind, SftConversation.kind)
+
+
+class Originals:
+    """The reasoning that each id may have, kept as digests. Several traces may share an id."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, list[bytes]] = {}
+
+    def add(self, trace: Trace | AnnotatedTrace) -> None:
+        self._digests.setdefault(trace.id, []).append(bytes.fromhex(reasoning_sha256(trace.reasoning)))
+
+    def why_unlike(self, record_id: str, reasoning: str) -> str | None:
+        """What tells `reasoning` from that of the traces with this id, or None."""
+        digests = self._digests.get(record_id)
+        if digests is None:
+            return f"no trace has the id '{record_id}'"
+        if bytes.fromhex(reasoning_sha256(reasoning)) not in digests:
+            return f"the reasoning without tags is not that of the trace '{record_id}'"
+        return None
+
+
+def read_tagged(value: Any) -> Tagged:
+    """Read a JSON object as one of the kinds that hold tagged or taggable text. Raises SchemaError."""
+    return _read(value, TAGGED_KINDS)  # type: ignore[return-value]
+
+
+def read_original(value: Any) -> Trace | AnnotatedTrace:
+    """Read a trace, annotated or not; a missing `kind` counts as one that is not. Raises SchemaError."""
+    if isinstance(value, dict):
+        value = {"kind": Trace.kind, **value}
+    return _read(value, (Trace.kind, AnnotatedTrace.kind))  # type: ignore[return-value]
+
+
+def why_wrong(record: Tagged, originals: Originals | None = None) -> str | None:
+    """The first fault of a record, or None.
+
+    Args:
+        originals: the traces that the records were made from, if these are to be compared too.
+    """
+    if isinstance(record, AnnotatedTrace):
+        reason, reasoning = why_malformed(record), record.reasoning
+    else:
+        reason, reasoning = _why_untrainable(record)
+    if reason or originals is None:
+        return reason
+    return originals.why_unlike(record.id, reasoning)
+
+
+def _why_untrainable(record: SftExample | SftConversation) -> tuple[str | None, str]:
+    """The fault of a training record, and its reasoning without tags."""
+    if isinstance(record, SftExample):
+        completed = record.completion
+    elif record.messages and record.messages[-1].role == "assistant":
+        completed = record.messages[-1].content
+    else:
+        return "the last message is not the assistant's", ""
+    parts = thinking(completed)
+    if parts is None:
+        return f"the completion holds no {markup.THINK_CLOSE}", ""
+    tagged, after = parts
+    if tag := markup.contains_tag(after):
+        return f"the tag {tag} stands after {markup.THINK_CLOSE}", ""
+    try:
+        reasoning, spans = markup.parse(tagged)
+        markup.render(reasoning, spans)
+    except markup.MarkupError as error:
+        return str(error), ""
+    if record.reasoning_sha256 not in (None, reasoning_sha256(reasoning)):
+        return "the reasoning without tags does not have the digest in 'reasoning_sha256'", reasoning
+    return None, reasoning
+
+
+def _read(value: Any, kinds: tuple[str, ...]) -> Record:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in kinds:
+        got = repr(kind) if kind else "a line without a kind"
+        raise SchemaError(f"expected a record of kind {', '.join(kinds[:-1])} or {kinds[-1]}, got {got}")
+    return read_any(value)

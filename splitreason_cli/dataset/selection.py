@@ -1,0 +1,117 @@
+"""Which traces a training set keeps: one of each problem, none that a benchmark holds, none that is too long."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import msgspec
+
+from ..records import markup
+from ..records.data import AnnotatedTrace
+from .decontamination import NgramIndex
+from .sft import BuildSftConfig, SftRecord, Split, build, split_of
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a good trace is left out."""
+
+    reason: str
+
+
+@dataclass
+class Tally:
+    """What became of the traces. `found_in` counts by benchmark file; characters are those of the kept reasoning."""
+
+    splits: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
+    annotators: dict[str, int] = field(default_factory=dict)
+    spans: int = 0
+    characters: int = 0
+    span_characters: int = 0
+    repeated: int = 0
+    found_in: dict[str, int] = field(default_factory=dict)
+    too_long: int = 0
+    quarantined: int = 0
+
+    @property
+    def kept(self) -> int:
+        return sum(self.splits.values())
+
+    @property
+    def dropped(self) -> int:
+        return self.repeated + sum(self.found_in.values()) + self.too_long
+
+    @property
+    def span_share(self) -> float:
+        """Characters inside spans / characters of the reasoning; 0 without any."""
+        return self.span_characters / self.characters if self.characters else 0.0
+
+    def keep(self, trace: AnnotatedTrace, split: Split) -> None:
+        self.splits[split] += 1
+        self.annotators[trace.annotator] = self.annotators.get(trace.annotator, 0) + 1
+        self.spans += len(trace.spans)
+        self.characters += len(trace.reasoning)
+        self.span_characters += markup.covered([(span.start, span.end) for span in trace.spans])
+
+    def describe_dropped(self, max_tokens: int | None) -> str:
+        """The drops in one line, such as `12 repeated problems, 3 found in aime24.jsonl`; empty without any."""
+        parts = [f"{self.repeated:,} repeated problem{'s' * (self.repeated != 1)}"] if self.repeated else []
+        parts += [f"{count:,} found in {file}" for file, count in self.found_in.items()]
+        parts += [f"{self.too_long:,} over {max_tokens:,} tokens"] if self.too_long else []
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(msgspec.to_builtins(self))
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Self:
+        return msgspec.convert(value, cls)
+
+
+class Selection:
+    """Decides trace by trace, and counts in `tally`. Remembers 16 bytes of each problem it kept, not its text.
+
+    A repeated problem is dropped only if another trace of it was kept, so one that is too long costs no problem.
+
+    Args:
+        ngrams: the benchmark problems, if the data is to be free of them.
+        count_tokens: the length of a record in tokens, if it is to be counted.
+    """
+
+    def __init__(
+        self,
+        config: BuildSftConfig,
+        ngrams: NgramIndex | None = None,
+        count_tokens: Callable[[SftRecord], int] | None = None,
+    ) -> None:
+        self.config, self.ngrams, self.count_tokens = config, ngrams, count_tokens
+        self.tally = Tally()
+        self._splits: dict[bytes, Split] = {}
+
+    def choose(self, trace: AnnotatedTrace) -> SftRecord | Drop:
+        """The training record of a trace, or why it is dropped. Raises MarkupError if its spans do not fit."""
+        digest = _digest(trace.problem)
+        if self.config.dedup and digest in self._splits:
+            self.tally.repeated += 1
+            return Drop("the problem is that of an earlier trace")
+        if self.ngrams and (found := self.ngrams.find(trace.problem)):
+            self.tally.found_in[found.file] = self.tally.found_in.get(found.file, 0) + 1
+            return Drop(found.reason)
+        # Copies that differ in case or white space follow the first one, or they would leak from train into test.
+        split = self._splits.get(digest) or split_of(trace.problem, self.config.test_fraction)
+        record = build(trace, self.config, split)
+        if self.count_tokens:
+            tokens, limit = self.count_tokens(record), self.config.max_tokens
+            if limit is not None and tokens > limit:
+                self.tally.too_long += 1
+                return Drop(f"{tokens:,} tokens, more than {limit:,}")
+            record = replace(record, tokens=tokens)
+        self._splits[digest] = split
+        self.tally.keep(trace, split)
+        return record
+
+
+def _digest(problem: str) -> bytes:
+    normal = " ".join(problem.casefold().split())
+    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()[:16]

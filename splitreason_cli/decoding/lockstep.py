@@ -1,0 +1,267 @@
+"""The in-process driver: two Hugging Face models in lockstep over a batch, each token forwarded once by each.
+
+Every conversation owns one row of a key-value cache, and rows advance unevenly: while one row's small model decodes,
+another row's big model does. `KeyValueRows` therefore writes each row at its own length instead of padding the batch,
+so that a hand-over costs the big model only the tokens it has not read yet.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+from ..models.loading import LoadedModel
+from ..models.pair import Pair
+from ..models.sampling import GREEDY, Sampling, forbid, predictions_of, sample
+from ..records.data import Author
+from ..split.budget import OffloadBudget
+from ..split.controller import Limits, SplitController
+from ..split.events import Action, Decode, Finish, Probe, Probed, Produced
+from ..split.policies import Policy
+from ..split.signals import PREDICTIONS, CloseSignal, Prediction, Signal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to decode. `seed` makes its sampling independent of the rest of the batch.
+
+    `limits` replace those of the decoder.
+    """
+
+    problem: str
+    policy: Policy
+    seed: int | str = 0
+    limits: Limits | None = None
+
+
+MOST_IDLE = 0.5
+"""Up to this share of rows waits in a pass over all of them: picking the others would copy all that they have read."""
+
+
+class CachedModel:
+    """A model that remembers, for each of `rows` conversations, the tokens it has read.
+
+    Attributes:
+        forwarded_tokens: how many tokens went through the model so far, padding not counted.
+    """
+
+    def __init__(self, loaded: LoadedModel, rows: int) -> None:
+        from ..models.kv_rows import KeyValueRows
+
+        config = loaded.model.config
+        if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or []):
+            raise ModelError(f"{loaded.name}: only full attention is supported in process", "Serve it with vLLM")
+        self.model = loaded.model
+        self.cache = KeyValueRows(rows, config.num_hidden_layers)
+        self.read: list[list[int]] = [[] for _ in range(rows)]
+        self.forwarded_tokens = 0
+        self._logits: dict[int, Tensor] = {}
+
+    def next_logits(self, rows: Sequence[int], contexts: Sequence[Sequence[int]]) -> "Tensor":
+        """Read what each context has beyond what it shares with the last call's, and return the logits after its end.
+
+        Args:
+            rows: the conversations, each at most once.
+            contexts: their token ids.
+
+        Returns:
+            float32 tensor [len(rows), vocabulary].
+        """
+        import torch
+
+        behind = [(row, self._unread(row, ids)) for row, ids in zip(rows, contexts, strict=True)]
+        # Rows that read one token and rows that read a whole prompt go separately: together all would be padded.
+        short = [(row, ids) for row, ids in behind if len(ids) == 1]
+        long = [(row, ids) for row, ids in behind if len(ids) > 1]
+        if len(short) >= MOST_IDLE * len(self.cache.kept):
+            written = dict(short)
+            short = [(row, written.get(row, ())) for row in self.cache.kept]
+        for group in (short, long):
+            if group:
+                self._forward(group)
+        return torch.stack([self._logits[row] for row in rows])
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Free what all other conversations hold; they have ended. `rows` are ascending."""
+        self.cache.keep(rows)
+
+    def _unread(self, row: int, ids: Sequence[int]) -> Sequence[int]:
+        """The end of a context that its row has not read, after the row forgot what is no longer in it."""
+        read = self.read[row]
+        if ids[: len(read)] != read:
+            same = next((n for n, pair in enumerate(zip(ids, read, strict=False)) if pair[0] != pair[1]), len(ids))
+            # The logits of an earlier token are gone, so the last one is read again if nothing follows it.
+            del read[min(same, len(ids) - 1) :]
+        return ids[len(read) :]
+
+    def _forward(self, group: list[tuple[int, Sequence[int]]]) -> None:
+        import torch
+
+        device = self.model.device
+        width = max(len(ids) for _, ids in group)
+        # Padding stands on the left, so that the last column is every row's newest token.
+        tokens = torch.tensor([[0] * (width - len(ids)) + list(ids) for _, ids in group], device=device)
+        first = torch.tensor([len(self.read[row]) - (width - len(ids)) for row, ids in group], device=device)
+        pad = torch.tensor([width - len(ids) for _, ids in group], device=device)
+        columns = torch.arange(width, device=device)
+        positions = (first[:, None] + columns).clamp(min=0)
+        is_padding = columns < pad[:, None]
+        seen = self.cache.prepare(torch.tensor([row for row, _ in group], device=device), positions, is_padding)
+        # Additive, because eager attention adds its mask where fused attention would also take a boolean one.
+        mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=device)
+        mask.masked_fill_(~seen, torch.finfo(mask.dtype).min)
+        with torch.inference_mode():
+            logits = (
+                self.model(
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    position_ids=positions.masked_fill(is_padding, 0),
+                    past_key_values=self.cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+                .logits[:, -1]
+                .float()
+            )
+        for (row, ids), row_logits in zip(group, logits, strict=True):
+            if not ids:
+                continue
+            self._logits[row] = row_logits
+            self.read[row] += ids
+            self.forwarded_tokens += len(ids)
+
+
+@dataclass
+class _Row:
+    controller: SplitController
+    rng: random.Random
+    floor: Decode | None = None
+    probe: Probe | None = None
+
+    @property
+    def small_context(self) -> list[int]:
+        if self.probe:
+            return self.controller.small_context_at(self.probe.upto)
+        return self.controller.context["small"]
+
+    def take(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Decode):
+                self.floor, self.probe = action, None
+            elif isinstance(action, Probe):
+                self.probe = action
+            elif isinstance(action, Finish):
+                self.floor = self.probe = None
+
+
+class SplitDecoder:
+    """Decodes batches with the two models of a pair."""
+
+    def __init__(self, pair: Pair, limits: Limits, sampling: Sampling = GREEDY) -> None:
+        self.pair, self.limits, self.sampling = pair, limits, sampling
+        self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
+
+    def decode(
+        self,
+        requests: Sequence[Request],
+        budget: OffloadBudget | None = None,
+        on_tick: Callable[[int], None] | None = None,
+    ) -> list[SplitController]:
+        """Decode all requests together and return their finished controllers, in order.
+
+        Args:
+            budget: shared by the requests; None grants every hand-over.
+            on_tick: called after each decoded position with the number of requests still running.
+        """
+        budget = budget or OffloadBudget()
+        rows = [self._start(request, budget) for request in requests]
+        small = CachedModel(self.pair.small, len(rows))
+        with self._big_side(rows) as decode_big:
+            while any(row.floor for row in rows):
+                self._read_small(small, rows)
+                decode_big()
+                if on_tick:
+                    on_tick(sum(row.floor is not None for row in rows))
+        self.forwarded_tokens["small"] += small.forwarded_tokens
+        return [row.controller for row in rows]
+
+    @contextmanager
+    def _big_side(self, rows: list[_Row]) -> Iterator[Callable[[], None]]:
+        """What lets the big model go on by a position wherever it has the floor."""
+        big = CachedModel(self.pair.big, len(rows))
+        yield partial(self._decode_big, big, rows)
+        self.forwarded_tokens["big"] += big.forwarded_tokens
+
+    def _start(self, request: Request, budget: OffloadBudget) -> _Row:
+        prompts = self.pair.prompts(request.problem)
+        controller = self.pair.controller(prompts, request.policy, request.limits or self.limits, budget)
+        row = _Row(controller, random.Random(request.seed))
+        row.take(controller.start())
+        return row
+
+    def _read_small(self, model: CachedModel, rows: list[_Row]) -> None:
+        """One position of the small model: it decodes where it has the floor, and answers probes where it has not."""
+        busy = [i for i, row in enumerate(rows) if row.probe or (row.floor and row.floor.author == "small")]
+        if not busy:
+            return
+        model.keep(_unfinished(rows))
+        logits = model.next_logits(busy, [rows[i].small_context for i in busy])
+        deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
+        tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
+        told = self._predictions(logits, {n: rows[busy[n]].controller.policy.needs for n in deciding})
+        for n, token in zip(deciding, tokens, strict=True):
+            row = rows[busy[n]]
+            row.take(row.controller.receive(Produced("small", (token,), told.get(n, ()))))
+        probing = [n for n, i in enumerate(busy) if rows[i].probe]
+        for n, signal in zip(probing, self._close_signals(logits[probing]), strict=True):
+            self._answer(rows[busy[n]], *signal)
+
+    def _predictions(self, logits: "Tensor", needs: dict[int, frozenset[Signal]]) -> dict[int, tuple[Prediction, ...]]:
+        """For the rows of `logits` whose policies read predictions, by number."""
+        asked = [n for n, signals in needs.items() if signals & PREDICTIONS]
+        if not asked:
+            return {}
+        found = predictions_of(logits[asked], frozenset[Signal]().union(*(needs[n] for n in asked)))
+        return {n: (prediction,) for n, prediction in zip(asked, found, strict=True)}
+
+    def _answer(self, row: _Row, logprob: float, is_argmax: bool) -> None:
+        if row.probe is None:
+            return
+        upto, row.probe = row.probe.upto, None
+        row.take(row.controller.receive(Probed(upto, (CloseSignal(upto, logprob, is_argmax),))))
+
+    def _decode_big(self, model: CachedModel, rows: list[_Row]) -> None:
+        busy = [i for i, row in enumerate(rows) if row.floor and row.floor.author == "big" and not row.probe]
+        if not busy:
+            return
+        model.keep(_unfinished(rows))
+        logits = model.next_logits(busy, [rows[i].controller.context["big"] for i in busy])
+        for i, token in zip(busy, self._choose(logits, [rows[i] for i in busy]), strict=True):
+            rows[i].take(rows[i].controller.receive(Produced("big", (token,))))
+
+    def _close_signals(self, logits: "Tensor") -> list[tuple[float, bool]]:
+        close = self.pair.small.token_ids.close
+        if close is None or not len(logits):
+            return [(-math.inf, False)] * len(logits)
+        logprobs = logits.log_softmax(-1)[:, close].tolist()
+        return list(zip(logprobs, (logits.argmax(-1) == close).tolist(), strict=True))
+
+    def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
+        """One token for each row, drawn by that row's own random state and never a forbidden one."""
+        return sample(forbid(logits, forbidden(rows)), self.sampling, [row.rng for row in rows])
+
+
+def _unfinished(rows: Sequence[_Row]) -> list[int]:
+    return [number for number, row in enumerate(rows) if row.floor]
+
+
+def forbidden(rows: "Sequence[_Row]") -> list[frozenset[int]]:
+    """What each row's model must not write."""
+    return [row.floor.forbid if row.floor else frozenset() for row in rows]

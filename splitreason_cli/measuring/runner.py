@@ -1,0 +1,312 @@
+"""The runs of a benchmark: every sample of a system, journalled as it finishes.
+
+What is published is in order and whole: a run that was cut off goes on where it was, and a finished system is never
+decoded again.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import orjson
+
+from ..decoding.plugins import load_policies, policy_source
+from ..models.loading import text_of
+from ..models.sampling import Sampling
+from ..records.data import Author, BenchResult, Generation, Segment
+from ..split.budget import OffloadBudget
+from ..split.controller import Limits
+from ..split.policies import (
+    Always,
+    EntropyRecorder,
+    Never,
+    Pattern,
+    Placed,
+    Policy,
+    PolicyContext,
+    Random,
+    Relay,
+    make_policy,
+    parse_policy,
+)
+from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
+from ..store.jsonl import encode, write_atomically
+from ..tasks import mini
+from ..tasks.grader import Grader
+from ..tasks.grading import Verdict
+from ..tasks.tasks import Task, read_task
+from .comparison import Verdicts
+from .drivers import Decoded, Driver, Job
+from .systems import Plan, System, authors_of, matched_entropy, matched_relay, plan_of, policy_name, scattered
+from .tally import Tally
+from .where import Backends
+
+STAGE = "bench"
+MAX_TOKENS = 32_768
+"""Of a completion where nothing else is said, as far as the models read: long chains of thought are not cut."""
+
+MINI_MAX_TOKENS = 256
+PILOT_PROBLEMS = 64
+"""On how many problems the small model's entropies are measured, for the threshold of `entropy`."""
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What every system of a run shares.
+
+    `samples` completions a problem at `temperature` (0 is greedy) and `top_p`; `problems` limits how many are used
+    (0: all); `max_tokens` bounds a completion; `batch_size` completions are decoded together. `data` is read in place
+    of the task's own problems.
+    """
+
+    task: str = "mini"
+    small: str = "mini-split"
+    big: str = "mini-big"
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = MINI_MAX_TOKENS
+    max_span_tokens: int | None = None
+    problems: int = 0
+    batch_size: int = 128
+    seed: int = 0
+    hint: bool = True
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class SystemRun:
+    """A finished system: its result, its generations, their verdicts, and whether it was in the store already."""
+
+    result: BenchResult
+    artifact: Artifact
+    verdicts: Verdicts
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What is told while systems run.
+
+    Args:
+        on_start: a system and the number of its samples.
+        on_generations: samples of it that are finished, those of an earlier run included.
+        on_tick: how many more of those in flight have ended.
+        on_status: what happens while models load.
+    """
+
+    on_start: Callable[[System, int], None] = lambda system, total: None
+    on_generations: Callable[[Sequence[Generation]], None] = lambda generations: None
+    on_tick: Callable[[int], None] = lambda ended: None
+    on_status: Callable[[str], None] = lambda status: None
+
+
+def read_problems(config: BenchConfig, store: Store) -> Task:
+    """The problems of a run. For errors see `read_task`."""
+    task = read_task(config.task, store, config.data)
+    return replace(task, problems=task.problems[: config.problems or None])
+
+
+@dataclass(frozen=True)
+class StoredGenerations:
+    """The generations of a system's artifact in problem order, read anew each time and never all held."""
+
+    artifact: Artifact
+
+    def __iter__(self) -> Iterator[Generation]:
+        return (Generation.from_dict(value) for value in Journal(self.artifact.records).replay())
+
+
+class Runner:
+    """Decodes systems with one pair of models, opened when the first system that is not in the store needs them."""
+
+    def __init__(
+        self, config: BenchConfig, store: Store, backends: Backends, watcher: Watcher, authors: Sequence[Author], *,
+        needs_tags: bool,
+    ) -> None:  # fmt: skip
+        self.config, self.store, self.backends, self.watcher = config, store, backends, watcher
+        self.authors, self.needs_tags = authors, needs_tags
+        self.task = read_problems(config, store)
+        # Asked for at once, so that what cannot be reached ends the run before any work.
+        self._identities = backends.identities(authors)
+        self.policies = load_policies()
+        self.jobs = [(sample, problem) for sample in range(config.samples) for problem in self.task.problems]
+        self._stack, self._grader = ExitStack(), Grader()
+        self._stack.callback(self._grader.close)
+        self._driver: Driver | None = None
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, system: System, plan: Plan | None = None) -> SystemRun:
+        recipe = self._recipe({"system": asdict(system)}, authors_of(system.name))
+        self.watcher.on_start(system, len(self.jobs))
+        artifact = self.store.find(recipe)
+        cached = artifact is not None
+        if artifact is None:
+            with self.store.work(recipe) as work:
+                self._decode_all(system, plan or {}, Journal(work / RECORDS))
+                artifact = self.store.publish(recipe, work, len(self.jobs))
+        counts = Tally()
+        for generation in StoredGenerations(artifact):
+            counts.add(generation)
+            if cached:
+                self.watcher.on_generations([generation])
+        result = counts.result(
+            system, policy_name(system), task=self.config.task, samples=self.config.samples, artifact=artifact.info.key
+        )
+        return SystemRun(result, artifact, counts.verdicts, cached)
+
+    def run_copy(self, name: str, split: SystemRun) -> SystemRun:
+        """The run of a system that takes its measure from a split."""
+        budget = split.result.offload_budget
+        if name == "random":
+            plan, digest = plan_of(StoredGenerations(split.artifact))
+            return self.run(System(name, budget, copies=True, plan=digest), plan)
+        if name == "relay":
+            return self.run(System(name, budget, policy=matched_relay(split.result), copies=True))
+        policy = matched_entropy(split.result, self._entropies())
+        return self.run(System(name, budget, policy=policy, copies=True))
+
+    def _recipe(self, what: dict[str, Any], authors: Sequence[Author]) -> Recipe:
+        """Places of models and data do not matter, what lies there is in the inputs."""
+        others = {"small", "big"} - {*authors}
+        inputs = {name: value for name, value in self._identities.items() if name not in others}
+        places = ("small", "big", "data", "batch_size")
+        config = {name: value for name, value in asdict(self.config).items() if name not in places}
+        policy = what.get("system", {}).get("policy", "")
+        if policy and (source := policy_source(parse_policy(policy)[0])):
+            config["policy_source"] = source
+        return Recipe(STAGE, {**config, **what}, {"problems": self.task.digest, **inputs})
+
+    def _decode_all(self, system: System, plan: Plan, journal: Journal) -> None:
+        """Bring the journal to all samples, in order."""
+        driver = self._open()
+        finished = [Generation.from_dict(value) for value in journal.replay()]
+        if len(finished) < len(self.jobs):
+            # Of a batch that is not whole nothing is kept: its samples shared the budget while they were decoded.
+            finished = finished[: len(finished) // driver.batch_size * driver.batch_size]
+            journal.restart(len(finished))
+        budget = OffloadBudget(system.cap)
+        budget.record(
+            small=sum(g.tokens - g.big_tokens for g in finished),
+            big=sum(g.big_tokens for g in finished),
+            whole_spans=sum(g.spans - g.cut for g in finished),
+        )
+        self.watcher.on_generations(finished)
+        have = {(g.sample, g.id) for g in finished}
+        authors = authors_of(system.name)
+        jobs = [
+            Job(
+                sample, problem, self._policy(system, plan, sample, problem.id), self._seed(sample, problem.id), authors
+            )
+            for sample, problem in self.jobs
+            if (sample, problem.id) not in have
+        ]
+
+        def keep(decoded: list[Decoded]) -> None:
+            generations = self._generations(system, decoded)
+            journal.append([encode(generation) for generation in generations])
+            self.watcher.on_generations(generations)
+
+        driver.run(jobs, budget, keep, self.watcher.on_tick)
+        self._sort(journal)
+
+    def _sort(self, journal: Journal) -> None:
+        """Put the samples in the order of the run, which servers do not finish them in."""
+        order = [(sample, problem.id) for sample, problem in self.jobs]
+        if [(value["sample"], value["id"]) for value in journal.replay()] == order:
+            return
+        place = {key: at for at, key in enumerate(order)}
+        records = [Generation.from_dict(value) for value in journal.replay()]
+        write_atomically(journal.path, map(encode, sorted(records, key=lambda g: place[g.sample, g.id])))
+
+    def _generations(self, system: System, decoded: Sequence[Decoded]) -> list[Generation]:
+        graded = self._grader.grade([(one.text, one.job.problem.answer) for one in decoded])
+        return [self._generation(system, one, verdict) for one, verdict in zip(decoded, graded, strict=True)]
+
+    def _generation(self, system: System, decoded: Decoded, verdict: Verdict) -> Generation:
+        models, controller = self._open().models, decoded.controller
+        problem = decoded.job.problem
+        return Generation(
+            id=problem.id,
+            system=system.name,
+            sample=decoded.job.sample,
+            problem=problem.problem,
+            answer=problem.answer,
+            segments=tuple(
+                Segment(author=author, token_ids=tuple(ids), text=text_of(models[author], ids))
+                for author, ids in controller.segments
+            ),
+            finish_reason=controller.finish_reason or "error",
+            correct=verdict.correct,
+            tokens=len(controller.completion),
+            big_tokens=controller.big_tokens,
+            spans=controller.hand_overs,
+            refused=controller.refused,
+            cut=controller.cut_spans,
+            unclosed=int(controller.policy.tagged and controller.ended_in_span),
+            seconds=decoded.seconds,
+            wall_seconds=decoded.wall_seconds,
+            ungraded_reason=verdict.reason,
+            offload_budget=system.offload_budget,
+            hand_over_seconds=decoded.hand_over_seconds,
+            extra=problem.extra,
+        )
+
+    def _entropies(self) -> list[float]:
+        """How uncertain the small model alone is, token by token, on the first problems; measured once."""
+        recipe = self._recipe({"pilot": PILOT_PROBLEMS}, ("small",))
+        artifact = self.store.find(recipe)
+        if artifact is None:
+            recorders = [EntropyRecorder() for _ in self.task.problems[:PILOT_PROBLEMS]]
+            jobs = [
+                Job(0, problem, recorder, self._seed(0, problem.id))
+                for recorder, problem in zip(recorders, self.task.problems, strict=False)
+            ]
+            with self.store.work(recipe) as work:
+                self._open().run(jobs, OffloadBudget(), lambda decoded: None, lambda ended: None)
+                journal = Journal(work / RECORDS)
+                journal.restart(0)
+                journal.append([orjson.dumps({"entropies": recorder.entropies}) + b"\n" for recorder in recorders])
+                artifact = self.store.publish(recipe, work, len(recorders))
+        return [float(value) for record in Journal(artifact.records).replay() for value in record["entropies"]]
+
+    def _open(self) -> Driver:
+        if self._driver is None:
+            config = self.config
+            limits = Limits(config.max_tokens, config.max_span_tokens)
+            self._driver = self.backends.open(
+                self.authors, limits, Sampling(config.temperature, config.top_p), hint=config.hint,
+                needs_tags=self.needs_tags, stack=self._stack, on_status=self.watcher.on_status,
+            )  # fmt: skip
+        return self._driver
+
+    def _policy(self, system: System, plan: Plan, sample: int, problem: str) -> Policy:
+        seed = self._seed(sample, problem)
+        match system.name:
+            case "small":
+                return Never()
+            case "big":
+                return Always()
+            case "random" if system.copies:
+                lengths, small_tokens = plan[sample, problem]
+                return Placed(scattered(lengths, small_tokens, random.Random(seed + 1)))
+            case "random":
+                return Random(system.random_share, system.random_span_tokens, random.Random(seed + 1))
+            case "oracle":
+                return Pattern(mini.needs_big, re.compile(r"\d{3}"))
+        policy = make_policy(system.policy, self.policies, PolicyContext(seed + 1))
+        if system.copies and isinstance(policy, Relay):
+            # Many completions are shorter than a period: from its start they would give the big model too little.
+            return replace(policy, phase=random.Random(seed + 1).randint(0, policy.small_tokens))
+        return policy
+
+    def _seed(self, sample: int, problem: str) -> int:
+        return random.Random(f"{self.config.seed}/{problem}/{sample}").getrandbits(63)

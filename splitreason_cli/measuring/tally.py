@@ -1,0 +1,98 @@
+"""What the generations of one system come to, counted one after another."""
+
+from collections.abc import Iterable
+
+from ..records.data import BenchResult, Generation
+from ..tasks.grading import boxed_answer, normalized
+from .log_rows import UNKNOWN, completion_of
+from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
+from .systems import System
+
+
+class Tally:
+    """Counts of one system's generations, which it keeps nothing else of.
+
+    Attributes:
+        count: how many there were.
+        right, graded: how many of them are right, and have a verdict.
+        verdicts: of each problem; samples and problems without one are left out.
+        votes: of each problem.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.right = self.graded = self.tokens = self.big_tokens = 0
+        self.verdicts: dict[str, list[bool]] = {}
+        self.votes: dict[str, list[Vote]] = {}
+        self._spans = self._truncated = self._unclosed = self._measured_spans = 0
+        self._seconds = self._hand_over_seconds = 0.0
+        self._unknown: set[str] = set()
+
+    def add(self, generation: Generation) -> None:
+        """Count one more."""
+        g = generation
+        self.count += 1
+        self.votes.setdefault(g.id, []).append(vote_of(g))
+        if g.correct is not None:
+            self.verdicts.setdefault(g.id, []).append(g.correct)
+            self.right += g.correct
+            self.graded += 1
+        self.tokens += g.tokens
+        self.big_tokens += g.big_tokens
+        self._spans += g.spans
+        self._truncated += g.finish_reason == "length"
+        self._unclosed += g.unclosed
+        self._seconds += g.seconds if g.wall_seconds is None else g.wall_seconds
+        if g.hand_over_seconds is not None:
+            self._hand_over_seconds += g.hand_over_seconds * g.spans
+            self._measured_spans += g.spans
+        self._unknown.update(g.extra.get(UNKNOWN, ()))
+
+    def summary(self) -> str:
+        """Accuracy, the mean over samples, and share in a few words."""
+        accuracy = f"{self.right / self.graded:.3f}" if self.graded else "unknown"
+        return f"pass@1 {accuracy}, offload {self.big_tokens / max(1, self.tokens):.1%}"
+
+    def result(self, system: System, policy: str, *, task: str, samples: int, artifact: str = "") -> BenchResult:
+        """The system's line. Generations without a verdict are left out of the accuracy, not of the token counts.
+
+        What nothing tells is null: the accuracy where nothing has a verdict, and what the log of a generation left out.
+        """
+        correct, share = list(self.verdicts.values()), self.big_tokens / self.tokens if self.tokens else 0.0
+        unknown = self._unknown
+        return BenchResult(
+            system=system.name,
+            policy=policy,
+            offload_budget=system.offload_budget,
+            task=task,
+            problems=len(self.votes),
+            samples=samples,
+            pass_at_1=pass_at_1(correct) if correct else None,
+            ci95=bootstrap_ci95(correct) if correct else None,
+            offload_share=None if unknown & {"tokens", "big_tokens"} else share,
+            tokens=None if "tokens" in unknown else self.tokens,
+            big_tokens=None if "big_tokens" in unknown else self.big_tokens,
+            seconds=None if "seconds" in unknown else self._seconds,
+            maj_at_k=maj_at_k(list(self.votes.values())) if samples > 1 else None,
+            spans=None if "authors" in unknown else self._spans,
+            truncated=None if "finish_reason" in unknown else self._truncated,
+            unclosed=None if "authors" in unknown else self._unclosed,
+            ungraded=self.count - self.graded,
+            hand_over_seconds=self._hand_over_seconds / self._measured_spans if self._measured_spans else None,
+            artifact=artifact,
+        )
+
+
+def tally(generations: Iterable[Generation]) -> Tally:
+    """The counts of these."""
+    counts = Tally()
+    for generation in generations:
+        counts.add(generation)
+    return counts
+
+
+def vote_of(generation: Generation) -> Vote:
+    """What a sample answered, and with what verdict. All right answers count as one."""
+    if generation.correct:
+        return normalized(generation.answer), True
+    answer = boxed_answer(completion_of(generation) or "")
+    return normalized(answer) if answer else None, generation.correct

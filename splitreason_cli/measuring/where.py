@@ -1,0 +1,80 @@
+"""Where the models of a benchmark run, and what identifies them."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..decoding.lockstep import SplitDecoder
+from ..models.loading import default_device, load_pair, model_digest
+from ..models.pair import Pair
+from ..models.sampling import Sampling
+from ..models.sides import Side, served_as, start_pair
+from ..records.data import Author
+from ..split.controller import Limits
+from .drivers import BatchDriver, Driver, ServerDriver
+
+BenchRuntime = Literal["in-process", "vllm"]
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Both sides, and where those run that are no URLs.
+
+    Args:
+        concurrency: samples in flight on servers; `batch_size` of them are decoded together in this process.
+        log_folder: where vLLM servers that are started write.
+    """
+
+    small: Side
+    big: Side
+    runtime: BenchRuntime = "in-process"
+    concurrency: int = 16
+    batch_size: int = 128
+    log_folder: Path = Path("srx-bench-logs")
+
+    @property
+    def on_servers(self) -> bool:
+        return self.runtime == "vllm" or bool(self.small.urls or self.big.urls)
+
+    def identities(self, authors: Sequence[Author]) -> dict[str, str]:
+        """What results of these models depend on: digests of folders, names of what URLs serve wherever they are.
+
+        Raises ModelError, EndpointError.
+        """
+        sides = {"small": self.small, "big": self.big}
+        found: dict[str, str] = {author: self._identity(sides[author]) for author in authors}
+        return {**found, "driver": "servers" if self.on_servers else f"in process, {self.batch_size}"}
+
+    def _identity(self, side: Side) -> str:
+        """A digest of a model's folder, or what its URLs say of it, and how it is served."""
+        what = f"served: {served_as(side)}" if side.urls else model_digest(side.model)
+        settings = ["text only"] if side.text_only else []
+        settings += [f"tokenizer {side.tokenizer}"] if side.tokenizer else []
+        settings += side.vllm_args if self.runtime == "vllm" and not side.urls else ()
+        return " ".join([what, *settings])
+
+    def open(
+        self, authors: Sequence[Author], limits: Limits, sampling: Sampling, *, hint: bool, needs_tags: bool,
+        stack: ExitStack, on_status: Callable[[str], None] = lambda status: None,
+    ) -> Driver:  # fmt: skip
+        """The driver; what it starts ends with `stack`. A single author stands on both sides.
+
+        Raises ModelError, also if tags are needed and the small model has none. For further errors see `start_pair`.
+        """
+        driver: Driver
+        first, last = (self.small if author == "small" else self.big for author in (authors[0], authors[-1]))
+        if self.on_servers:
+            small, big = start_pair(
+                first, last, stack, runtime=self.runtime, log_folder=self.log_folder, on_status=on_status
+            )
+            driver = server = ServerDriver(small, big, limits, sampling, hint=hint, concurrency=self.concurrency)
+            stack.callback(server.close)
+            server.check()
+        else:
+            pair = load_pair(first.model, last.model, default_device(), one_vocabulary=False)
+            driver = BatchDriver(SplitDecoder(Pair.of(*pair, hint=hint), limits, sampling), self.batch_size)
+        if needs_tags:
+            driver.models["small"].tag_ids()
+        return driver

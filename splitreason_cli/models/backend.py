@@ -1,0 +1,95 @@
+"""What serving asks of a model: token ids in, token ids out.
+
+A backend is one model behind one or more servers, or in this process. A session is one request's hold on it: it stays
+with one server, so that the key-value cache of the request's prefix is found again.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from ..split.signals import Prediction
+
+
+class BackendError(Exception):
+    """A model failed for one request: refused, broke off, answered nonsense, or took too long."""
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """`temperature` 0 is greedy. `top_p` keeps the smallest set of tokens with at least that probability."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some decoded tokens, with their natural-log probabilities and predictions where they were asked for.
+
+    `predictions` are the distributions that the tokens came from.
+    `finish_reason` is set in the last chunk of a stream: "stop" after a stop token, which is part of the chunk,
+    "length" at the limit.
+    """
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    predictions: tuple[Prediction, ...] = ()
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """How likely one particular token is to come next: its natural-log probability, and whether it is the likeliest."""
+
+    logprob: float
+    is_argmax: bool
+
+
+class Session(Protocol):
+    """One request's hold on a model. Every method raises BackendError."""
+
+    def stream(
+        self,
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: SamplingParams,
+        *,
+        stop: frozenset[int],
+        forbid: frozenset[int] = frozenset(),
+        logprobs: bool = False,
+        predictions: bool = False,
+    ) -> AsyncGenerator[Chunk, None]:
+        """Decode after `ids`. No token of `forbid` is chosen, one of `stop` ends the stream and is delivered.
+
+        Closing the generator stops the decoding at once; what was decoded stays in the cache.
+        """
+
+    async def prefill(self, ids: Sequence[int]) -> None:
+        """Read `ids`, so that a later call that starts with them is quick."""
+
+    async def next_token(self, contexts: Sequence[Sequence[int]], token: int) -> list[NextToken]:
+        """For each context, how likely `token` comes next. Contexts are read like prefills."""
+
+    async def aclose(self) -> None:
+        """Let go of what the session holds."""
+
+
+class Backend(Protocol):
+    """A model that can serve requests. `model` is its name; without `has_logprobs` it tells no log-probabilities."""
+
+    model: str
+    has_logprobs: ClassVar[bool]
+
+    def session(self) -> Session:
+        """A new session, on the server that has the fewest of them."""
+
+    async def check(self) -> None:
+        """Raises BackendError unless a server answers."""
+
+    async def warm_up(self) -> None:
+        """Let the servers do now what the first request would wait for. Raises BackendError."""
+
+    async def aclose(self) -> None:
+        """Close all connections, and stop what was started."""

@@ -1,0 +1,113 @@
+"""A model in this process as a serving backend: for a laptop, without any server.
+
+One thread runs all forward passes, so requests take turns token by token. Nothing is batched: for throughput, use vLLM.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+
+from ..decoding.lockstep import CachedModel
+from ..split.signals import PREDICTIONS, Prediction
+from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .loading import LoadedModel
+from .sampling import Sampling, forbid, predictions_of, sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+class InProcessBackend:
+    """A loaded model. Backends that share a thread never compete for the processor.
+
+    Args:
+        thread: where the forward passes run; the caller shuts it down.
+    """
+
+    has_logprobs: ClassVar[bool] = True
+
+    def __init__(self, loaded: LoadedModel, thread: ThreadPoolExecutor) -> None:
+        self.model = loaded.name
+        self._loaded, self._thread = loaded, thread
+
+    def session(self) -> "InProcessSession":
+        return InProcessSession(self._loaded, self._thread)
+
+    async def check(self) -> None:
+        pass
+
+    async def warm_up(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+class InProcessSession:
+    """One conversation's key-value cache. What a new context shares with the last one is not read again."""
+
+    def __init__(self, loaded: LoadedModel, thread: ThreadPoolExecutor) -> None:
+        self._cached = CachedModel(loaded, rows=1)
+        self._max_tokens = loaded.model.config.max_position_embeddings
+        self._thread = thread
+        self._lock = asyncio.Lock()
+
+    async def stream(
+        self,
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: SamplingParams,
+        *,
+        stop: frozenset[int],
+        forbid: frozenset[int] = frozenset(),
+        logprobs: bool = False,
+        predictions: bool = False,
+    ) -> AsyncGenerator[Chunk, None]:
+        context, forbidden = list(ids), forbid
+        rng = random.Random(None if sampling.seed is None else f"{sampling.seed}/{len(context)}")
+        for left in range(max_tokens, 0, -1):
+            token, logprob, told = await self._run(lambda: self._choose(context, sampling, forbidden, rng, predictions))
+            context.append(token)
+            reason: Literal["stop", "length"] | None = "stop" if token in stop else "length" if left == 1 else None
+            yield Chunk((token,), (logprob,) if logprobs else None, reason, tuple(told))
+            if reason:
+                return
+
+    async def prefill(self, ids: Sequence[int]) -> None:
+        await self._run(lambda: self._logits(ids))
+
+    async def next_token(self, contexts: Sequence[Sequence[int]], token: int) -> list[NextToken]:
+        return [await self._run(partial(self._next_token, context, token)) for context in contexts]
+
+    async def aclose(self) -> None:
+        pass
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        async with self._lock:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _next_token(self, context: Sequence[int], token: int) -> NextToken:
+        logits = self._logits(context)
+        return NextToken(float(logits.log_softmax(-1)[token]), int(logits.argmax()) == token)
+
+    def _choose(
+        self, context: list[int], sampling: SamplingParams, forbidden: frozenset[int], rng: random.Random, told: bool
+    ) -> tuple[int, float, list[Prediction]]:
+        """A token, its natural-log probability among those that are allowed, and if told the prediction among all."""
+        logits = self._logits(context)[None]
+        predictions = predictions_of(logits, PREDICTIONS) if told else []
+        possible = forbid(logits, [forbidden])
+        (token,) = sample(possible, Sampling(sampling.temperature, sampling.top_p), [rng])
+        return token, float(possible[0].log_softmax(-1)[token]), predictions
+
+    def _logits(self, context: Sequence[int]) -> "Tensor":
+        """Float32 logits [vocabulary] after `context`."""
+        context = list(context)
+        if len(context) > self._max_tokens:
+            raise BackendError(f"the context has {len(context):,} tokens, the model reads {self._max_tokens:,}")
+        return self._cached.next_logits([0], [context])[0]

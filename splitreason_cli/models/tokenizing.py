@@ -1,0 +1,73 @@
+"""What a trainer makes of training records: their token ids, and how many."""
+
+import hashlib
+from typing import Any
+
+from ..dataset.sft import SftRecord
+from ..records import markup
+from ..records.data import Message, SftExample
+from ..store.artifacts import file_digest
+from .loading import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
+
+
+def tokenizer_digest(reference: str) -> str:
+    """A digest of the tokenizer's files. Weights beside them are not read."""
+    path = resolve_tokenizer(reference)
+    digest = hashlib.sha256()
+    for file in sorted({file for pattern in TOKENIZER_FILES for file in path.rglob(pattern) if file.is_file()}):
+        relative = file.relative_to(path)
+        if not any(part.startswith(".") for part in relative.parts):
+            digest.update(f"{relative.as_posix()}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def load_tagging_tokenizer(reference: str) -> Any:
+    """The tokenizer with both hand-over tags as single tokens, as training has them. Raises ModelError."""
+    tokenizer = load_tokenizer(reference)
+    add_tags(tokenizer)
+    return tokenizer
+
+
+def add_tags(tokenizer: Any) -> list[str]:
+    """Make both hand-over tags single tokens; returns those that were not yet."""
+    new = [tag for tag in (markup.OPEN, markup.CLOSE) if tag not in tokenizer.get_vocab()]
+    if new:
+        tokenizer.add_tokens(new, special_tokens=True)
+    return new
+
+
+def example_ids(tokenizer: Any, example: SftExample) -> tuple[list[int], list[int]]:
+    """Token ids of prompt and completion with the seam where decoding has it, without end-of-text.
+
+    Tokenizing both at once could merge across the seam, or add a second beginning-of-text.
+    """
+    prompt = tokenizer.apply_chat_template(_turns(example.prompt), add_generation_prompt=True, return_dict=False)
+    return list(prompt), list(tokenizer(example.completion, add_special_tokens=False)["input_ids"])
+
+
+def count_tokens(tokenizer: Any, record: SftRecord) -> int:
+    """The length in tokens: prompt and completion without end-of-text, or all that the template makes of a chat."""
+    if isinstance(record, SftExample):
+        return sum(map(len, example_ids(tokenizer, record)))
+    return len(tokenizer(conversation_text(tokenizer, record.messages), add_special_tokens=False)["input_ids"])
+
+
+def conversation_text(tokenizer: Any, messages: tuple[Message, ...]) -> str:
+    """A chat as its template renders it, with the whole of the assistant's last turn.
+
+    Some templates take the thinking out of the assistant's turns, which is right for a chat that goes on and wrong for
+    training; the turn then follows the generation prompt.
+    """
+    turns, turn = _turns(messages), messages[-1].content
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    if turn.strip() in text:
+        return text
+    prompt = str(tokenizer.apply_chat_template(turns[:-1], tokenize=False, add_generation_prompt=True))
+    for opened in (f"{markup.THINK_OPEN}\n", markup.THINK_OPEN):
+        if prompt.endswith(opened):
+            turn = turn.removeprefix(opened)
+    return prompt + turn + (tokenizer.eos_token or "")
+
+
+def _turns(messages: tuple[Message, ...]) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in messages]

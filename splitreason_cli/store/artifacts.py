@@ -1,0 +1,275 @@
+"""The artifact store: results addressed by what made them, published whole, resumable until then.
+
+    artifacts/<stage>/<key>   meta.json, records.jsonl, rejected.jsonl, or a model folder
+    work/<key>                the same, unfinished; a rerun goes on here
+    replies/<annotator>/      what annotating models replied, kept for every run that asks the same
+    spool/                    copies of standard input
+
+An artifact's key is a digest of stage, code, resolved configuration and input digests, so the same command finds it
+and any change misses it. `os.rename` of the finished folder publishes it: it is there completely or not at all.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import platformdirs
+from filelock import FileLock, Timeout
+
+from ..errors import InputError, MachineError
+from ..records.data import ArtifactInfo
+from .jsonl import disk_fault, read_lines, write_atomically
+
+PACKAGE = Path(__file__).parent.parent
+RECORDS = "records.jsonl"
+REJECTED = "rejected.jsonl"
+META = "meta.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an artifact is made from. `inputs` maps names to digests, `config` is the resolved configuration."""
+
+    stage: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+
+    @property
+    def code(self) -> str:
+        """Digest of the sources this stage runs on."""
+        return _code_digest(self.stage)
+
+    @property
+    def key(self) -> str:
+        """The content address: 16 hexadecimal digits."""
+        value = {"stage": self.stage, "code": self.code, "config": self.config, "inputs": self.inputs}
+        return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder and what made it. `unfinished` is empty once it is published, else it says what is left to do."""
+
+    path: Path
+    info: ArtifactInfo
+    unfinished: str = ""
+
+    @property
+    def records(self) -> Path:
+        return self.path / RECORDS
+
+    @property
+    def rejected(self) -> Path:
+        return self.path / REJECTED
+
+
+class Store:
+    """A folder of artifacts. Raises MachineError wherever the folder cannot be written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def default(cls) -> "Store":
+        """The store at `$SRX_HOME`, else in the user's data folder (`$XDG_DATA_HOME/srx`)."""
+        home = os.environ.get("SRX_HOME")
+        return cls(Path(home) if home else platformdirs.user_data_path("srx"))
+
+    def artifact_path(self, recipe: Recipe) -> Path:
+        return self.root / "artifacts" / recipe.stage / recipe.key
+
+    def find(self, recipe: Recipe) -> Artifact | None:
+        """The finished artifact of this recipe, if there is one."""
+        path = self.artifact_path(recipe)
+        return _load(path) if (path / META).exists() else None
+
+    def folder(self, *parts: str) -> Path:
+        """A folder of the store, created if need be."""
+        path = self.root.joinpath(*parts)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not os.access(path, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            fault = disk_fault(path, error)
+            fault.hint = "Point SRX_HOME at a folder that you may write"
+            raise fault from None
+        return path
+
+    @contextlib.contextmanager
+    def work(self, recipe: Recipe) -> Iterator[Path]:
+        """The recipe's unfinished folder, locked against a second process doing the same.
+
+        Raises MachineError if there is such a process.
+        """
+        path = self.folder("work", recipe.key)
+        try:
+            with FileLock(self.folder("locks") / recipe.key, timeout=0):
+                yield path
+        except Timeout:
+            hint = "Wait for it, then run the command again"
+            raise MachineError("another srx process is making the same artifact", hint) from None
+
+    def draft(self, recipe: Recipe, work: Path, records: int, unfinished: str = "") -> Artifact:
+        """The work folder as an artifact that is not published; `unfinished` says what is left to do and how."""
+        info = self._info(recipe, work, records, work)
+        return Artifact(work, info, unfinished)
+
+    def publish(self, recipe: Recipe, work: Path, records: int) -> Artifact:
+        """Turn a finished work folder into the artifact of its recipe."""
+        target = self.artifact_path(recipe)
+        self.folder("artifacts", recipe.stage)
+        info = self._info(recipe, work, records, target)
+        write_atomically(work / META, iter([orjson.dumps(info.to_dict(), option=orjson.OPT_INDENT_2)]))
+        if finished := self.find(recipe):
+            # Another process published between our look and our lock.
+            self.remove(work)
+            return finished
+        try:
+            work.rename(target)
+        except OSError as error:
+            raise disk_fault(target, error) from None
+        return Artifact(target, info)
+
+    def _info(self, recipe: Recipe, work: Path, records: int, path: Path) -> ArtifactInfo:
+        return ArtifactInfo(
+            key=recipe.key,
+            stage=recipe.stage,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            records=records,
+            bytes=sum(file.stat().st_size for file in work.rglob("*") if file.is_file()),
+            path=str(path),
+            config=recipe.config,
+            inputs=recipe.inputs,
+            code=recipe.code,
+        )
+
+    def artifacts(self) -> list[Artifact]:
+        """All finished artifacts, oldest first."""
+        found = [_load(meta.parent) for meta in self.root.glob(f"artifacts/*/*/{META}")]
+        return sorted(found, key=lambda artifact: (artifact.info.created, artifact.info.key))
+
+    def get(self, prefix: str) -> Artifact:
+        """The artifact whose key starts with `prefix`. Raises InputError if none or several do."""
+        found = [artifact for artifact in self.artifacts() if artifact.info.key.startswith(prefix)]
+        if len(found) != 1:
+            what = "no artifact" if not found else f"{len(found)} artifacts"
+            raise InputError(f"{what} with a key that starts with {prefix!r}", "See the keys with: srx store ls")
+        return found[0]
+
+    def garbage(self, older_than_days: float) -> list[Path]:
+        """Unfinished work, spooled input and artifacts that nobody has written to for that many days."""
+        limit = datetime.now(UTC).timestamp() - older_than_days * 86_400
+        folders = [*self.root.glob("artifacts/*/*"), *self.root.glob("work/*"), *self.root.glob("spool/*")]
+        return sorted(path for path in folders if _newest(path) < limit)
+
+    def remove(self, path: Path) -> int:
+        """Delete one of the store's files or folders; returns the bytes freed."""
+        size = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_fault(path, error) from None
+        return size
+
+
+class Journal:
+    """An append-only JSONL file that survives being killed: a torn last line is cut off when it is opened again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.touch()
+            with path.open("r+b") as stream:
+                stream.truncate(_complete_length(path))
+        except OSError as error:
+            raise disk_fault(path, error) from None
+
+    def replay(self) -> Iterator[dict[str, Any]]:
+        """The records appended so far, in order."""
+        for line in read_lines(self.path):
+            yield orjson.loads(line.data)
+
+    def append(self, lines: list[bytes], *, sync: bool = True) -> None:
+        """Add complete lines. Raises MachineError if the disk is full; what was written before stays.
+
+        Without `sync` the lines survive the death of this process, but not that of the machine.
+        """
+        try:
+            with self.path.open("ab") as stream:
+                stream.write(b"".join(lines))
+                stream.flush()
+                if sync:
+                    os.fsync(stream.fileno())
+        except OSError as error:
+            raise disk_fault(self.path, error) from None
+
+    def restart(self, keep: int) -> None:
+        """Drop all but the first `keep` lines."""
+        with self.path.open("r+b") as stream:
+            for _ in range(keep):
+                stream.readline()
+            stream.truncate(stream.tell())
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file. Raises InputError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "Check the path") from None
+
+
+def folder_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a folder's files, hidden ones left out."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in relative.parts):
+            digest.update(f"{relative.as_posix()}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _load(path: Path) -> Artifact:
+    meta = path / META
+    try:
+        return Artifact(path, ArtifactInfo.from_dict(orjson.loads(meta.read_bytes())))
+    except ValueError as error:
+        raise InputError(f"{meta}: {error}", f"Remove the folder {path} and run the command again") from None
+
+
+def _code_digest(stage: str) -> str:
+    sources = [*PACKAGE.glob("core/*.py"), *PACKAGE.glob("adapters/*.py"), PACKAGE / "stages" / f"{stage}.py"]
+    digest = hashlib.sha256()
+    for source in sorted(sources):
+        digest.update(f"{source.name}\0{file_digest(source)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _newest(path: Path) -> float:
+    return max(file.stat().st_mtime for file in (path, *path.rglob("*")))
+
+
+def _complete_length(path: Path) -> int:
+    """The number of bytes up to and including the last newline."""
+    with path.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 2**16)
+            stream.seek(start)
+            found = stream.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0

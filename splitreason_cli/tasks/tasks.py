@@ -1,0 +1,118 @@
+"""Benchmark tasks: what they are called, where their problems come from."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from ..errors import InputError, RecordError, UsageError
+from ..records.data import Problem
+from ..store.artifacts import Store
+from ..store.embedded import MINI_PROBLEMS
+from ..store.source import STDIN, Quarantine, Source, located_records
+from ..store.tables import HUB, HubDataset
+from .problems import problem_of
+
+MINI = "mini"
+TASKS = {
+    MINI: str(MINI_PROBLEMS),
+    "aime24": f"{HUB}HuggingFaceH4/aime_2024?split=train&revision=2fe88a2f1091d5048c0f36abc874fb997b3dd99a",
+    "aime25": f"{HUB}math-ai/aime25?split=test&revision=563bb8404243c5f09de6ec262f2db674fe5bce9b",
+    "math500": f"{HUB}HuggingFaceH4/MATH-500?split=test&revision=6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
+}
+"""The tasks known by name. Commits are pinned, so that a task stays what it is."""
+
+DATA_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".arrow", ".gz", ".zst")
+
+
+@dataclass(frozen=True)
+class Task:
+    """The problems of a benchmark. `source` is what errors call their origin, `digest` identifies their content."""
+
+    name: str
+    source: str
+    digest: str
+    problems: tuple[Problem, ...]
+
+
+def read_task(name: str, store: Store, data: str | None = None) -> Task:
+    """The problems of a task of `TASKS`, or of any file or `hf://` dataset with `problem` and `answer`.
+
+    Args:
+        data: a file or address that is read in place of the named task's own.
+
+    Raises:
+        UsageError: there is no such task, and no such file.
+        InputError: the problems cannot be had, there are none, or two have one id. RecordError: one is no problem.
+    """
+    if name not in TASKS and (data or not _is_readable(name)):
+        hint = f"Known tasks: {', '.join(TASKS)}; or give a file or an hf:// dataset with problem and answer"
+        raise UsageError(f"{name!r} is no task and no file" if not data else f"{name!r} is no task", hint)
+    if name == MINI and data:
+        raise UsageError(f"--data: the problems of {MINI} are embedded", "Give the file in the place of the task")
+    source = open_dataset(data or TASKS.get(name, name), store)
+    return Task(name, source.label, source.digest, tuple(_distinct(source)))
+
+
+def open_dataset(address: str, store: Store) -> Source:
+    """A readable source of a file, standard input or a hub dataset, which is downloaded once.
+
+    Raises InputError with the command that gets the dataset, where it is not here and cannot be downloaded.
+    """
+    if not address.startswith(HUB):
+        return Source.open(address, store)
+    hub = HubDataset.parse(address)
+    if Path(hub.path).is_dir():
+        return Source.open(address, store)
+    folder = _download(hub)
+    digest = f"{folder.name}/{hub.name}/{hub.split}"
+    return Source(Path(), address, digest, HubDataset(str(folder), hub.split, hub.name))
+
+
+def _is_readable(name: str) -> bool:
+    return name == STDIN or name.startswith(HUB) or Path(name).is_file()
+
+
+def _distinct(source: Source) -> Iterator[Problem]:
+    positions = itertools.count(1)
+
+    def read(row: Any) -> Problem:
+        return problem_of(row, next(positions))
+
+    places: dict[str, str] = {}
+    for line, problem in located_records(source, read, Quarantine()):
+        if problem.id in places:
+            what = f"id {problem.id!r} is that of {places[problem.id]} too"
+            raise RecordError(line.where, what, "Give every problem an id of its own, or none at all")
+        places[problem.id] = line.where
+        yield problem
+
+
+def _download(hub: HubDataset) -> Path:
+    """The folder of the dataset's files in the hub's cache, named by the commit."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub.path, repo_type="dataset", revision=hub.revision))
+    except Exception as error:  # noqa: BLE001 - the hub client raises whatever its HTTP library does
+        if folder := _downloaded_before(hub):
+            return folder
+        reason = shorten(str(error) or type(error).__name__, 90, placeholder=" ...").rstrip(".")
+        command = f"hf download {hub.path} --repo-type dataset"
+        command += f" --revision {hub.revision}" if hub.revision else ""
+        hint = f"Where there is a network: {command}. Or give its rows with --data FILE"
+        raise InputError(f"{HUB}{hub.path}: is not here, and no download ({reason})", hint) from None
+
+
+def _downloaded_before(hub: HubDataset) -> Path | None:
+    """A cached folder of which the hub client cannot tell whether it is complete, if it holds data at all."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(hub.path, repo_type="dataset", revision=hub.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    return folder if any(file.suffix in DATA_SUFFIXES for file in folder.rglob("*")) else None

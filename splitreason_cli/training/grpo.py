@@ -1,0 +1,125 @@
+"""train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
+
+import itertools
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
+
+from ..decoding.remote import RemoteConfig, RemoteModel, connect_remote
+from ..errors import InputError
+from ..models.loading import default_device, load_model, model_digest
+from ..models.sides import Side
+from ..records.data import Generation, Problem
+from ..store.artifacts import REJECTED, Artifact, Recipe, Store
+from ..store.source import Quarantine, Source, raise_first_rejected, read_records
+from ..tasks.problems import ID_COLUMNS, problem_of
+from . import ranks
+from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
+from .model_card import grpo_measures
+from .policy_engine import PolicyEngineConfig, checked_engine
+from .reporters import NO_REPORTING, Reporting
+from .trainers import MODEL, OnStep, memory_advice, publish, save_model
+
+STAGE = "train_grpo"
+COLUMNS = ("problem", "answer", *ID_COLUMNS)
+
+
+RECIPES = {
+    "paper": TrainGrpoConfig(big="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"),
+    "mini": TrainGrpoConfig(
+        max_steps=40, prompts=24, num_generations=8, per_device_batch_size=64, learning_rate=3e-4, temperature=1.0,
+        max_tokens=200, max_span_tokens=32, save_steps=10,
+    ),
+}  # fmt: skip
+"""`paper`: SplitReason, arXiv:2504.16379, with the big model in the rollouts. `mini`: the embedded pair, on a CPU."""
+
+SAMPLE_STEPS = {"paper": 50, "mini": 10}
+"""Every so many steps a recipe shows a rollout. It is no part of the configuration, as it changes no result."""
+
+
+def train_grpo(
+    source: Source,
+    config: TrainGrpoConfig,
+    store: Store,
+    *,
+    side: Side | None = None,
+    remote: RemoteConfig | None = None,
+    engine: PolicyEngineConfig | None = None,
+    strict: bool = False,
+    on_step: OnStep = lambda report: None,
+    on_warning: Callable[[str], None] = lambda text: None,
+    reporting: Reporting = NO_REPORTING,
+    on_sample: Callable[[Generation], None] = lambda sample: None,
+) -> tuple[Artifact, bool]:
+    """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
+
+    Its `samples.jsonl` holds a rollout of each step, a generation whose `sample` is the step's number. Killed at any
+    moment, the next call goes on from the last complete checkpoint with the same result. URLs count by the served name.
+
+    Args:
+        side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
+        engine: where the small model generates if `config.use_vllm`.
+        on_step: called after each optimizer step with its number, the number of all steps, and the loss.
+        on_warning: called with each known collapse when it first comes. on_sample: with a rollout of each step.
+
+    Raises:
+        ModelError: a model does not load, or the two do not fit together. InputError: there are too few problems.
+        EndpointError: the big model's server or the engine's does not answer, or stops answering.
+        UsageError: the processes cannot share a batch equally. MachineError: memory runs out, or vLLM is missing.
+    """
+    ranks.join(default_device())
+    ranks.require_same(source.label, source.digest)
+    side, engine = side or Side(config.big), engine or PolicyEngineConfig()
+    if config.use_vllm:
+        engine = ranks.from_main(partial(checked_engine, engine))
+    with ExitStack() as stack:
+        with ranks.together():
+            served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
+        config = replace(config, big=served.name if served else config.big)
+        model = ranks.from_main(lambda: model_digest(config.model))
+        big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
+        recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
+        if found := ranks.from_main(lambda: store.find(recipe)):
+            return found, True
+        run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)
+        return run, False
+
+
+def _train(
+    source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None,
+    engine: PolicyEngineConfig, strict: bool, reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None],
+    on_sample: Callable[[Generation], None],
+) -> Artifact:  # fmt: skip
+    with ranks.work(store, recipe) as work:
+        with ranks.together():
+            problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
+            if len(problems) < config.prompts:
+                held = f"{source.label}: holds {len(problems):,} problems, and a step takes {config.prompts:,}"
+                raise InputError(held, "Give more problems, or lower --prompts")
+            big = served.checked() if served else load_model(config.big, default_device())
+            # Steps of 1e-6 vanish in bfloat16 weights.
+            small = load_model(config.model, default_device(), float32=not config.lora_rank)
+        run = GrpoRun(config, small, big, work, on_warning, on_sample, engine)
+        trainer = run.trainer(problems, on_step, reporting)
+        with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens), run.grader:
+            trainer.train(resume_from_checkpoint=run.resume())
+        save_model(trainer, small.tokenizer, work / MODEL)
+        steps = grpo_steps(trainer.state.log_history, config)
+        return publish(store, recipe, work, "grpo", steps, grpo_measures(steps))
+
+
+def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
+    """The problems of any rows with `problem` and `answer`, such as traces. Raises InputError, RecordError."""
+    positions = itertools.count(1)
+
+    def read(row: object) -> Problem:
+        position = next(positions)
+        if isinstance(row, dict):
+            row = {name: value for name, value in row.items() if name in COLUMNS}
+        return problem_of(row, position)
+
+    problems = list(read_records(source, read, quarantine))
+    if not problems and quarantine.path:
+        raise_first_rejected(quarantine.path)
+    return problems

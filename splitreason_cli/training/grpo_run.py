@@ -1,0 +1,343 @@
+"""One run of GRPO by TRL's trainer: its rollouts, rewards, price, and what is kept of each step."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..decoding.remote import RemoteModel
+from ..errors import UsageError
+from ..models.loading import LoadedModel, text_of
+from ..records.data import Generation, GrpoStep, Problem, Segment
+from ..split.controller import Limits
+from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
+from ..store.artifacts import Journal
+from ..store.jsonl import encode
+from ..tasks.grader import Grader
+from ..tasks.grading import Verdict
+from . import ranks
+from .engine_rollouts import EngineRollouts, EngineSolo
+from .lora import lora_config, require_rank
+from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
+from .remote_rollouts import answered, rollout_decoder
+from .reporters import Reporting
+from .rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
+from .rollouts import Rollout, RolloutDecoder
+from .sharded import WholePolicy
+from .solo import SoloDecoder
+from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
+
+PRICE = "price.json"
+PARTS = [part.name for part in fields(Reward)]
+SAMPLES = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainGrpoConfig:
+    """`prompts` problems an optimizer step, each sampled `num_generations` times; at most `per_device_batch_size`
+    completions at a time in the backward pass of each device.
+
+    `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
+    paper's rewards apply. `closing` is `sampled`, a decision that is trained, or `argmax`, which is not.
+
+    `offload_budget` is the mean share that the price of the big model's help is moved to; None keeps `price`, in right
+    answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
+    at the models' `small_rates` and `big_rates` (prefilled and decoded tokens a second). `temperature` is that of
+    rollouts, both models' and that of closing.
+
+    With `use_vllm` vLLM generates for the small model. It draws as it likes, so that a seed does not fix a run.
+
+    With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
+    `lora_alpha` / `lora_rank`; without an alpha by 2.
+
+    Raises UsageError for an alpha without a rank, and for a budget of 0.
+    """
+
+    model: str = "mini-split"
+    big: str = "mini-big"
+    rollout: str = "split"
+    closing: str = "sampled"
+    max_steps: int = 500
+    prompts: int = 8
+    num_generations: int = 14
+    per_device_batch_size: int = 16
+    learning_rate: float = 1e-6
+    warmup: float = 0.1
+    temperature: float = 0.7
+    max_tokens: int = 4096
+    max_span_tokens: int | None = None
+    offload_budget: float | None = None
+    price: float = 1.0
+    price_rate: float = 0.005
+    cost: str = "share"
+    small_rates: Rates = PAPER_SMALL
+    big_rates: Rates = PAPER_BIG
+    beta: float = 0.0
+    hint: bool = True
+    save_steps: int = 50
+    seed: int = 0
+    use_vllm: bool = False
+    lora_rank: int = 0
+    lora_alpha: int | None = None
+
+    def __post_init__(self) -> None:
+        require_rank(self.lora_rank, self.lora_alpha)
+        if self.offload_budget == 0:
+            raise UsageError("a budget of 0 leaves nothing to learn", "Give a share above 0, or none and a --price")
+
+
+class GrpoRun:
+    """One training run: what its rollouts, rewards and checkpoints share."""
+
+    def __init__(
+        self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
+        on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
+        engine: PolicyEngineConfig = COLOCATED,
+    ) -> None:  # fmt: skip
+        self.config, self.small, self.big, self.engine_config = config, small, big, engine
+        self.folder, self.on_warning, self.on_sample = work / TRAINER, on_warning, on_sample
+        self.samples, self.seconds = Journal(work / SAMPLES), 0.0
+        self.price = Price(config.price, config.offload_budget, config.price_rate)
+        self.limits = Limits(config.max_tokens, config.max_span_tokens)
+        self.grader = Grader()
+
+    def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
+        """TRL's trainer, its rollouts and rewards ours."""
+        import datasets
+        from transformers import PrinterCallback, set_seed
+        from trl import GRPOConfig, GRPOTrainer
+
+        from .grpo_trainer import DecisionTrainer
+
+        # Adapters start from random numbers.
+        set_seed(self.config.seed)
+        config, on_cpu = self.config, self.small.model.device.type == "cpu"
+        if on_cpu:
+            self.small.model.set_attn_implementation("eager")
+        datasets.disable_progress_bars()
+        rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
+        # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
+        make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *self.small.tag_ids())
+        per_device, accumulation = ranks.share_batch(
+            config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
+        )
+        arguments = GRPOConfig(
+            **shared_arguments(
+                self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
+                save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
+            ),
+            max_steps=config.max_steps,
+            num_generations=config.num_generations,
+            per_device_train_batch_size=per_device,
+            gradient_accumulation_steps=accumulation,
+            temperature=config.temperature,
+            max_completion_length=config.max_tokens,
+            beta=config.beta,
+            # Dividing by a group's deviation blows up the price where all answers of a group are equally right. By the
+            # batch's, a high price does not drown the steps after it in Adam's memory of its gradients. The paper's
+            # procedure has TRL's default.
+            scale_rewards="group" if config.rollout == "solo" else "batch",
+            adam_beta2=0.99,
+            **self._engine_arguments(problems),
+        )  # fmt: skip
+        trainer = make_trainer(
+            model=self.small.model,
+            args=arguments,
+            reward_funcs=self.reward,
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=self.small.tokenizer,
+            rollout_func=self.rollout,
+            peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
+            callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
+        )
+        trainer.remove_callback(PrinterCallback)
+        if config.use_vllm:
+            self.engine = PolicyEngine(
+                trainer.vllm_generation, self.engine_config.context_tokens, shared=self.engine_config.mode == "server"
+            )
+        else:
+            self.policy = WholePolicy(trainer)
+        return trainer
+
+    def _engine_arguments(self, problems: Sequence[Problem]) -> dict[str, Any]:
+        """What TRL is told of the engine. One that it starts here gets as much context as rollouts can fill."""
+        config, engine = self.config, self.engine_config
+        if not config.use_vllm:
+            return {}
+        if engine.mode == "colocate":
+            # A token stands for a byte at least. Two tags around each token of the big model are not counted.
+            prompt = len(self.small.prompt_ids("", hint=config.hint)) + max(
+                len(one.problem.encode()) for one in problems
+            )
+            needed = prompt + 3 * config.max_tokens + 1
+            limit = getattr(self.small.model.config, "max_position_embeddings", needed)
+            self.engine_config = replace(engine, context_tokens=min(needed, limit))
+        return self.engine_config.arguments()
+
+    def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
+        """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
+        # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
+        first = ranks.rank() * len(prompts)
+        seeds = [f"{self.config.seed}/{trainer.state.global_step}/{first + number}" for number in range(len(prompts))]
+        # An engine has weights of its own, which TRL has just brought up to date.
+        policy = contextlib.nullcontext(self.small.model) if self.config.use_vllm else self.policy.here()
+        with policy as model, trainer.accelerator.autocast(), ranks.together():
+            started = time.perf_counter()
+            rollouts = self._decoder(LoadedModel(self.small.name, model, self.small.tokenizer)).rollouts(prompts, seeds)
+            self.seconds = (time.perf_counter() - started) / len(prompts)
+        return {
+            "prompt_ids": [list(one.prompt_ids) for one in rollouts],
+            "completion_ids": [list(one.completion_ids) for one in rollouts],
+            # Without an engine of its own the rollout's log-probabilities are the trainer's.
+            "logprobs": None,  # type: ignore[dict-item]
+            "env_mask": [list(one.decided) for one in rollouts],
+            "rollout": rollouts,
+        }
+
+    def _decoder(self, policy: LoadedModel) -> RolloutDecoder | SoloDecoder:
+        config = self.config
+        if config.use_vllm:
+            return self._engine_decoder()
+        if config.rollout == "solo":
+            return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint)
+        return rollout_decoder(
+            policy, self.big, self.limits, config.temperature, hint=config.hint,
+            sample_closing=config.closing == "sampled",
+        )  # fmt: skip
+
+    def _engine_decoder(self) -> EngineRollouts | EngineSolo:
+        config = self.config
+        if config.rollout == "solo":
+            return EngineSolo(self.small, config.max_tokens, config.temperature, engine=self.engine, hint=config.hint)
+        return EngineRollouts(
+            self.small, self.big, self.limits, config.temperature, engine=self.engine, hint=config.hint,
+            sample_closing=config.closing == "sampled",
+        )  # fmt: skip
+
+    def reward(
+        self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
+    ) -> list[float | None]:
+        """What each rollout is worth; None, from which TRL learns nothing, if the big model failed or
+        there is no verdict.
+
+        What is logged, and what moves the price, are figures of the whole batch, of which each rank has a part.
+        """
+        graded = self.grader.grade([(one.text, gold) for one, gold in zip(rollout, answer, strict=True)])
+        verdicts = [
+            Verdict(None, one.failed) if one.failed else verdict for verdict, one in zip(graded, rollout, strict=True)
+        ]
+        own, rollout = rollout, ranks.gather(rollout)
+        whole, warning = answered(rollout)
+        if warning and ranks.is_main():
+            self.on_warning(warning)
+        spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
+        big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
+        mean_share = big_tokens / tokens if tokens else 0.0
+        price = self.price.of_batch(mean_share)
+        rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
+        known = [one for one in ranks.gather(rewards) if one]
+        for name, value in {
+            "share": mean_share,
+            "spans": spans / len(whole),
+            "span_tokens": big_tokens / spans if spans else 0.0,
+            "closed": closed / spans if spans else 0.0,
+            "price": price,
+            "failed": float(len(rollout) - len(whole)),
+            "unclosed": (spans - closed) / len(whole),
+            "tokens": tokens / len(whole),
+            **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
+        }.items():
+            log_metric(f"offload/{name}", value)
+        if ranks.is_main():
+            first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
+            self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
+        return [one.total if one else None for one in rewards]
+
+    def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Reward | None:
+        if right is None:
+            return None
+        if self.config.rollout == "solo":
+            return paper_reward(right, rollout.tagged_text)
+        cost = rollout.share
+        if self.config.cost == "time":
+            segments = [(author, len(ids)) for author, ids in rollout.segments]
+            cost = added_time(segments, Setup(self.config.small_rates, self.config.big_rates), len(rollout.prompt_ids))
+        return priced(right, cost, price)
+
+    def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
+        sample = Generation(
+            id=problem.id, system=self.config.rollout, sample=step, problem=problem.problem, answer=problem.answer,
+            segments=tuple(
+                Segment(author=author, token_ids=ids, text=text_of(self.small, ids)) for author, ids in rollout.segments
+            ),
+            finish_reason=rollout.finish_reason, correct=verdict.correct, tokens=rollout.tokens,
+            big_tokens=rollout.big_tokens,
+            spans=rollout.spans, refused=rollout.refused, cut=rollout.cut_spans, unclosed=int(rollout.ended_in_span),
+            seconds=self.seconds, ungraded_reason=verdict.reason,
+        )  # fmt: skip
+        self.samples.append([encode(sample)])
+        self.on_sample(sample)
+
+    def resume(self) -> str | None:
+        """The last complete checkpoint; price and samples as they were there."""
+        checkpoint = last_complete_checkpoint(self.folder)
+        if checkpoint:
+            self.price.multiplier = json.loads((Path(checkpoint) / PRICE).read_bytes())["multiplier"]
+        # One sample a step.
+        if ranks.is_main():
+            self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+        return checkpoint
+
+    def _keep_price(self) -> Any:
+        from transformers import TrainerCallback
+
+        run = self
+
+        class KeepPrice(TrainerCallback):  # type: ignore[misc]
+            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                """Written before the checkpoint's last file, so that a complete checkpoint has it."""
+                is_saved = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
+                if is_saved and ranks.is_main():
+                    folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / PRICE).write_text(json.dumps({"multiplier": run.price.multiplier}))
+
+        return KeepPrice()
+
+    def _warn(self) -> Any:
+        from transformers import TrainerCallback
+
+        run = self
+
+        class Warn(TrainerCallback):  # type: ignore[misc]
+            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+                """The history holds the steps before a crash as well, so that nothing is said twice."""
+                if ranks.is_main() and "loss" in logs:
+                    steps = grpo_steps(state.log_history, run.config)
+                    if first_warnings(steps).get(steps[-1].warning) == steps[-1].step:
+                        run.on_warning(f"step {steps[-1].step}: {steps[-1].warning}")
+
+        return Warn()
+
+
+def grpo_steps(history: list[dict[str, Any]], config: TrainGrpoConfig) -> list[GrpoStep]:
+    """The logged steps of a trainer as records."""
+    names = ("share", "spans", "span_tokens", "closed", "price", "unclosed", "tokens", *PARTS)
+    steps = []
+    for entry in history:
+        if "loss" in entry:
+            means = {name: entry[f"offload/{name}"] for name in names}
+            opens = round(means["spans"] * config.prompts * config.num_generations)
+            warning = collapse(means["share"], opens, means["closed"], config.offload_budget)
+            steps.append(
+                GrpoStep(
+                    step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"],
+                    failed=round(entry["offload/failed"]),
+                    reward=entry["reward"], warning=warning, **means,
+                )
+            )  # fmt: skip
+    return steps

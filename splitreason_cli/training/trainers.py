@@ -1,0 +1,166 @@
+"""What every run of a trainer needs: reports of its steps, checkpoints, the model saved, advice where memory ends."""
+
+import contextlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import MachineError, SrxError
+from ..records.data import Record
+from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
+from ..store.jsonl import encode
+from . import ranks
+from .hub import write_card
+from .lora import merged
+from .reporters import Reporting
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimizer step of `total`, with its loss. `tokens_per_second` counts since this process began to train."""
+
+    step: int
+    total: int
+    loss: float
+    tokens_per_second: float
+
+
+OnStep = Callable[[StepReport], None]
+
+MODEL, TRAINER = "model", "trainer"
+"""The folders of the finished model and of the unfinished run."""
+
+COMPLETE = "complete"
+"""The file that a checkpoint has once all ranks have written their parts of it."""
+
+
+def shared_arguments(
+    folder: Path, *, learning_rate: float, warmup: float, seed: int, save_steps: int, on_cpu: bool,
+    reporting: Reporting,
+) -> dict[str, Any]:  # fmt: skip
+    """What all our trainers are told alike, as fields of `TrainingArguments`. `warmup` is a share of all steps."""
+    return {
+        "output_dir": str(folder),
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": warmup,
+        "gradient_checkpointing": not on_cpu,
+        "bf16": not on_cpu,
+        "use_cpu": on_cpu,
+        "seed": seed,
+        "save_steps": save_steps,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        **reporting.arguments(),
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not on_cpu,
+        "ddp_find_unused_parameters": False,
+    }
+
+
+def step_callback(on_step: OnStep) -> Any:
+    """Report each step, and stop a run whose loss is no number any more."""
+    from transformers import TrainerCallback
+
+    class Progress(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # A trainer that goes on counts on from here, or from 0 again; both are what it has seen so far.
+            self.began, self.seen_tokens = time.perf_counter(), state.num_input_tokens_seen
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                if not math.isfinite(logs["loss"]):
+                    raise SrxError(
+                        f"the loss is {logs['loss']} at step {state.global_step}", "Lower --learning-rate and rerun"
+                    )
+                tokens, seconds = logs["num_tokens"] - self.seen_tokens, time.perf_counter() - self.began
+                on_step(StepReport(state.global_step, state.max_steps, float(logs["loss"]), tokens / seconds))
+
+    return Progress()
+
+
+@contextlib.contextmanager
+def memory_advice(per_device_batch_size: int, length_flag: str, length: int) -> Iterator[None]:
+    """Where memory runs out, a MachineError that says which flags to lower."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        flags = f"{length_flag} (now {length})"
+        if per_device_batch_size > 1:
+            flags = f"--per-device-batch-size (now {per_device_batch_size}), then {flags}"
+        where = "the device's memory" if isinstance(error, torch.OutOfMemoryError) else "this machine's memory"
+        hint = f"Lower {flags}; the same command on a larger one goes on from its last checkpoint"
+        raise MachineError(f"training does not fit into {where}", hint) from None
+
+
+def mark_callback() -> Any:
+    """Mark each checkpoint as complete when all ranks have written their parts of it, such as their random states."""
+    from transformers import TrainerCallback
+
+    class Mark(TrainerCallback):  # type: ignore[misc]
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            ranks.barrier()
+            if ranks.is_main():
+                (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+    return Mark()
+
+
+def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the trained model and its tokenizer, whole, also where its parameters are spread over the ranks."""
+    model, weights = trainer.accelerator.unwrap_model(trainer.model), None
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        # Gathered one by one, tied weights are no longer one tensor, and would be written twice.
+        weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
+    if ranks.is_main():
+        merged(model).save_pretrained(folder, state_dict=weights)
+        tokenizer.save_pretrained(folder)
+
+
+def publish(
+    store: Store, recipe: Recipe, work: Path, method: str, steps: Sequence[Record], measures: Mapping[str, float]
+) -> Artifact:
+    """The artifact of a finished run: its model with a card, its steps as records. On every rank, made by the first.
+
+    Args:
+        method: `sft` or `grpo`. measures: for the card, as of `training.model_card`.
+    """
+
+    def make() -> Artifact:
+        write_card(work / MODEL, method, recipe, measures)
+        journal = Journal(work / RECORDS)
+        journal.restart(0)
+        journal.append([encode(step) for step in steps])
+        shutil.rmtree(work / TRAINER)
+        return store.publish(recipe, work, len(steps))
+
+    return ranks.from_main(make)
+
+
+def last_complete_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that is marked complete, the same on all ranks; younger wrecks are deleted."""
+    return ranks.from_main(lambda: _last_complete(folder))
+
+
+def _last_complete(folder: Path) -> str | None:
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for checkpoint in found:
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_bytes())
+            (checkpoint / COMPLETE).stat()
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+        else:
+            return str(checkpoint)
+    return None

@@ -1,0 +1,98 @@
+import itertools
+
+import pytest
+
+from splitreason_cli.annotating.alignment import keep_hardest
+from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
+from splitreason_cli.annotating.surprisal import hard_lines
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, Trace
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import MINI_TRACES
+from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
+from splitreason_cli.store.source import Source
+from splitreason_cli.tasks import mini
+
+
+def traces(count):
+    return [decode(line, Trace.from_dict) for line in itertools.islice(read_lines(MINI_TRACES), count)]
+
+
+def annotated(artifact):
+    return [decode(line, AnnotatedTrace.from_dict) for line in read_lines(artifact.records)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def source(tmp_path, store):
+    write_atomically(tmp_path / "in.jsonl", map(encode, traces(200)))
+    return Source.open(str(tmp_path / "in.jsonl"), store)
+
+
+def test_surprisal_finds_the_lines_the_small_model_was_not_taught(source, store):
+    found, _ = annotate(source, AnnotateConfig(), store)
+    marked = wanted = hit = 0
+    for trace in annotated(found):
+        spans = {(span.start, span.end) for span in trace.spans}
+        oracle = set(mini.hard_spans(trace.reasoning))
+        marked, wanted, hit = marked + len(spans), wanted + len(oracle), hit + len(spans & oracle)
+    assert hit / marked >= 0.85
+    assert hit / wanted >= 0.85
+
+
+def test_the_reasoning_and_foreign_fields_are_untouched(tmp_path, store):
+    record = traces(1)[0].to_dict()
+    write_atomically(
+        tmp_path / "x.jsonl", iter([encode(Trace.from_dict({**record, "uuid": "u", "nested": {"a": [1]}}))])
+    )
+    found, _ = annotate(Source.open(str(tmp_path / "x.jsonl"), store), AnnotateConfig(), store)
+    result = annotated(found)[0]
+    assert result.reasoning == record["reasoning"]
+    assert result.extra == {"uuid": "u", "nested": {"a": [1]}}
+
+
+def test_the_same_call_twice_does_the_work_once(source, store, monkeypatch):
+    first, cached = annotate(source, AnnotateConfig(), store)
+    assert not cached
+    monkeypatch.setattr("splitreason_cli.annotating.surprisal.load_pair", None)
+    second, cached = annotate(source, AnnotateConfig(), store)
+    assert cached
+    assert second == first
+
+
+def test_a_run_that_stopped_anywhere_resumes_to_the_same_records(source, tmp_path, store):
+    whole = annotate(source, AnnotateConfig(), store)[0].records.read_bytes()
+    other = Store(tmp_path / "other")
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(progress):
+        if progress.rows == 70:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        annotate(source, AnnotateConfig(), other, on_progress=stop)
+    # A kill in the middle of a write leaves half a group and half a line.
+    scores = next((other.root / "replies").glob("*/*.jsonl"))
+    scores.write_bytes(scores.read_bytes()[:-1500])
+    assert 0 < scores.read_bytes().count(b"\n") < 96
+    seen = []
+    resumed, _ = annotate(source, AnnotateConfig(), other, on_record=seen.append)
+    assert resumed.records.read_bytes() == whole == b"".join(seen)
+
+
+def test_the_hardest_lines_survive_the_cap():
+    text = "aaaa\nbbbb\ncccc\ndddd"
+    offsets = [(n, n + 1) for n in range(len(text))]
+    gaps = [0.0] * len(text)
+    gaps[0], gaps[6], gaps[11], gaps[16] = 1.0, 3.0, 2.0, 0.6
+    lines = hard_lines(text, offsets, gaps, threshold=0.7)
+    spans = keep_hardest(lines, 0.5 * len(text))
+    assert [(text[s.start : s.end], s.score) for s in spans] == [("bbbb", 3.0), ("cccc", 2.0)]
+    assert keep_hardest(lines, 0.0) == []
+    assert markup.render(text, [(s.start, s.end) for s in spans]).count(markup.OPEN) == 2

@@ -1,0 +1,89 @@
+"""Surprisal by a server: the same spans as by the models in this process.
+
+The server speaks vLLM's protocol for `prompt_logprobs`, around the embedded models themselves.
+"""
+
+import itertools
+import json
+
+import pytest
+import torch
+from starlette.responses import JSONResponse
+
+from splitreason_cli.annotating.annotators import Failure
+from splitreason_cli.annotating.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
+from splitreason_cli.models.endpoint import EndpointConfig
+from splitreason_cli.models.loading import load_model
+from splitreason_cli.records.data import Trace
+from splitreason_cli.store.embedded import MINI_TRACES
+from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.store.replies import Replies
+from tests.scripted_endpoint import serving
+
+CONFIG = SurprisalConfig("mini-small", "mini-big", threshold=0.7, fraction=0.2)
+
+
+class LogprobServer:
+    """`POST /v1/completions` with token ids and `prompt_logprobs`."""
+
+    def __init__(self, max_tokens=10**6):
+        self.models = {name: load_model(name).model for name in (CONFIG.small, CONFIG.big)}
+        self.lengths, self.max_tokens = [], max_tokens
+
+    async def complete(self, request):
+        body = json.loads(await request.body())
+        ids = body["prompt"]
+        self.lengths.append(len(ids))
+        if len(ids) > self.max_tokens:
+            message = f"This model's maximum context length is {self.max_tokens} tokens"
+            return JSONResponse({"error": {"message": message}}, status_code=400)
+        with torch.inference_mode():
+            logprobs = self.models[body["model"]](torch.tensor([ids])).logits[0].log_softmax(-1)
+        entries = [None] + [{str(i): {"logprob": float(row[i])}} for i, row in zip(ids[1:], logprobs, strict=False)]
+        if body.get("prompt_logprobs") is None:
+            entries = None
+        return JSONResponse({"choices": [{"index": 0, "text": "", "prompt_logprobs": entries}]})
+
+
+@pytest.fixture(scope="module")
+def traces():
+    return [decode(line, Trace.from_dict) for line in itertools.islice(read_lines(MINI_TRACES), 24)]
+
+
+def served(server, folder, traces):
+    with serving(server) as url:
+        endpoints = tuple(EndpointConfig(url, name, concurrency=4, max_retries=0) for name in server.models)
+        return list(ServedSurprisal(CONFIG, endpoints, Replies(folder, "run")).annotate(traces))
+
+
+def test_servers_mark_what_the_models_here_mark_and_are_asked_once(tmp_path, traces):
+    (tmp_path / "local").mkdir()
+    (tmp_path / "served").mkdir()
+    here = list(LocalSurprisal(CONFIG, Replies(tmp_path / "local", "run")).annotate(traces))
+    server = LogprobServer()
+    there = served(server, tmp_path / "served", traces)
+    assert [[(s.start, s.end) for s in t.spans] for t in there] == [[(s.start, s.end) for s in t.spans] for t in here]
+    assert sum(len(trace.spans) for trace in there) > 10
+    assert len(server.lengths) == 48
+    assert served(server, tmp_path / "served", traces) == there
+    assert len(server.lengths) == 48
+
+
+def test_a_trace_that_is_too_long_for_the_server_fails_alone_with_its_words(tmp_path, traces):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "few").mkdir()
+    server = LogprobServer()
+    served(server, tmp_path / "all", traces[:6])
+    server.max_tokens = sorted(server.lengths)[6]
+    outcomes = served(server, tmp_path / "few", traces[:6])
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    assert 0 < len(failures) < 6
+    assert all("maximum context length" in failure.reason for failure in failures)
+
+
+def test_a_trace_longer_than_the_models_here_fails_for_good(tmp_path, traces):
+    long = Trace(id="long", problem="p", answer="1", reasoning="1 " * 3000)
+    outcomes = list(LocalSurprisal(CONFIG, Replies(tmp_path, "run")).annotate([traces[0], long]))
+    assert outcomes[0].spans
+    assert outcomes[1].permanent
+    assert "the models read" in outcomes[1].reason

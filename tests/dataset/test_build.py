@@ -1,0 +1,111 @@
+import orjson
+import pytest
+
+from splitreason_cli.dataset.build import DROPPED, build_sft, tally_of
+from splitreason_cli.dataset.sft import BuildSftConfig, Format
+from splitreason_cli.errors import InputError
+from splitreason_cli.records.data import Rejected, SftConversation, SftExample
+from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.jsonl import decode, read_lines
+from splitreason_cli.store.source import Source
+
+
+def trace(number, problem=None, **changes):
+    return {
+        "kind": "annotated_trace", "id": str(number), "problem": problem or f"problem {number}", "answer": "4",
+        "reasoning": "one two", "annotator": "x", "spans": [{"start": 4, "end": 7, "score": 1.0}], **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Build from traces; returns the artifact, its records, and whether it was there before."""
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "store")
+
+    def build(traces, **config):
+        (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(value) + b"\n" for value in traces))
+        settings = BuildSftConfig(**config)
+        artifact, cached = build_sft(Source.open("in.jsonl", store), settings, store)
+        cls = SftConversation if settings.format == Format.MESSAGES else SftExample
+        return artifact, [decode(line, cls.from_dict) for line in read_lines(artifact.records)], cached
+
+    return build
+
+
+def dropped(artifact):
+    return [decode(line, Rejected.from_dict) for line in read_lines(artifact.path / DROPPED)]
+
+
+def test_every_trace_becomes_a_record_of_the_chosen_kind(run):
+    for layout in Format:
+        artifact, records, _ = run([trace(n) for n in range(600)], format=layout)
+        assert [record.id for record in records] == [str(n) for n in range(600)]
+        assert artifact.info.records == tally_of(artifact).kept == 600
+        assert dropped(artifact) == []
+
+
+def test_what_is_dropped_is_listed_with_its_line_and_counted(run, tmp_path):
+    (tmp_path / "bench.jsonl").write_bytes(b'{"id": 60, "problem": "Leaked it is"}\n')
+    traces = [trace(0, "p"), trace(1, " P "), trace(2, "leaked it is, I fear"), trace(3)]
+    artifact, records, _ = run(traces, decontaminate=("bench.jsonl",))
+    assert [record.id for record in records] == ["0", "3"]
+    assert [(entry.where, entry.reason) for entry in dropped(artifact)] == [
+        ("in.jsonl:2", "the problem is that of an earlier trace"),
+        ("in.jsonl:3", "the problem shares all the words 'leaked it is' with bench.jsonl:1"),
+    ]
+    assert orjson.loads(dropped(artifact)[1].line) == traces[2]
+    assert tally_of(artifact).describe_dropped(None) == "1 repeated problem, 1 found in bench.jsonl"
+
+
+def test_quarantined_lines_are_counted_but_not_dropped(run):
+    artifact, records, _ = run([trace(0), trace(1, spans=[{"start": 0, "end": 99, "score": 1.0}])])
+    assert len(records) == tally_of(artifact).quarantined == 1
+    assert dropped(artifact) == []
+
+
+def test_a_malformed_trace_does_not_stand_for_its_problem(run):
+    _, records, _ = run([trace(0, "p", reasoning="a <bigmodel>"), trace(1, "p")])
+    assert [record.id for record in records] == ["1"]
+
+
+def test_tokens_are_counted_and_limited(run):
+    _, records, _ = run([trace(0), trace(1)], tokenizer="mini-small")
+    longest = max(record.tokens for record in records)
+    traces = [trace(0), trace(1), trace(2, response="long " * 50)]
+    artifact, kept, _ = run(traces, tokenizer="mini-small", max_tokens=longest)
+    assert kept == records
+    assert dropped(artifact)[0].reason.endswith(f"tokens, more than {longest}")
+    _, kept, _ = run([trace(0), trace(1)], tokenizer="mini-small", max_tokens=longest - 1)
+    assert len(kept) < 2
+
+
+def test_the_work_is_done_anew_only_if_a_benchmark_or_a_setting_changes(run, tmp_path):
+    bench = tmp_path / "bench.jsonl"
+    bench.write_bytes(b'{"problem": "x"}\n')
+    config = {"decontaminate": ("bench.jsonl",)}
+    assert [run([trace(0)], **config)[2] for _ in range(2)] == [False, True]
+    assert not run([trace(0)], **config, ngram=5)[2]
+    bench.write_bytes(b'{"problem": "problem 0"}\n')
+    artifact, records, cached = run([trace(0)], **config)
+    assert (cached, records) == (False, [])
+    assert set(artifact.info.inputs) == {"in", "decontaminate:bench.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"problem": "x"}\n{"question": "y"}\n', "bench.jsonl:2: field 'problem' is missing"),
+        (b'{"problem": 3}\n', "bench.jsonl:1: field 'problem': expected str, got int"),
+        (b"{\n", "bench.jsonl:1: broken JSON"),
+        (b"[]\n", "bench.jsonl:1: a row is a JSON object, got list"),
+        (b"", "bench.jsonl: the file is empty"),
+        (None, "bench.jsonl: no such file"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_read_stops_the_work(run, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "bench.jsonl").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        run([trace(0)], decontaminate=("bench.jsonl",))
+    assert str(caught.value).startswith(message)

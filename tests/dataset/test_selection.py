@@ -1,0 +1,78 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitreason_cli.dataset.decontamination import NgramIndex
+from splitreason_cli.dataset.selection import Drop, Selection, Tally
+from splitreason_cli.dataset.sft import BuildSftConfig
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+
+PROBLEMS = st.sampled_from(["two plus two", "Two  Plus\ntwo ", "TWO PLUS TWO", "three plus three", "a", "A", "b"])
+
+
+def trace(problem, reasoning="x", number=0):
+    return AnnotatedTrace(
+        id=str(number), problem=problem, answer="4", reasoning=reasoning, annotator="a",
+        spans=(HardSpan(start=0, end=1, score=1.0),),
+    )  # fmt: skip
+
+
+def normal(problem):
+    return " ".join(problem.lower().split())
+
+
+def choose(problems, **config):
+    selection = Selection(BuildSftConfig(**config))
+    return [selection.choose(trace(problem, number=n)) for n, problem in enumerate(problems)], selection.tally
+
+
+@given(st.lists(PROBLEMS))
+def test_the_first_trace_of_every_problem_is_kept_and_no_other(problems):
+    chosen, tally = choose(problems)
+    first = {normal(problem): str(number) for number, problem in reversed(list(enumerate(problems)))}
+    assert {record.id for record in chosen if not isinstance(record, Drop)} == set(first.values())
+    assert (tally.kept, tally.repeated) == (len(first), len(problems) - len(first))
+
+
+@given(st.lists(PROBLEMS))
+def test_without_deduplication_all_stay_and_copies_share_a_split(problems):
+    chosen, tally = choose(problems, dedup=False, test_fraction=0.5)
+    assert tally.kept == len(problems)
+    by_problem = {}
+    for problem, record in zip(problems, chosen, strict=True):
+        by_problem.setdefault(normal(problem), set()).add(record.split)
+    assert all(len(splits) == 1 for splits in by_problem.values())
+
+
+def test_a_trace_that_is_too_long_does_not_cost_its_problem():
+    config = BuildSftConfig(tokenizer="any", max_tokens=3)
+    selection = Selection(config, count_tokens=lambda record: 9 if record.id == "0" else 3)
+    first, second, third = (selection.choose(trace("p", number=n)) for n in range(3))
+    assert first == Drop("9 tokens, more than 3")
+    assert (second.id, second.tokens) == ("1", 3)
+    assert third == Drop("the problem is that of an earlier trace")
+    assert selection.tally.describe_dropped(3) == "1 repeated problem, 1 over 3 tokens"
+
+
+def test_a_contaminated_problem_is_dropped_with_the_row_that_matched():
+    ngrams = NgramIndex(2)
+    ngrams.add("one two three", "aime24.jsonl", "aime24.jsonl:7")
+    selection = Selection(BuildSftConfig(), ngrams)
+    dropped = selection.choose(trace("zero one two"))
+    assert dropped == Drop("the problem shares the 2-gram 'one two' with aime24.jsonl:7")
+    assert selection.tally.found_in == {"aime24.jsonl": 1}
+    assert selection.choose(trace("two one")).id == "0"
+
+
+def test_the_tally_counts_what_is_kept_and_survives_the_round_trip():
+    _, tally = choose(["p", "q", "p"], test_fraction=0)
+    assert tally.splits == {"train": 2, "test": 0}
+    assert tally.annotators == {"a": 2}
+    assert (tally.spans, tally.characters, tally.span_share) == (2, 2, 1.0)
+    assert Tally.from_dict(tally.to_dict()) == tally
+
+
+def test_drops_are_described_in_one_line_with_thousands():
+    tally = Tally(repeated=1200, found_in={"aime24.jsonl": 3, "math500.jsonl": 1}, too_long=5)
+    line = "1,200 repeated problems, 3 found in aime24.jsonl, 1 found in math500.jsonl, 5 over 16,384 tokens"
+    assert tally.describe_dropped(16_384) == line
+    assert Tally().describe_dropped(None) == ""

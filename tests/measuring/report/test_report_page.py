@@ -1,0 +1,256 @@
+"""The report in a real browser. Skipped where there is no Chromium or Chrome."""
+
+import re
+import shutil
+
+import pytest
+
+from splitreason_cli.measuring.report.page import write_report
+from tests.made_up_run import comparison, generation, result
+
+sync_api = pytest.importorskip("playwright.sync_api")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
+
+HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\"><!--"
+
+CONTRAST = """selector => {
+    const channels = color => (color.match(/[\\d.]+/g) ?? []).map(Number);
+    const light = color => {
+        const [r, g, b] = channels(color).slice(0, 3).map(v => v / 255)
+            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const element = document.querySelector(selector);
+    let ground = element;
+    while (channels(getComputedStyle(ground).backgroundColor)[3] === 0) ground = ground.parentElement;
+    const [a, b] = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor].map(light);
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    split = [
+        generation("first", 0, words=("small one ", "first span ", "then ", "second span ", "end")),
+        generation("first", 1, correct=False, words=("a lone needle 𝒙 in", " hay ", "stack"), finish_reason="length"),
+        generation("second", 0, words=(HOSTILE, HOSTILE), correct=None, unclosed=1),
+    ]
+    small = [generation(name, words=("all small",), system="small", correct=False) for name in ("first", "second")]
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    runs = [(result(budget=0.05, samples=2), split), (result("small", 0.0), small)]
+    shows_nothing = comparison(0.01, (-0.1, 0.1), 0.7)
+    write_report(path, HOSTILE, [HOSTILE], runs, [shows_nothing], [split[0]], ["srx bench mini"], b"")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens the report; at the end, nothing may have been asked of a network or said on the console."""
+    contexts, faults = [], []
+
+    def opened(link="", **settings):
+        contexts.append(browser.new_context(**settings))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: request.url.partition("#")[0] == address or faults.append(request.url))
+        page.goto(address + link)
+        page.wait_for_selector("html[data-ready]", state="attached")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()
+
+
+def by_keyboard(page, *keys):
+    """Press keys from the first cell of the grid on, which is where Tab stops."""
+    page.locator("#differing").focus()
+    page.keyboard.press("Tab")
+    if page.evaluate("document.activeElement.tagName") != "TD":
+        page.keyboard.press("Tab")  # Chromium stops at what scrolls, too.
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def title_is(page, title):
+    sync_api.expect(page.locator("#viewer-title")).to_have_text(title)
+
+
+def test_hostile_text_is_shown_and_does_nothing(page):
+    assert page.title() == HOSTILE
+    by_keyboard(page, "ArrowDown", "Enter")
+    title_is(page, "second by split ≤5%")
+    assert HOSTILE in page.locator("#completion").text_content()
+    assert page.locator("img").count() == 0
+    assert page.title() == HOSTILE
+
+
+def test_a_trace_opens_and_closes_by_keyboard_alone(page):
+    by_keyboard(page, "Enter")
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+    assert page.locator("#viewer").is_visible()
+    assert page.locator("#completion").text_content().startswith("small one big 1first span ")
+    facts = page.locator("#facts").inner_text()
+    for fact in ("✓ right", "5: 3 small, 2 big (40.0 %)", "by itself"):
+        assert fact in facts
+    page.keyboard.press("Escape")
+    assert not page.locator("#viewer").is_visible()
+    assert page.evaluate("document.activeElement.textContent") == "1/2"
+
+
+def test_keys_go_to_the_next_trace_and_system_and_back(page):
+    by_keyboard(page, "Enter")
+    page.keyboard.press("j")
+    title_is(page, "first by split ≤5%, sample 2 of 2")
+    assert "at the token limit" in page.locator("#facts").inner_text()
+    assert page.get_by_role("button", name="Next trace").is_disabled()
+    page.keyboard.press("ArrowLeft")
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+    page.keyboard.press("]")
+    title_is(page, "first by small")
+    page.keyboard.press("[")
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+
+
+def test_keys_work_on_after_a_button_was_pressed(page):
+    by_keyboard(page, "Enter")
+    page.get_by_role("button", name="Next trace").click()
+    title_is(page, "first by split ≤5%, sample 2 of 2")
+    page.keyboard.press("k")
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+    page.get_by_role("button", name="small 0/1").press("Enter")
+    title_is(page, "first by small")
+    sync_api.expect(page.get_by_role("button", name="small 0/1")).to_be_focused()
+    page.keyboard.press("[")
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+
+
+def test_arrows_stay_inside_the_grid(page):
+    by_keyboard(page, "ArrowLeft", "ArrowUp", "ArrowRight", "ArrowRight", "ArrowRight", "PageDown", "Enter")
+    title_is(page, "second by small")
+
+
+def test_next_span_goes_round_and_the_marks_can_be_hidden(page):
+    by_keyboard(page, "Enter")
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+    focused = "document.activeElement.textContent"
+    for key, span in (("n", "big 1"), ("n", "big 2"), ("n", "big 1"), ("p", "big 2")):
+        page.keyboard.press(key)
+        assert page.evaluate(focused).startswith(span)
+    mark = page.locator("#completion mark").first
+    assert "underline" in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
+    page.keyboard.press("h")
+    assert "underline" not in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
+    assert not page.get_by_role("checkbox", name="Mark big").is_checked()
+
+
+def test_segments_name_their_author_and_tokens(page):
+    by_keyboard(page, "Enter")
+    page.get_by_text("Who wrote what, segment by segment").click()
+    rows = page.locator("#segments tr")
+    assert [row.split()[1:4] for row in rows.all_inner_texts()][:2] == [["small", "1", "1"], ["big", "1", "2"]]
+    assert rows.count() == 5
+
+
+def test_search_finds_a_word_across_authors_and_opens_the_trace(page):
+    page.keyboard.press("/")
+    page.keyboard.type("NEEDLE 𝒙 in  hay")
+    sync_api.expect(page.locator("#found")).to_have_text("1 of 5 traces")
+    page.keyboard.press("Tab")
+    page.locator("#hits button").press("Enter")
+    title_is(page, "first by split ≤5%, sample 2 of 2")
+    found = "[...CSS.highlights.get('hit')].map(range => range.toString())"
+    assert [re.sub("big 1", "", text) for text in page.evaluate(found)] == ["needle 𝒙 in hay"]
+    page.keyboard.press("/")
+    assert not page.locator("#viewer").is_visible()
+    assert page.evaluate("document.activeElement.id") == "query"
+
+
+def test_a_trace_has_an_address_that_opens_it(open_page, address):
+    page = open_page()
+    by_keyboard(page, "Enter", "j")
+    title_is(page, "first by split ≤5%, sample 2 of 2")
+    link = page.evaluate("location.hash")
+    page.keyboard.press("Escape")
+    sync_api.expect(page).to_have_url(address)
+    other = open_page(link)
+    title_is(other, "first by split ≤5%, sample 2 of 2")
+    other.evaluate("location.hash = '#trace/second/small/0'")
+    title_is(other, "second by small")
+
+
+@pytest.mark.parametrize("link", ["#trace/third/small/0", "#trace/first/small/9", "#trace/first", "#trace/"])
+def test_an_address_of_no_trace_opens_none(open_page, link):
+    assert not open_page(link).locator("#viewer").is_visible()
+
+
+@pytest.mark.parametrize("words", ["(", "[a-", "\\d", "no such word"])
+def test_a_search_is_for_words_not_for_patterns(page, words):
+    page.locator("#query").fill(words)
+    sync_api.expect(page.locator("#found")).to_have_text("0 of 5 traces")
+
+
+@pytest.mark.parametrize(
+    ("control", "choice", "found"),
+    [
+        ("#by-run", "small", 2),
+        ("#by-verdict", "no verdict", 1),
+        ("#by-verdict", "wrong", 3),
+        ("#by-end", "at the token limit", 1),
+        ("#by-end", "inside a span", 1),
+    ],
+)
+def test_filters_alone_list_traces(page, control, choice, found):
+    page.locator(control).select_option(choice)
+    sync_api.expect(page.locator("#found")).to_have_text(f"{found} of 5 traces")
+    assert page.locator("#hits li").count() == found
+
+
+def test_problems_without_a_difference_can_be_hidden(page):
+    page.locator("#differing").check()
+    assert page.locator("#grid tbody th:visible").all_inner_texts() == ["first"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    by_keyboard(page, "Enter")
+    page.locator("#completion mark").first.wait_for()
+    for selector in ("h1", ".small", "pre", "#completion mark", ".by", "td.q2", ".q4", "a", "dt", "kbd"):
+        assert page.evaluate(CONTRAST, selector) >= 4.5, selector
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == {
+        "light": "rgb(253, 253, 251)", "dark": "rgb(21, 23, 26)",
+    }[scheme]  # fmt: skip
+
+
+def test_without_colours_marks_are_still_underlined(open_page):
+    page = open_page(forced_colors="active")
+    by_keyboard(page, "Enter")
+    mark = page.locator("#completion mark").first
+    assert "underline" in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
+
+
+def test_a_phone_scrolls_downward_only(open_page):
+    page = open_page(viewport={"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.locator("#grid td").first.click()
+    title_is(page, "first by split ≤5%, sample 1 of 2")
+    assert page.evaluate("document.querySelector('#trace').scrollWidth") <= 360

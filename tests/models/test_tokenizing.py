@@ -1,0 +1,96 @@
+import shutil
+
+import orjson
+import pytest
+
+from splitreason_cli.dataset.sft import BuildSftConfig, Format, build
+from splitreason_cli.errors import ModelError
+from splitreason_cli.models.tokenizing import conversation_text, count_tokens, load_tagging_tokenizer, tokenizer_digest
+from splitreason_cli.records import markup
+from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
+
+MINI = EMBEDDED_MODELS["mini-small"]
+TAGS = (markup.OPEN, markup.CLOSE)
+FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+TRACE = AnnotatedTrace(
+    id="t", problem="482\na) +7", answer="489", reasoning="a) 482+7\n489", annotator="x",
+    spans=(HardSpan(start=9, end=12, score=1.0),),
+)  # fmt: skip
+STRIPS_THINKING = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{{ m.content.split('</think>')[-1] }}"
+    "{{ eos_token }}{% else %}<|user|>{{ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
+)
+
+
+def built(layout):
+    return build(TRACE, BuildSftConfig(format=layout), "train")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tagging_tokenizer("mini-small")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A tokenizer without a model."""
+    for name in FILES:
+        shutil.copy(MINI / name, tmp_path)
+    return tmp_path
+
+
+def test_an_example_has_the_tokens_of_the_prompt_and_of_the_completion(tokenizer):
+    example = built(Format.PROMPT_COMPLETION)
+    text = f"<|user|>{example.prompt[0].content}<|assistant|><think>\n{example.completion}"
+    assert count_tokens(tokenizer, example) == len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def test_a_conversation_has_the_tokens_of_the_rendered_chat(tokenizer):
+    chat = built(Format.MESSAGES)
+    rendered = f"<|user|>{chat.messages[0].content}<|assistant|>{chat.messages[1].content}<|endoftext|>"
+    assert conversation_text(tokenizer, chat.messages) == rendered
+    assert count_tokens(tokenizer, chat) == count_tokens(tokenizer, built(Format.PROMPT_COMPLETION)) + 1
+
+
+def test_a_template_that_strips_the_thinking_does_not_shorten_the_text_to_train_on(tokenizer):
+    chat = built(Format.MESSAGES)
+    whole = conversation_text(tokenizer, chat.messages)
+    stripping = load_tagging_tokenizer("mini-small")
+    stripping.chat_template = STRIPS_THINKING
+    assert conversation_text(stripping, chat.messages) == whole
+
+
+def test_a_folder_without_weights_is_enough_and_they_do_not_change_its_digest(folder):
+    assert count_tokens(load_tagging_tokenizer(str(folder)), built(Format.MESSAGES)) > 0
+    before = tokenizer_digest(str(folder))
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert tokenizer_digest(str(folder)) == before
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert tokenizer_digest(str(folder)) != before
+
+
+def test_tags_count_as_one_token_also_for_a_tokenizer_that_does_not_know_them(folder, tokenizer):
+    path = folder / "tokenizer.json"
+    known = orjson.loads(path.read_bytes())
+    for tag in TAGS:
+        known["model"]["vocab"][f"was {tag}"] = known["model"]["vocab"].pop(tag)
+    known["added_tokens"] = [token for token in known["added_tokens"] if token["content"] not in TAGS]
+    path.write_bytes(orjson.dumps(known))
+    config = orjson.loads((folder / "tokenizer_config.json").read_bytes())
+    config["extra_special_tokens"] = []
+    (folder / "tokenizer_config.json").write_bytes(orjson.dumps(config))
+    example = built(Format.PROMPT_COMPLETION)
+    assert count_tokens(load_tagging_tokenizer(str(folder)), example) == count_tokens(tokenizer, example)
+
+
+def test_what_is_no_tokenizer_is_named(folder):
+    with pytest.raises(ModelError, match="is a file"):
+        load_tagging_tokenizer(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="has no chat template"):
+        load_tagging_tokenizer(str(folder))
+    (folder / "tokenizer.json").write_text("nonsense")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_tagging_tokenizer(str(folder))
