@@ -289,7 +289,7 @@ def run_grpo(
 
 def deliver_grpo(artifact: Artifact, out: Path, offload_budget: float | None, sample_steps: int) -> None:
     """`deliver_model`, and beside it the curves and the rollouts that were shown."""
-    from ..showing.plots import write_curves
+    from ..training.curves import write_curves
 
     deliver_model(artifact, out)
     steps = list(read_records(Source.stream(str(artifact.records)), GrpoStep.from_dict, Quarantine()))
