@@ -34,7 +34,6 @@ from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
 from splitreason_cli.dataset.build import build_sft
 from splitreason_cli.dataset.sft import BuildSftConfig
-from splitreason_cli.measuring import bench
 from splitreason_cli.measuring.bench import BenchConfig, SystemRun, bench
 from splitreason_cli.measuring.statistics import bootstrap_ci95, paired_difference, pass_at_1
 from splitreason_cli.measuring.systems import System
