@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..decoding.boundaries import boundaries
-from ..decoding.lockstep import Request, SplitDecoder
+from ..decoding.lockstep import LockstepDecoder
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, PipelineStats, SmallModelError
+from ..decoding.rows import Request
 from ..errors import EndpointError, InputError, SrxError
 from ..models.backend import BackendError, SamplingParams
 from ..models.loading import LoadedModel
@@ -82,7 +83,7 @@ class Driver(Protocol):
 class BatchDriver:
     """Both models in this process. Batches are cut by position, so that a resumed run decodes the same ones."""
 
-    def __init__(self, decoder: SplitDecoder, batch_size: int) -> None:
+    def __init__(self, decoder: LockstepDecoder, batch_size: int) -> None:
         self.decoder, self.batch_size = decoder, batch_size
         self.models = decoder.pair.models
         self._context_tokens: dict[Author, int | None] = {

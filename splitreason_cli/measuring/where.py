@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..decoding.lockstep import SplitDecoder
+from ..decoding.lockstep import LockstepDecoder
 from ..models.loading import default_device, load_pair, model_digest
 from ..models.pair import Pair
 from ..models.sampling import Sampling
@@ -81,7 +81,7 @@ class Backends:
             server.check()
         else:
             pair = load_pair(first.model, last.model, default_device(), one_vocabulary=False)
-            driver = BatchDriver(SplitDecoder(Pair.of(*pair, hint=hint), limits, sampling), self.batch_size)
+            driver = BatchDriver(LockstepDecoder(Pair.of(*pair, hint=hint), limits, sampling), self.batch_size)
         if needs_tags:
             driver.models["small"].tag_ids()
         return driver

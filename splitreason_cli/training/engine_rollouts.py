@@ -7,82 +7,65 @@ wrote beyond is cut. The engine has the beginnings of those prompts in its prefi
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from ..decoding.lockstep import Request
-from ..decoding.remote import RemoteModel
-from ..decoding.writers import BigElsewhere, BigHere, BigWriter
-from ..models.loading import LoadedModel
-from ..split.budget import OffloadBudget
+from ..decoding.rows import Request, Row, started
+from ..decoding.writers import BigSide, BigWriter
+from ..models.pair import Pair
+from ..models.sampling import Sampling
 from ..split.controller import SplitController
-from ..split.events import Cancelled, Decode, Probed, Produced
+from ..split.events import Decode, Probed, Produced
 from ..split.limits import Limits
-from ..split.policies import CloseSignal, Sampled
+from ..split.signals import CloseSignal
 from .policy_engine import PolicyEngine
-from .remote_rollouts import pair_with
-from .rollouts import Rollout, RolloutDecoder
-from .solo import SoloDecoder
-
-if TYPE_CHECKING:
-    from ..decoding.lockstep import _Row
 
 CHUNK_TOKENS = 16
 """How many positions of a span the small model is asked about at once: longer chunks waste more behind a closing."""
 
 
-class EngineRollouts(RolloutDecoder):
-    """As `RolloutDecoder`, the small model run by an engine, the big one in this process or behind a server.
+class EngineDecoder:
+    """Decodes batches with a small model that an engine runs, for `RolloutDecoder`.
 
-    Its rollouts hold no log-probabilities, and equal seeds give equal ones only as far as the engine draws alike. A row
-    for which a server fails ends there, with nothing decided in it. Ranks that share an engine make rollouts together.
+    Words have no log-probabilities, and equal seeds give equal rows only as far as the engine draws alike. Ranks that
+    share an engine decode together.
 
-    Raises ModelError if the two models have different vocabularies or the small one does not know the tags.
+    Args:
+        big: who writes for the big model.
+        sample_closing: as in `RolloutDecoder`.
+        chunk_tokens: of a span before the small model is asked where it would close.
+
+    Raises ModelError if the small model does not know the tags.
     """
 
     def __init__(
-        self, small: LoadedModel, big: LoadedModel | RemoteModel, limits: Limits, temperature: float, *,
-        engine: PolicyEngine, hint: bool, sample_closing: bool = True, chunk_tokens: int = CHUNK_TOKENS,
-    ) -> None:  # fmt: skip
-        super().__init__(pair_with(small, big, hint=hint), limits, temperature, sample_closing=sample_closing)
-        self._writing_model, self._engine, self._chunk_tokens = big, engine, chunk_tokens
-        self._failed: dict[int, str] = {}
-
-    def decode(
         self,
-        requests: Sequence[Request],
-        budget: OffloadBudget | None = None,
-        on_tick: Callable[[int], None] | None = None,
-    ) -> list[SplitController]:
-        """Decode all requests together and return their finished controllers, in order. `on_tick` follows a round.
+        pair: Pair,
+        limits: Limits,
+        temperature: float,
+        engine: PolicyEngine,
+        big: BigSide,
+        *,
+        sample_closing: bool = True,
+        chunk_tokens: int = CHUNK_TOKENS,
+    ) -> None:
+        self.pair, self.limits, self.sampling = pair, limits, Sampling(temperature)
+        self._engine, self._big, self._chunk_tokens = engine, big, chunk_tokens
+        self._tags, self._sample_closing = pair.small.tag_ids(), sample_closing
+
+    def rows(self, requests: Sequence[Request]) -> list[Row]:
+        """Decode all requests together and return what became of them, in order.
 
         Raises ModelError if a conversation outgrows the engine.
         """
-        self._failed = {}
-        with self._started(requests, budget) as rows, self._writer(rows) as writer:
+        with started(self.pair, requests, self.limits, None) as rows, self._big.writer(rows, self.sampling) as writer:
             while self._engine.is_any(any(row.floor for row in rows)):
                 self._write_turns(rows)
                 self._write_chunks(rows, writer)
                 self._ask_where_to_close(rows)
                 writer.settle()
-                if on_tick:
-                    on_tick(sum(row.floor is not None for row in rows))
-        return [row.controller for row in rows]
+        return rows
 
-    @contextmanager
-    def _writer(self, rows: "list[_Row]") -> Iterator[BigWriter]:
-        big = self._writing_model
-        writer: BigWriter = (
-            BigElsewhere(big, rows, self.sampling)
-            if isinstance(big, RemoteModel)
-            else BigHere(big, rows, self.sampling)
-        )
-        with closing(writer):
-            yield writer
-
-    def _write_turns(self, rows: "list[_Row]") -> None:
+    def _write_turns(self, rows: list[Row]) -> None:
         """The small model writes up to a hand-over or an end, wherever it has the floor."""
         turns = [(row, row.floor) for row in rows if row.floor and row.floor.author == "small"]
         open_id, close_id = self._tags
@@ -96,24 +79,23 @@ class EngineRollouts(RolloutDecoder):
         for (row, floor), ids in zip(turns, written, strict=True):
             # The call's limit is that of the row with most room.
             own = ids[: floor.max_tokens]
-            self._words.setdefault(id(row.controller), []).extend((token, 0.0) for token in own)
+            row.words.extend((token, None) for token in own)
             row.take(row.controller.receive(Produced("small", tuple(own))))
 
-    def _write_chunks(self, rows: "list[_Row]", writer: BigWriter) -> None:
+    def _write_chunks(self, rows: list[Row], writer: BigWriter) -> None:
         """The big model goes on by a chunk in each span."""
         spans = {n: (row.floor, list[int]()) for n, row in enumerate(rows) if row.floor and row.floor.author == "big"}
         while chunks := {
             number: chunk
             for number, (floor, chunk) in spans.items()
-            if number not in writer.failed and self._goes_on(rows[number].controller, floor, chunk)
+            if not rows[number].failed and self._goes_on(rows[number].controller, floor, chunk)
         }:
-            for number, token in writer.next_tokens(chunks).items():
+            for number, token in writer.next_tokens(chunks, wait=True).items():
                 spans[number][1].append(token)
         for number, (_, chunk) in spans.items():
             row = rows[number]
-            if number in writer.failed:
-                self._failed[id(row.controller)] = writer.failed[number]
-                row.take(row.controller.receive(Cancelled()))
+            if row.failed:
+                row.fail()
             else:
                 row.take(row.controller.receive(Produced("big", tuple(chunk))))
 
@@ -121,7 +103,7 @@ class EngineRollouts(RolloutDecoder):
         is_over = bool(chunk) and chunk[-1] in controller.tokens_of("big").end_of_text
         return not is_over and len(chunk) < min(self._chunk_tokens, floor.max_tokens)
 
-    def _ask_where_to_close(self, rows: "list[_Row]") -> None:
+    def _ask_where_to_close(self, rows: list[Row]) -> None:
         """Draw the small model's next token after each token of the chunks."""
         asked = [(row, row.probe.upto, row.controller.unconfirmed) for row in rows if row.probe]
         drawn = iter(
@@ -139,25 +121,3 @@ class EngineRollouts(RolloutDecoder):
             )
             row.probe = None
             row.take(row.controller.receive(Probed(upto, signals)))
-
-    def _rollout(self, controller: SplitController, policy: Sampled) -> Rollout:
-        rollout = replace(super()._rollout(controller, policy), logprobs=())
-        failed = self._failed.get(id(controller))
-        return replace(rollout, decided=(0,) * len(rollout.decided), failed=failed) if failed else rollout
-
-
-class EngineSolo(SoloDecoder):
-    """As `SoloDecoder`, by an engine, in one call. Seeds are not used."""
-
-    def __init__(
-        self, small: LoadedModel, max_tokens: int, temperature: float, *, engine: PolicyEngine, hint: bool
-    ) -> None:
-        super().__init__(small, max_tokens, temperature, hint=hint)
-        self._engine = engine
-
-    def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
-        """A rollout of each problem. Raises ModelError if one outgrows the engine."""
-        prompts = [self.small.prompt_ids(problem, hint=self.hint) for problem in problems]
-        ends = self.small.token_ids.end_of_text
-        written = self._engine.generate(prompts, self.max_tokens, self.sampling.temperature, stop=ends)
-        return [self._rollout(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]

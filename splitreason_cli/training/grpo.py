@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from ..decoding.remote import RemoteConfig, RemoteModel, connect_remote
+from ..decoding.writers import BigHere, BigServed
 from ..errors import InputError
 from ..models.loading import default_device, load_model, model_digest
 from ..models.sides import Side
@@ -113,7 +114,7 @@ def _train(
             if len(problems) < config.prompts:
                 held = f"{source.label}: holds {len(problems):,} problems, and a step takes {config.prompts:,}"
                 raise InputError(held, "Give more problems, or lower --prompts")
-            big = served.checked() if served else load_model(config.big, default_device())
+            big = BigServed(served.checked()) if served else BigHere(load_model(config.big, default_device()))
             # Steps of 1e-6 vanish in bfloat16 weights.
             small = load_model(config.model, default_device(), float32=not config.lora_rank)
         run = GrpoRun(config, small, big, work, on_warning, on_sample, engine)

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..decoding.remote import RemoteModel
+from ..decoding.lockstep import LockstepDecoder
+from ..decoding.writers import BigSide, pair_of
 from ..errors import UsageError
 from ..models.loading import LoadedModel, text_of
+from ..models.sampling import Sampling
 from ..records.data import Generation, GrpoStep, Problem, Segment
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..split.limits import Limits
@@ -20,14 +22,13 @@ from ..store.jsonl import encode
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
 from . import ranks
-from .engine_rollouts import EngineRollouts, EngineSolo
+from .engine_rollouts import EngineDecoder
 from .lora import lora_config, require_rank
 from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
 from .protocols import GrpoTrainer, Logged, Trainer, TrainerArguments, TrainerState
-from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
 from .rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
-from .rollouts import Rollout, RolloutDecoder
+from .rollouts import Rollout, RolloutDecoder, RowDecoder, answered
 from .sharded import WholePolicy
 from .solo import SoloDecoder
 from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
@@ -102,7 +103,7 @@ class GrpoRun:
     """One training run: what its rollouts, rewards and checkpoints share."""
 
     def __init__(
-        self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
+        self, config: TrainGrpoConfig, small: LoadedModel, big: BigSide, work: Path,
         on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
         engine: PolicyEngineConfig = COLOCATED,
     ) -> None:  # fmt: skip
@@ -217,24 +218,17 @@ class GrpoRun:
         }
 
     def _decoder(self, policy: LoadedModel) -> RolloutDecoder | SoloDecoder:
-        config = self.config
-        if config.use_vllm:
-            return self._engine_decoder()
+        config, engine = self.config, self.engine if self.config.use_vllm else None
         if config.rollout == "solo":
-            return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint)
-        return rollout_decoder(
-            policy, self.big, self.limits, config.temperature, hint=config.hint,
-            sample_closing=config.closing == "sampled",
-        )  # fmt: skip
-
-    def _engine_decoder(self) -> EngineRollouts | EngineSolo:
-        config = self.config
-        if config.rollout == "solo":
-            return EngineSolo(self.small, config.max_tokens, config.temperature, engine=self.engine, hint=config.hint)
-        return EngineRollouts(
-            self.small, self.big, self.limits, config.temperature, engine=self.engine, hint=config.hint,
-            sample_closing=config.closing == "sampled",
-        )  # fmt: skip
+            return SoloDecoder(policy, config.max_tokens, config.temperature, hint=config.hint, engine=engine)
+        pair, sampled = pair_of(policy, self.big, hint=config.hint), config.closing == "sampled"
+        decoder: RowDecoder
+        if engine:
+            temperature = config.temperature
+            decoder = EngineDecoder(pair, self.limits, temperature, engine, self.big, sample_closing=sampled)
+        else:
+            decoder = LockstepDecoder(pair, self.limits, Sampling(config.temperature), big=self.big, explores=True)
+        return RolloutDecoder(decoder, sample_closing=sampled)
 
     def reward(
         self, *, prompts: list[str], answer: list[str], problem_id: list[str], rollout: list[Rollout],

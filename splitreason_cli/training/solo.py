@@ -9,6 +9,7 @@ from ..models.cached import CachedModel
 from ..models.loading import LoadedModel, text_of
 from ..models.sampling import Sampling, sample
 from ..split.decisions import Role, roles
+from .policy_engine import PolicyEngine
 from .rollouts import Rollout
 
 if TYPE_CHECKING:
@@ -16,20 +17,33 @@ if TYPE_CHECKING:
 
 
 class SoloDecoder:
-    """Samples completions of one model that may write tags, without ever asking the other.
+    """Samples completions of one model that may write tags, without ever asking the other, here or by an engine.
 
     What stands between its tags is counted as the big model's, so that shares compare with those of real hand-overs.
     Raises ModelError if the model does not know the tags.
     """
 
-    def __init__(self, small: LoadedModel, max_tokens: int, temperature: float, *, hint: bool) -> None:
+    def __init__(
+        self, small: LoadedModel, max_tokens: int, temperature: float, *, hint: bool, engine: PolicyEngine | None = None
+    ) -> None:
         self.small, self.max_tokens, self.sampling, self.hint = small, max_tokens, Sampling(temperature), hint
-        self._tags = small.tag_ids()
+        self._tags, self._engine = small.tag_ids(), engine
 
     def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
-        """A rollout of each problem; equal seeds give equal rollouts of one policy."""
+        """A rollout of each problem; equal seeds give equal rollouts of one policy, unless an engine draws.
+
+        Raises ModelError if one outgrows the engine.
+        """
         prompts = [self.small.prompt_ids(problem, hint=self.hint) for problem in problems]
-        rngs = [random.Random(seed) for seed in seeds]
+        if self._engine:
+            ends = self.small.token_ids.end_of_text
+            written = self._engine.generate(prompts, self.max_tokens, self.sampling.temperature, stop=ends)
+        else:
+            written = self._written(prompts, [random.Random(seed) for seed in seeds])
+        return [self._rollout(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
+
+    def _written(self, prompts: list[list[int]], rngs: list[random.Random]) -> list[list[int]]:
+        """What the model in this process writes, all in lockstep."""
         written: list[list[int]] = [[] for _ in prompts]
         unread = list(prompts)
         model = CachedModel(self.small, len(prompts))
@@ -42,7 +56,7 @@ class SoloDecoder:
                 written[row].append(token)
                 unread[row] = [token]
             running = [row for row in running if not self._ended(written[row])]
-        return [self._rollout(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
+        return written
 
     def _ended(self, ids: Sequence[int]) -> bool:
         return ids[-1] in self.small.token_ids.end_of_text or len(ids) >= self.max_tokens

@@ -38,6 +38,9 @@ from splitreason_cli.measuring.bench import BenchConfig, SystemRun, bench
 from splitreason_cli.measuring.statistics import bootstrap_ci95, paired_difference, pass_at_1
 from splitreason_cli.measuring.systems import System
 from splitreason_cli.models.cached import CachedModel
+from splitreason_cli.models.sampling import Sampling
+from splitreason_cli.decoding.lockstep import LockstepDecoder
+from splitreason_cli.decoding.rows import Request, Row
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.records.data import AnnotatedTrace, Author, HardSpan, Problem
@@ -193,7 +196,7 @@ class Benchmark:
         pair = Pair.of(load_model("mini-split"), load_model("mini-big"), hint=True)
         table = Table("decoder", "tokens/s, median", "range", "big tokens a step", "tokens read", title="rollouts")
         for name, kind, together in (
-            ("lockstep", RolloutDecoder, count),
+            ("lockstep", LockstepDecoder, count),
             ("prefix read at each turn", _Rereading, count),
             ("the same, one rollout at a time", _Rereading, 1),
         ):
@@ -208,7 +211,7 @@ class Benchmark:
 
     def _round(
         self,
-        kind: type[RolloutDecoder],
+        kind: type[LockstepDecoder],
         pair: Pair,
         problems: Sequence[str],
         together: int,
@@ -217,9 +220,230 @@ class Benchmark:
         """Rollouts of all problems, so many `together`, and how many tokens the two models read for them."""
         rollouts, read = list[Rollout](), 0
         for first in range(0, len(problems), together):
-            decoder = kind(pair, Limits(self.recipe.max_tokens, self.recipe.max_span_tokens), 1.0)
+            limits = Limits(self.recipe.max_tokens, self.recipe.max_span_tokens)
+            decoder = kind(pair, limits, Sampling(1.0), explores=True)
             batch = problems[first : first + together]
-            rollouts += decoder.rollouts(batch, [f"{number}/{first + n}" for n in range(len(batch))])
+            rollouts += RolloutDecoder(decoder).rollouts(batch, [f"{number}/{first + n}" for n in range(len(batch))])
+            read += sum(decoder.forwarded_tokens.values())
+        return rollouts, read
+
+    def _problems(self, name: str, count: int, hard: Sequence[int], seed: int, without: set[str]) -> Path:
+        rng, found = random.Random(seed), dict[str, Problem]()
+        while len(found) < count:
+            drawn = sample_problem(rng, hard)
+            if drawn.text not in without:
+                found[drawn.text] = Problem(id=f"{seed}-{len(found)}", problem=drawn.text, answer=str(drawn.answer))
+        return self._written(name, found.values())
+
+    def _written(self, name: str, records: Iterable[Any]) -> Path:
+        write_atomically(self.out / name, map(encode, records))
+        return self.out / name
+
+    def _source(self, path: Path) -> Source:
+        return Source.open(str(path), self.store)
+
+    def _annotated(self) -> list[AnnotatedTrace]:
+        artifact, _ = annotate(self._source(MINI_TRACES), AnnotateConfig(), self.store)
+        return [decode(line, AnnotatedTrace.from_dict) for line in read_lines(artifact.records)]
+
+    def _sft(self, traces: Path, seed: int, **changes: Any) -> str:
+        examples, _ = build_sft(self._source(traces), BuildSftConfig(), self.store)
+        config = dataclasses.replace(SFT, model=self.size.start, seed=seed, **changes)
+        return str(train_sft(self._source(examples.records), config, self.store)[0].path / "model")
+
+    def _noisy_sft(self, seed: int) -> str:
+        traces = [noisy(trace, random.Random(f"{seed}/{trace.id}")) for trace in self._annotated()]
+        return self._sft(self._written(f"noisy-{seed}.jsonl", traces), seed, max_steps=self.size.sft_steps)
+
+    def _weak_sft(self, seed: int) -> str:
+        steps, rate = min(WEAK_STEPS, self.size.sft_steps or WEAK_STEPS), SFT.learning_rate / 2
+        traces = self._written("annotated.jsonl", self._annotated())
+        return self._sft(traces, seed, max_steps=steps, learning_rate=rate)
+
+    def _grpo(self, model: str, seed: int, problems: Path | None = None, **changes: Any) -> str:
+        config = dataclasses.replace(self.recipe, model=model, seed=seed, **changes)
+        started = time.perf_counter()
+        artifact, cached = train_grpo(self._source(problems or self.training), config, self.store)
+        if not cached:
+            minutes = (time.perf_counter() - started) / 60
+            self.screen.print(f"seed {seed} {changes}: {config.max_steps} steps in {minutes:.1f} min")
+        return str(artifact.path / "model")
+
+    def _evaluate(
+        self,
+        model: str,
+        seed: int,
+        decoding: Mapping[str, float],
+        problems: Path | None = None,
+        system: System = SPLIT,
+    ) -> SystemRun:
+        config = BenchConfig(
+            task=str(problems or "mini"),
+            small=model,
+            problems=self.size.problems,
+            max_tokens=self.recipe.max_tokens,
+            max_span_tokens=self.recipe.max_span_tokens,
+            seed=seed,
+            **decoding,
+        )
+        chance = system if system.name == "random" else None
+        (run,) = bench(config, [system.name], [system.offload_budget], self.store, chance=chance)
+        return run
+
+    def _table(self, title: str) -> Table:
+        return Table("", "pass@1 [95 %]", "by seed", "share by seed", "spans", "difference [95 %]", title=title)
+
+    def _row(self, table: Table, name: str, runs: Runs, against: Runs | None = None) -> None:
+        value, low, high = _pass_at_1(runs)
+        table.add_row(
+            name,
+            f"{value:.3f} [{low:.3f}, {high:.3f}]",
+            " ".join(f"{run.result.pass_at_1:.3f}" for run in runs),
+            " ".join(f"{_share(run):.2%}" for run in runs),
+            " ".join(f"{(run.result.spans or 0) / run.result.problems:.2f}" for run in runs),
+            _difference(runs, against) if against else "",
+        )
+
+    def _plot(self, points: Mapping[str, Sequence[Point]]) -> None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.subplots()
+        for (name, line), marker in zip(points.items(), "osx", strict=True):
+            share, value, low, high = np.array(line).T
+            axes.errorbar(100 * share, value, yerr=(value - low, high - value), marker=marker, capsize=3, label=name)
+        axes.set(xlabel="offload share, %", ylabel="pass@1", ylim=(0, 1))
+        axes.legend()
+        figure.savefig(self.out / "frontier.png", dpi=150)
+
+
+class _Rereading(LockstepDecoder):
+    """Keeps no cache beyond a turn, as loops around `generate` do: each turn and each probe reads its whole prefix."""
+
+    def rows(self, requests: Sequence[Request], *others: Any) -> list[Row]:
+        self._turns = ["small"] * len(requests)
+        return super().rows(requests, *others)
+
+    def _read_small(self, model: CachedModel, rows: list[Row]) -> None:
+        for number, row in enumerate(rows):
+            if row.probe or (row.floor and row.floor.author == "small" and self._turns[number] == "big"):
+                _forget(model, number, row, "small")
+            if row.floor and row.floor.author == "small":
+                self._turns[number] = "small"
+        super()._read_small(model, rows)
+
+    def _write_big(self, writer: Any, rows: list[Row]) -> None:
+        for number, row in enumerate(rows):
+            if row.floor and row.floor.author == "big" and self._turns[number] == "small":
+                _forget(writer.model, number, row, "big")
+                self._turns[number] = "big"
+        super()._write_big(writer, rows)
+
+
+def _forget(model: CachedModel, number: int, row: Row, author: Author) -> None:
+    model.read[number].clear()
+    row.settled.pop(author, None)
+
+
+def noisy(self) -> None:
+        table = self._table("noisy labels, then GRPO to a budget of 5 %")
+        decodings = {"temperature 1": AS_TRAINED, "temperature .6, top_p .95": SAMPLED, "greedy": GREEDY}
+        for name, decoding in decodings.items():
+            sft = [self._evaluate(self._noisy_sft(seed), seed, decoding) for seed in self.seeds]
+            trained = [
+                self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.05), seed, decoding)
+                for seed in self.seeds
+            ]
+            self._row(table, f"SFT, {name}", sft)
+            self._row(table, f"GRPO, {name}", trained, against=sft)
+        self.screen.print(table)
+
+    def weak(self) -> None:
+        table = self._table("SFT at half the rate, stopped after 60 steps, then GRPO to a budget of 3.5 %")
+        for name, decoding in {"temperature .6, top_p .95": SAMPLED, "greedy": GREEDY}.items():
+            sft = [self._evaluate(self._weak_sft(seed), seed, decoding) for seed in self.seeds]
+            self._row(table, f"SFT, {name}", sft)
+            for closing in ("sampled", "argmax"):
+                models = [
+                    self._grpo(self._weak_sft(seed), seed, offload_budget=0.035, temperature=0.7, closing=closing)
+                    for seed in self.seeds
+                ]
+                trained = [
+                    self._evaluate(model, seed, decoding) for model, seed in zip(models, self.seeds, strict=True)
+                ]
+                self._row(table, f"GRPO, closing {closing}, {name}", trained, against=sft)
+        self.screen.print(table)
+
+    def budgets(self) -> None:
+        table = self._table("3 to 5 hard operations a problem")
+        points: dict[str, list[Point]] = {}
+        for budget in BUDGETS:
+            runs = self._at_budget(budget)
+            for name, group in runs.items():
+                self._row(table, f"{name}, {budget:.0%}", group, against=None if name == "GRPO" else runs["GRPO"])
+                points.setdefault(name, []).append((float(np.mean([*map(_share, group)])), *_pass_at_1(group)))
+        self.screen.print(table)
+        self._plot(points)
+
+    def _at_budget(self, budget: float) -> Mapping[str, Runs]:
+        runs: dict[str, list[SystemRun]] = {"GRPO": [], "random": [], "SFT, capped": []}
+        for seed in self.seeds:
+            model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget, price_rate=0.05)
+            trained = self._evaluate(model, seed, SAMPLED, self.hard_test)
+            others = {"random": System("random", None, _share(trained), 3), "SFT, capped": System("split", budget)}
+            runs["GRPO"].append(trained)
+            for name, system in others.items():
+                runs[name].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, system))
+        return runs
+
+    def solo(self) -> None:
+        table = self._table("rollouts with the big model, and the paper's without")
+        split = [
+            self._evaluate(self._grpo(self._noisy_sft(seed), seed, offload_budget=0.05), seed, SAMPLED)
+            for seed in self.seeds
+        ]
+        solo = [
+            self._evaluate(self._grpo(self._noisy_sft(seed), seed, rollout="solo"), seed, SAMPLED)
+            for seed in self.seeds
+        ]
+        self._row(table, "split", split)
+        self._row(table, "solo", solo, against=split)
+        self.screen.print(table)
+
+    def speed(self) -> None:
+        count = self.size.rollouts
+        problems = [decode(line, Problem.from_dict).problem for line in read_lines(self.training)][:count]
+        pair = Pair.of(load_model("mini-split"), load_model("mini-big"), hint=True)
+        table = Table("decoder", "tokens/s, median", "range", "big tokens a step", "tokens read", title="rollouts")
+        for name, kind, together in (
+            ("lockstep", LockstepDecoder, count),
+            ("prefix read at each turn", _Rereading, count),
+            ("the same, one rollout at a time", _Rereading, 1),
+        ):
+            rates, read, rollouts = [], 0, list[Rollout]()
+            for number in range(self.size.rounds):
+                started = time.perf_counter()
+                rollouts, read = self._round(kind, pair, problems, together, number)
+                rates.append(sum(one.tokens for one in rollouts) / (time.perf_counter() - started))
+            speeds = f"{np.median(rates):,.0f}", f"{min(rates):,.0f} to {max(rates):,.0f}"
+            table.add_row(name, *speeds, f"{sum(one.big_tokens for one in rollouts):,}", f"{read:,}")
+        self.screen.print(table)
+
+    def _round(
+        self,
+        kind: type[LockstepDecoder],
+        pair: Pair,
+        problems: Sequence[str],
+        together: int,
+        number: int,
+    ) -> tuple[list[Rollout], int]:
+        """Rollouts of all problems, so many `together`, and how many tokens the two models read for them."""
+        rollouts, read = list[Rollout](), 0
+        for first in range(0, len(problems), together):
+            limits = Limits(self.recipe.max_tokens, self.recipe.max_span_tokens)
+            decoder = kind(pair, limits, Sampling(1.0), explores=True)
+            batch = problems[first : first + together]
+            rollouts += RolloutDecoder(decoder).rollouts(batch, [f"{number}/{first + n}" for n in range(len(batch))])
             read += sum(decoder.forwarded_tokens.values())
         return rollouts, read
 

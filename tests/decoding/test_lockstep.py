@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from splitreason_cli.decoding.lockstep import Request, SplitDecoder
+from splitreason_cli.decoding.lockstep import LockstepDecoder
+from splitreason_cli.decoding.rows import Request
 from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.kv_rows import KeyValueRows
 from splitreason_cli.models.loading import LoadedModel, load_pair
@@ -50,7 +51,7 @@ def test_each_model_ends_a_text_by_its_own_tokens(pair, problems):
     # A fine-tune may have kept the end of a base model: what ends the other's text is an ordinary token to it.
     other = replace(small, generation_config=None)
     other.__dict__["token_ids"] = replace(small.token_ids, end_of_text=frozenset([small.token_ids.close + 1]))
-    decoder = SplitDecoder(Pair.of(other, big, hint=True), Limits(300))
+    decoder = LockstepDecoder(Pair.of(other, big, hint=True), Limits(300))
     (controller,) = decoder.decode([Request(problems[0], Always(), 0)])
     assert controller.finish_reason == "stop"
     assert end not in controller.completion
@@ -87,7 +88,7 @@ def naive_split(small, big, problem, max_tokens):
 
 def test_split_decoding_equals_the_naive_reference_token_by_token(pair, problems):
     small, big = pair
-    decoded = SplitDecoder(Pair.of(small, big, hint=True), Limits(150)).decode(
+    decoded = LockstepDecoder(Pair.of(small, big, hint=True), Limits(150)).decode(
         [Request(p, Learned()) for p in problems]
     )
     handed_over = 0
@@ -101,14 +102,14 @@ def test_split_decoding_equals_the_naive_reference_token_by_token(pair, problems
 
 @pytest.mark.parametrize("policy", [Learned, Never, Always, lambda: Random(0.2, 3, random.Random(1))])
 def test_a_batch_decodes_what_each_request_decodes_alone(pair, problems, policy):
-    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(120))
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), Limits(120))
     together = decoder.decode([Request(p, policy()) for p in problems])
     alone = [decoder.decode([Request(p, policy())])[0] for p in problems]
     assert [c.segments for c in together] == [c.segments for c in alone]
 
 
 def test_sampling_depends_on_the_seed_and_not_on_the_batch(pair, problems):
-    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(120), Sampling(temperature=3.0, top_p=0.99))
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), Limits(120), Sampling(temperature=3.0, top_p=0.99))
     together = decoder.decode([Request(p, Learned(), seed=n) for n, p in enumerate(problems)])
     alone = decoder.decode([Request(problems[3], Learned(), seed=3)])[0]
     other = decoder.decode([Request(problems[3], Learned(), seed=4)])[0]
@@ -118,7 +119,7 @@ def test_sampling_depends_on_the_seed_and_not_on_the_batch(pair, problems):
 
 def test_every_token_is_forwarded_once_by_each_model(pair, problems):
     small, big = pair
-    decoder = SplitDecoder(Pair.of(small, big, hint=True), Limits(150))
+    decoder = LockstepDecoder(Pair.of(small, big, hint=True), Limits(150))
     controls = decoder.decode([Request(p, Learned()) for p in problems])
     # The newest token of a context has nothing left to predict, so it may stay unread.
     for author in ("small", "big"):
@@ -129,7 +130,7 @@ def test_every_token_is_forwarded_once_by_each_model(pair, problems):
 
 def test_the_big_model_never_reads_a_tag_or_the_hint(pair, problems):
     small, big = pair
-    control = SplitDecoder(Pair.of(small, big, hint=True), Limits(150)).decode([Request(problems[0], Learned())])[0]
+    control = LockstepDecoder(Pair.of(small, big, hint=True), Limits(150)).decode([Request(problems[0], Learned())])[0]
     tags = small.token_ids.tags
     assert tags <= set(control.context["small"])
     assert not tags & set(control.context["big"])
@@ -137,7 +138,7 @@ def test_the_big_model_never_reads_a_tag_or_the_hint(pair, problems):
 
 
 def test_the_prompts_example_tags_are_no_hand_over(pair, problems):
-    control = SplitDecoder(Pair.of(*pair, hint=True), Limits(1)).decode([Request(problems[0], Learned())])[0]
+    control = LockstepDecoder(Pair.of(*pair, hint=True), Limits(1)).decode([Request(problems[0], Learned())])[0]
     assert control.hand_overs == 0
     assert len(control.completion) == 1
 
@@ -145,7 +146,7 @@ def test_the_prompts_example_tags_are_no_hand_over(pair, problems):
 def test_a_shared_budget_holds_over_the_batch(pair, problems):
     for share in (0.0, 0.02, 0.05):
         budget = OffloadBudget(share)
-        controls = SplitDecoder(Pair.of(*pair, hint=True), Limits(150)).decode(
+        controls = LockstepDecoder(Pair.of(*pair, hint=True), Limits(150)).decode(
             [Request(p, Learned()) for p in problems], budget
         )
         big = sum(c.big_tokens for c in controls)
@@ -154,7 +155,7 @@ def test_a_shared_budget_holds_over_the_batch(pair, problems):
 
 
 def test_the_length_limit_is_kept(pair, problems):
-    controls = SplitDecoder(Pair.of(*pair, hint=True), Limits(7)).decode([Request(p, Learned()) for p in problems])
+    controls = LockstepDecoder(Pair.of(*pair, hint=True), Limits(7)).decode([Request(p, Learned()) for p in problems])
     assert {len(c.completion) for c in controls} == {7}
     assert {c.finish_reason for c in controls} == {"length"}
 
@@ -253,33 +254,19 @@ def test_more_than_was_read_cannot_stay():
         cached.next_logits([0], [[5]], [4])
 
 
-class Handed:
-    """A model that counts what it is handed."""
-
-    def __init__(self, model, decoder):
-        self.keep, self._model, self._decoder = model.keep, model, decoder
-
-    def next_logits(self, rows, contexts, after):
-        self._decoder.handed += sum(map(len, contexts))
-        return self._model.next_logits(rows, contexts, after)
-
-
-class Counting(SplitDecoder):
-    handed = 0
-
-    def _read_small(self, model, rows):
-        super()._read_small(Handed(model, self), rows)
-
-    def _decode_big(self, model, rows):
-        super()._decode_big(Handed(model, self), rows)
-
-
 @pytest.mark.parametrize("policy", [Learned, Always, lambda: Random(0.2, 3, random.Random(1))])
-def test_a_step_hands_over_what_is_new_and_a_token_that_may_be_cut(pair, problems, policy):
-    decoder = Counting(Pair.of(*pair, hint=True), Limits(150))
+def test_a_step_hands_over_what_is_new_and_a_token_that_may_be_cut(pair, problems, policy, monkeypatch):
+    handed, next_logits = [], CachedModel.next_logits
+
+    def counted(self, rows, contexts, after):
+        handed.extend(map(len, contexts))
+        return next_logits(self, rows, contexts, after)
+
+    monkeypatch.setattr(CachedModel, "next_logits", counted)
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), Limits(150))
     controls = decoder.decode([Request(p, policy()) for p in problems])
     forwarded = sum(decoder.forwarded_tokens.values())
-    assert forwarded <= decoder.handed <= forwarded + sum(control.big_tokens for control in controls)
+    assert forwarded <= sum(handed) <= forwarded + sum(control.big_tokens for control in controls)
 
 
 def test_only_what_differs_is_read_again():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from splitreason_cli.decoding.lockstep import Request, SplitDecoder
+from splitreason_cli.decoding.lockstep import LockstepDecoder
+from splitreason_cli.decoding.rows import Request
 from splitreason_cli.errors import EndpointError, InputError
 from splitreason_cli.measuring.drivers import Job, ServerDriver
 from splitreason_cli.models.loading import load_pair
@@ -80,7 +81,7 @@ def test_an_interrupted_batch_leaves_nothing_reserved(pair):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        SplitDecoder(Pair.of(*pair, hint=True), Limits(40)).decode(
+        LockstepDecoder(Pair.of(*pair, hint=True), Limits(40)).decode(
             [Request("1", Always()) for _ in range(3)], budget, interrupt
         )
     assert budget.reserved == 0
@@ -94,5 +95,5 @@ def test_a_batch_that_cannot_begin_leaves_nothing_reserved(pair):
     budget = OffloadBudget()
     requests = [Request("1", Always()), Request("1", Breaking())]
     with pytest.raises(ZeroDivisionError):
-        SplitDecoder(Pair.of(*pair, hint=True), Limits(40)).decode(requests, budget)
+        LockstepDecoder(Pair.of(*pair, hint=True), Limits(40)).decode(requests, budget)
     assert budget.reserved == 0

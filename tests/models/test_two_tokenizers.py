@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from splitreason_cli.decoding.lockstep import Request, SplitDecoder
+from splitreason_cli.decoding.lockstep import LockstepDecoder
+from splitreason_cli.decoding.rows import Request
 from splitreason_cli.models.loading import LoadedModel
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.split.controller import SplitController
@@ -63,7 +64,7 @@ def without_cache(small, big, problem, limits):
 
 def test_decoding_with_two_tokenizers_equals_decoding_without_a_cache(pair):
     limits = Limits(60, max_span_tokens=12)
-    decoder = SplitDecoder(Pair.of(*pair, hint=True), limits)
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), limits)
     controls = decoder.decode([Request(problem, Learned()) for problem in PROBLEMS])
     for problem, control in zip(PROBLEMS, controls, strict=True):
         expected = without_cache(*pair, problem, limits)
@@ -74,7 +75,7 @@ def test_decoding_with_two_tokenizers_equals_decoding_without_a_cache(pair):
 
 
 def test_the_text_of_a_completion_is_what_both_models_have_read(pair):
-    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(60, max_span_tokens=12))
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), Limits(60, max_span_tokens=12))
     for control in decoder.decode([Request(problem, Learned()) for problem in PROBLEMS]):
         for loaded, author in zip(pair, ("small", "big"), strict=True):
             prompt = {"small": control.small_prompt, "big": control.big_prompt}[author]

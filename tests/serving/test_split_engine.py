@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from splitreason_cli.decoding.lockstep import Request, SplitDecoder
+from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelineConfig
+from splitreason_cli.decoding.rows import Request
 from splitreason_cli.models.backend import BackendError
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair, text_of
@@ -104,7 +105,7 @@ def text(deltas, author=None):
 
 @pytest.mark.parametrize("pipeline", [EXACT, PipelineConfig()], ids=["every token", "boundaries"])
 def test_the_server_writes_what_the_batch_driver_writes(pair, thread, problems, pipeline):
-    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(200))
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), Limits(200))
     expected = decoder.decode([Request(problem, Learned()) for problem in problems])
     served = answers(engine(pair, thread, pipeline=pipeline), *map(ask, problems))
     assert sum(end.usage.spans for _, end in served) >= len(problems) / 2

@@ -11,7 +11,6 @@ import torch
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.models.loading import load_pair
-from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.decisions import Role, roles
@@ -19,11 +18,10 @@ from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.training import ranks
-from splitreason_cli.training.engine_rollouts import EngineRollouts, EngineSolo
 from splitreason_cli.training.policy_engine import PolicyEngine, PolicyEngineConfig, checked_engine
-from splitreason_cli.training.rollouts import RolloutDecoder
 from splitreason_cli.training.solo import SoloDecoder
 from tests.fake_generation import FakeGeneration
+from tests.rollout_decoders import by_engine, lockstep
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 
@@ -52,13 +50,13 @@ def without_logprobs(rollout):
 
 @pytest.fixture(scope="module")
 def expected(pair):
-    return RolloutDecoder(Pair.of(*pair, hint=True), LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
+    return lockstep(*pair, LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
 
 
 @pytest.mark.parametrize("chunk", [2, 16])
 def test_an_engine_makes_the_rollouts_that_are_made_token_by_token(pair, expected, chunk):
-    decoder = EngineRollouts(
-        *pair, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), hint=True, chunk_tokens=chunk
+    decoder = by_engine(
+        *pair, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), chunk_tokens=chunk
     )  # fmt: skip
     found = decoder.rollouts(PROBLEMS, SEEDS)
     assert [without_logprobs(one) for one in found] == [without_logprobs(one) for one in expected]
@@ -70,10 +68,8 @@ def test_limits_cut_a_chunk_where_they_cut_tokens(pair, expected, sample_closing
     """A span is cut by its own limit, and the text by its, inside the last span."""
     before = sum(len(ids) for _, ids in expected[0].segments[:3])
     limits = Limits(before + 1, max_span_tokens=2)
-    plain = RolloutDecoder(Pair.of(*pair, hint=True), limits, NEARLY_GREEDY, sample_closing=sample_closing)
-    chunked = EngineRollouts(
-        *pair, limits, NEARLY_GREEDY, engine=engine_of(pair[0]), hint=True, sample_closing=sample_closing
-    )
+    plain = lockstep(*pair, limits, NEARLY_GREEDY, sample_closing=sample_closing)
+    chunked = by_engine(*pair, limits, NEARLY_GREEDY, engine=engine_of(pair[0]), sample_closing=sample_closing)
     one, two = (decoder.rollouts(PROBLEMS, SEEDS) for decoder in (plain, chunked))
     assert [without_logprobs(each) for each in two] == [without_logprobs(each) for each in one]
     assert any(each.cut_spans for each in two)
@@ -82,9 +78,7 @@ def test_limits_cut_a_chunk_where_they_cut_tokens(pair, expected, sample_closing
 def test_the_big_model_may_be_behind_a_server(pair, expected):
     quick = RemoteConfig(stream_tokens=5, retries=1, retry_seconds=0.0)
     with serving(ServedModel(pair[1])) as url, connect_remote(Side(url), quick) as big:
-        decoder = EngineRollouts(
-            pair[0], big, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), hint=True, chunk_tokens=2
-        )
+        decoder = by_engine(pair[0], big, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), chunk_tokens=2)
         found = decoder.rollouts(PROBLEMS, SEEDS)
     assert [without_logprobs(one) for one in found] == [without_logprobs(one) for one in expected]
 
@@ -94,7 +88,7 @@ def test_a_row_that_the_server_fails_holds_no_decision_and_leaves_the_others_alo
     prompt = pair[1].prompt_ids(PROBLEMS[victim], hint=False)
     server = ServedModel(pair[1], lambda body: "refused" if body["prompt"][: len(prompt)] == prompt else "")
     with serving(server) as url, connect_remote(Side(url), RemoteConfig(retries=1, retry_seconds=0.0)) as big:
-        decoder = EngineRollouts(pair[0], big, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), hint=True)
+        decoder = by_engine(pair[0], big, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]))
         found = decoder.rollouts(PROBLEMS, SEEDS)
     assert [bool(one.failed) for one in found] == [number == victim for number in range(COUNT)]
     assert not any(found[victim].decided)
@@ -123,7 +117,7 @@ class Careless(FakeGeneration):
 def test_spans_open_and_close_as_often_as_the_policy_would(pair):
     """Whatever the chunks, each choice is a draw of its own, so that a share of n is off by sqrt(p (1 - p) / n)."""
     engine, tags = PolicyEngine(Careless(pair[0]), shared=False), pair[0].token_ids
-    decoder = EngineRollouts(*pair, Limits(60), TEMPERATURE, engine=engine, hint=True, chunk_tokens=7)
+    decoder = by_engine(*pair, Limits(60), TEMPERATURE, engine=engine, chunk_tokens=7)
     chosen = Counter()
     for rollout in decoder.rollouts(PROBLEMS * 8, SEEDS * 8):
         found = roles(rollout.completion_ids, tags.open, tags.close)
@@ -142,7 +136,7 @@ def test_solo_rollouts_are_one_call(pair):
     expected = SoloDecoder(pair[0], 100, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
     generation = FakeGeneration(pair[0].model)
     engine = PolicyEngine(generation, shared=False)
-    found = EngineSolo(pair[0], 100, NEARLY_GREEDY, engine=engine, hint=True).rollouts(PROBLEMS, SEEDS)
+    found = SoloDecoder(pair[0], 100, NEARLY_GREEDY, engine=engine, hint=True).rollouts(PROBLEMS, SEEDS)
     assert found == expected
     assert generation.calls == [(COUNT, 100)]
 
@@ -168,7 +162,7 @@ def test_no_call_asks_for_more_than_the_engine_reads(pair):
 def test_an_engine_that_writes_nothing_is_an_error(pair):
     generation = FakeGeneration(pair[0].model)
     generation.generate = lambda prompts, images, num_generations: (prompts, [[] for _ in prompts], None, None)
-    decoder = EngineRollouts(*pair, LIMITS, NEARLY_GREEDY, engine=PolicyEngine(generation, shared=False), hint=True)
+    decoder = by_engine(*pair, LIMITS, NEARLY_GREEDY, engine=PolicyEngine(generation, shared=False))
     with pytest.raises(ModelError, match="no token"):
         decoder.rollouts(PROBLEMS, SEEDS)
 
@@ -215,7 +209,7 @@ def test_ranks_that_share_an_engine_call_it_alike_and_get_their_own_rollouts(pai
 
     def work(rank):
         engine = PolicyEngine(generations[rank], shared=True)
-        decoder = EngineRollouts(*pair, LIMITS, NEARLY_GREEDY, engine=engine, hint=True, chunk_tokens=2)
+        decoder = by_engine(*pair, LIMITS, NEARLY_GREEDY, engine=engine, chunk_tokens=2)
         return decoder.rollouts(PROBLEMS[shares[rank]], SEEDS[shares[rank]])
 
     found = Ranks(monkeypatch).run(lambda: work(0), lambda: work(1))

@@ -10,7 +10,6 @@ from transformers import TrainerCallback
 from splitreason_cli.decoding.remote import RemoteConfig
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.models.loading import load_model, load_pair
-from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep
 from splitreason_cli.split.limits import Limits
@@ -20,7 +19,7 @@ from splitreason_cli.store.source import Source
 from splitreason_cli.training.grpo import RECIPES, train_grpo
 from splitreason_cli.training.grpo_run import GrpoRun
 from splitreason_cli.training.reporters import NO_REPORTING
-from splitreason_cli.training.rollouts import RolloutDecoder
+from tests.rollout_decoders import lockstep
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 from tests.training.test_grpo import problems
@@ -77,7 +76,7 @@ def gradients(pair, folder, rollouts, problem):
 
 def test_a_step_has_the_gradient_that_it_has_without_a_row_that_failed(pair, tmp_path):
     (problem,) = problems(1)
-    decoder = RolloutDecoder(Pair.of(*pair, hint=True), Limits(120, max_span_tokens=32), 1.0)
+    decoder = lockstep(*pair, Limits(120, max_span_tokens=32), 1.0)
     rows = decoder.rollouts([problem.problem] * 4, list("abcd"))
     zeros = (0,) * len(rows[1].completion_ids)
     # Two rows that are worth something else, so that there is a gradient.

@@ -8,14 +8,12 @@ import pytest
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, ModelError
 from splitreason_cli.models.loading import LoadedModel, load_pair
-from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
-from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder, pair_with
-from splitreason_cli.training.rollouts import RolloutDecoder
+from tests.rollout_decoders import lockstep
 from tests.scripted_endpoint import serving
 from tests.served_model import FAULTS, ServedModel
 from tests.trained_tokenizers import byte_level
@@ -39,7 +37,7 @@ def pair():
 @pytest.fixture(scope="module")
 def expected(pair):
     """Rollouts with both models in this process."""
-    return RolloutDecoder(Pair.of(*pair, hint=True), LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
+    return lockstep(*pair, LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
 
 
 @contextmanager
@@ -50,7 +48,7 @@ def remote(server, config=QUICK):
 
 def rollouts(pair, server, config=QUICK, temperature=NEARLY_GREEDY):
     with remote(server, config) as model:
-        decoder = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, temperature)
+        decoder = lockstep(pair[0], model, LIMITS, temperature)
         return decoder.rollouts(PROBLEMS, SEEDS)
 
 
@@ -77,9 +75,7 @@ def test_a_served_big_model_writes_what_one_in_this_process_does(pair, expected)
 def test_a_big_model_that_knows_text_only_writes_it_too(pair, expected):
     server = ServedModel(pair[1])
     with serving(server) as url, connect_remote(Side(url, "mini-big", text_only=True), QUICK) as model:
-        found = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, NEARLY_GREEDY).rollouts(
-            PROBLEMS, SEEDS
-        )
+        found = lockstep(pair[0], model, LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
     assert all(same(one, other) for one, other in zip(found, expected, strict=True))
     assert all(isinstance(body["prompt"], str) for body in server.bodies)
 
@@ -148,7 +144,7 @@ def test_a_row_that_the_server_fails_for_good_holds_no_decision_and_leaves_the_o
 def test_a_host_of_text_that_answers_nothing_is_asked_as_often_as_it_may_be(pair):
     server = ServedModel(pair[1], lambda body: "empty")
     with serving(server) as url, connect_remote(Side(url, "mini-big", text_only=True), QUICK) as model:
-        decoder = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, NEARLY_GREEDY)
+        decoder = lockstep(pair[0], model, LIMITS, NEARLY_GREEDY)
         found = decoder.rollouts(PROBLEMS, SEEDS)
     failed = [one.failed for one in found if one.spans]
     assert failed
@@ -179,4 +175,4 @@ def test_a_big_model_of_another_vocabulary_is_refused(pair):
     with serving(ServedModel(pair[1])) as url, connect_remote(Side(url), QUICK) as model:
         model.loaded = LoadedModel("other", None, byte_level())
         with pytest.raises(ModelError, match="different vocabularies"):
-            RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, 1.0)
+            lockstep(pair[0], model, LIMITS, 1.0)
