@@ -1,4 +1,4 @@
-"""Decoders of rollouts, as a run of GRPO makes them: the big model here or at a server, the policy here or an engine's."""
+"""Decoders of rollouts, as a run of GRPO makes them: the big model here or at a server, the policy here or by vLLM."""
 
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.writers import BigHere, BigServed, pair_of
