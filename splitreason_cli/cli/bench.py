@@ -13,6 +13,7 @@ from ..records.data import BenchComparison, BenchResult, Generation, Record
 from ..store.artifacts import Store
 from ..store.jsonl import encode, write_atomically
 from ..store.source import STDIN, raise_if_rejected
+from ..tasks.named import TASKS, task_of
 from . import console, values
 from .bench_live import LiveRuns
 from .bench_tables import comparisons_table, endings_table, results_table
@@ -34,7 +35,7 @@ from .side_options import (
 
 if TYPE_CHECKING:
     from ..measuring.runner import BenchConfig
-    from ..measuring.systems import System
+    from ..measuring.systems.base import System
     from ..measuring.where import Backends
 
 OUTPUT = "Logs and results"
@@ -54,7 +55,7 @@ def bench(
     task: Annotated[
         str,
         typer.Argument(
-            help="aime24, aime25, math500, mini, a file or hf:// dataset with problem and answer; latency; compare."
+            help=f"{', '.join(TASKS.own)}, a plugin's, a file or hf:// dataset with problem and answer; latency; compare."
         ),
     ],
     runs: Annotated[
@@ -88,7 +89,8 @@ def bench(
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 0.95,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a completion, tags not counted; default 256 for mini, else 32768.")
+        int | None,
+        typer.Option(min=1, help="Tokens a completion, tags not counted; default of the task: mini 256, else 32768."),
     ] = None,
     max_span_tokens: Annotated[int | None, typer.Option(min=1, help="Take back after so many tokens.")] = None,
     problems: Annotated[int, typer.Option(min=0, help="Use only the first N problems; 0 uses all.")] = 0,
@@ -168,20 +170,21 @@ def bench(
     if from_ is not None:
         _refuse_flags(context, GRADE, "--from, which decodes nothing")
         return grade_log(task, data, from_, outputs)
-    from ..measuring.runner import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
-    from ..measuring.systems import System, split_names
+    from ..measuring.runner import BenchConfig
+    from ..measuring.systems.named import split_names
+    from ..measuring.systems.random import RandomShare
     from ..measuring.where import Backends
     from ..models.sides import Side
 
     config = BenchConfig(
         task=task, small=small, big=big, samples=samples, temperature=temperature, top_p=top_p,
-        max_tokens=max_tokens or (MINI_MAX_TOKENS if task == "mini" else MAX_TOKENS),
+        max_tokens=max_tokens or task_of(task).max_tokens,
         max_span_tokens=max_span_tokens, problems=problems, batch_size=batch_size, seed=seed, hint=hint, data=data,
     )  # fmt: skip
     _refuse_flags(context, [name for name in context.params if name not in ("rounds", "tokens")], f"task {task}")
     chance = None
     if random_share is not None:
-        chance = System("random", None, values.share("--random-share", random_share), random_span_tokens)
+        chance = RandomShare(values.share("--random-share", random_share), random_span_tokens)
     both = values.arguments("--vllm-args", vllm_args)
     small_side = Side(
         small, small_tokenizer, small_key_env, small_gpu, (*both, *values.arguments("--small-args", small_args)),

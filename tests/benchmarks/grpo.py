@@ -54,7 +54,7 @@ from splitreason_cli.training.rollouts import Rollout, RolloutDecoder
 PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)
 AS_TRAINED, SAMPLED, GREEDY = {"temperature": 1.0}, {"temperature": 0.6, "top_p": 0.95}, {"temperature": 0.0}
-SPLIT = bench.System("split")
+SPLIT = bench.Split()
 
 
 def main() -> None:
@@ -128,9 +128,9 @@ class Benchmark:
                 model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget, price_rate=0.05)
                 runs["GRPO"].append(self._evaluate(model, seed, SAMPLED, self.hard_test))
                 share = _share(runs["GRPO"][-1])
-                chance = bench.System("random", None, share, 3)
+                chance = bench.RandomShare(share, 3)
                 runs["random"].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, chance))
-                capped = bench.System("split", budget)
+                capped = bench.Split(offload_budget=budget)
                 runs["SFT, capped"].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, capped))
             for name, generations in runs.items():
                 against = None if name == "GRPO" else runs["GRPO"]
@@ -233,7 +233,7 @@ class Benchmark:
             (run,) = bench.bench(config, ["random"], [None], self.store, chance=system)
         else:
             (run,) = bench.bench(config, ["split"], [system.offload_budget], self.store)
-        return list(bench.read_generations(run.artifact))
+        return list(bench.StoredGenerations(run.artifact))
 
     def _table(self, title: str) -> Table:
         return Table("", "pass@1 [95 %]", "by seed", "share by seed", "spans", "difference [95 %]", title=title)

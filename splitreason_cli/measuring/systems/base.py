@@ -1,136 +1,121 @@
-"""The systems of a benchmark: what they are called, and how they hand over.
+"""What a system of a benchmark is. A new one is a class in a file beside this one and a line in `systems.named`."""
 
-small      the small model alone
-big        the big model alone
-split      the small model hands over by a policy, by default where it writes the tag
-random     the spans of the split's completion of the same sample, as many and as long, at random places
-relay      the models take turns, so that the big one gets the share that split had; the first begins anywhere
-entropy    hands over where the small model is uncertain, at a threshold that gives about that share
-oracle     task mini only: hands over exactly the lines the small model was not taught
-"""
-
-import hashlib
-import math
-import random
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
 
-from ..records.data import Author, BenchResult, Generation
-from ..split.policies import parse_policy
+from ...decoding.plugins import load_policies, policy_source
+from ...errors import UsageError
+from ...records.data import Author, BenchResult, Generation
+from ...split.policies import Policy, PolicyContext, make_policy, parse_policy
+from ...tasks.base import Task
+from ...tasks.named import task_of
 
-SYSTEMS = ("small", "big", "split", "random", "relay", "entropy", "oracle")
-COPIES = ("random", "relay", "entropy")
-"""Systems that take their measure from a run of split."""
-
-Plan = Mapping[tuple[int, str], tuple[tuple[int, ...], int]]
-"""By sample and problem id: the lengths of the spans to scatter, and among how many small tokens."""
+Decode = Callable[[Sequence[int]], str]
 
 
 @dataclass(frozen=True)
-class System:
-    """One line of the table: a policy and the budget that names its run.
+class Sample:
+    """What a system may know of the sample that it makes a policy for.
 
-    `offload_budget` caps big tokens / all tokens over the run (None: no cap). One that `copies` a split is named by the
-    budget of that, and has no cap of its own, which would make it a weaker baseline. `random_share` and
-    `random_span_tokens` belong to a random that copies nothing. `policy` describes that of `split`, `relay` and
-    `entropy`. `plan` is the digest of what `random` copies.
+    Args:
+        number: which sample of its problem this is, from 0. problem: the problem's id.
+        seed: of whatever the policy draws; that of the sampling is another one.
+        decode: token ids of each model as text.
+    """
+
+    number: int
+    problem: str
+    seed: int
+    task: Task
+    decode: Mapping[Author, Decode]
+
+
+class SplitRun(Protocol):
+    """A finished run of `split`, for systems that take their measure from it."""
+
+    @property
+    def result(self) -> BenchResult: ...
+
+    @property
+    def generations(self) -> Iterable[Generation]: ...
+
+    def entropies(self) -> Sequence[float]:
+        """How uncertain the small model alone is, in nats, token by token on the first problems; measured once."""
+        ...
+
+
+class System(ABC):
+    """One line of the table: who writes, by which policy, under which cap.
+
+    Attributes:
+        name: in tables and records.
+        authors: the models that it asks.
+        needs_oracle: whether it asks the oracle of the task.
+        copies: whether it takes its measure from a run of `split`; there is one for each of those.
+        usage: how its policy is written in full, which is a system too; empty if it is not.
+        hint: what to do where a copy is wanted without `split`.
+        offload_budget: what names the run, a share 0..1; None for a run without.
     """
 
     name: str
+    authors: ClassVar[tuple[Author, ...]] = ("small", "big")
+    needs_oracle: ClassVar[bool] = False
+    copies: ClassVar[bool] = False
+    usage: ClassVar[str] = ""
+    hint: ClassVar[str] = "Add split to --systems"
     offload_budget: float | None = None
-    random_share: float = 0.0
-    random_span_tokens: int = 1
-    policy: str = "learned"
-    copies: bool = False
-    plan: str = ""
 
     @property
     def cap(self) -> float | None:
-        """The cap on this run."""
-        return None if self.copies else self.offload_budget
+        """The most big tokens / all tokens over the run. A copy has none, which would make it a weaker baseline."""
+        return None
+
+    @property
+    @abstractmethod
+    def policy_name(self) -> str:
+        """How the results call its policy."""
+
+    @property
+    def needs_tags(self) -> bool:
+        """Whether the small model must know the tags."""
+        return False
+
+    def check(self, task: str) -> None:
+        """Raises UsageError if the system cannot run on the task of this name."""
+        if self.needs_oracle and task_of(task).oracle is None:
+            raise UsageError(f"task {task!r} has no oracle", f"Leave system {self.name!r} out")
+
+    def settings(self) -> dict[str, Any]:
+        """What its results depend on, beside models, problems and sampling: part of their key in the store."""
+        return {"name": self.name, "offload_budget": self.offload_budget, "policy": self.policy_name}
+
+    @abstractmethod
+    def policy(self, sample: Sample) -> Policy:
+        """The policy object of one sample. Raises ValueError."""
+
+    @classmethod
+    def copy_of(cls, split: SplitRun) -> Self:
+        """The system that takes its measure from this run. Only of those that copy."""
+        raise NotImplementedError(f"{cls.__name__} copies nothing")
 
 
-def authors_of(system: str) -> tuple[Author, ...]:
-    """The models that a system of this name asks."""
-    match system:
-        case "small":
-            return ("small",)
-        case "big":
-            return ("big",)
-    return ("small", "big")
+@dataclass(frozen=True)
+class Written(System):
+    """A system that runs a policy written as text, such as `relay(16,64)`."""
 
+    name: str
+    text: str
+    offload_budget: float | None = None
 
-def policy_name(system: System) -> str:
-    """How the results call the policy of a system."""
-    match system.name:
-        case "small":
-            return "never"
-        case "big":
-            return "always"
-        case "oracle":
-            return "pattern"
-        case "random" if system.copies:
-            return "placed"
-        case "random":
-            return f"random({system.random_share:.4f}, {system.random_span_tokens})"
-    return system.policy
+    @property
+    def policy_name(self) -> str:
+        return self.text
 
+    def settings(self) -> dict[str, Any]:
+        source = policy_source(parse_policy(self.text)[0])
+        return {**super().settings(), **({"policy_source": source} if source else {})}
 
-def split_names(text: str) -> list[str]:
-    """The names in a comma-separated list, whose arguments in parentheses may hold commas too."""
-    return [name.strip() for name in re.split(r",(?![^()]*\))", text) if name.strip()]
-
-
-def explicit(name: str) -> bool:
-    """Whether a name is `relay(a, b)` or `entropy(x, n)` with arguments. Raises ValueError if it is nothing at all."""
-    word, arguments = parse_policy(name)
-    return word in ("relay", "entropy") and bool(arguments)
-
-
-def plan_of(generations: Iterable[Generation]) -> tuple[Plan, str]:
-    """What `random` copies of a split's generations, and its digest."""
-    plan: dict[tuple[int, str], tuple[tuple[int, ...], int]] = {}
-    for g in generations:
-        lengths = tuple(len(segment.token_ids) for segment in g.segments if segment.author == "big")
-        plan[g.sample, g.id] = (lengths, g.tokens - g.big_tokens)
-    digest = hashlib.sha256(repr(sorted(plan.items())).encode("utf-8", "surrogatepass")).hexdigest()
-    return plan, digest[:16]
-
-
-def scattered(lengths: Sequence[int], small_tokens: int, rng: random.Random) -> list[tuple[int, int]]:
-    """Spans of these lengths, in random order, at random places among so many small tokens, for `Placed`.
-
-    Places differ, so that spans do not merge, unless there are fewer small tokens than spans.
-    """
-    room = range(max(1, small_tokens))
-    places = rng.sample(room, len(lengths)) if len(lengths) <= len(room) else rng.choices(room, k=len(lengths))
-    return list(zip(sorted(places), rng.sample(lengths, len(lengths)), strict=True))
-
-
-def matched_relay(split: BenchResult) -> str:
-    """The relay of split's mean span whose turns give its share, rounded to whole tokens."""
-    if not split.spans or not split.big_tokens or not split.tokens:
-        return "never"
-    span_tokens = max(1, round(split.big_tokens / split.spans))
-    small_tokens = round(span_tokens * (split.tokens - split.big_tokens) / split.big_tokens)
-    return f"relay({span_tokens},{small_tokens})" if small_tokens else "always"
-
-
-def entropy_threshold(entropies: Sequence[float], share: float, span_tokens: int) -> float:
-    """The threshold at which `Entropy` reaches a share, if the small model stays as uncertain as it was.
-
-    As with `Random`, a share p of its tokens must open a span: p = share / (share + span_tokens * (1 - share)). The
-    threshold is the entropy that so many of `entropies` reach; infinite for none.
-    """
-    chance = share / (share + span_tokens * (1 - share)) if share > 0 else 0.0
-    reached = round(chance * len(entropies))
-    return sorted(entropies, reverse=True)[reached - 1] if reached else math.inf
-
-
-def matched_entropy(split: BenchResult, entropies: Sequence[float]) -> str:
-    """The entropy policy of split's mean span that would reach its share on these entropies of small tokens."""
-    if not split.spans or not split.big_tokens or not split.offload_share:
-        return "never"
-    span_tokens = max(1, round(split.big_tokens / split.spans))
-    return f"entropy({entropy_threshold(entropies, split.offload_share, span_tokens)!r},{span_tokens})"
+    def policy(self, sample: Sample) -> Policy:
+        return make_policy(self.text, load_policies(), PolicyContext(sample.decode["small"], sample.seed))
