@@ -55,7 +55,7 @@ def bench(
     task: Annotated[
         str,
         typer.Argument(
-            help=f"{', '.join(TASKS.own)}, a plugin's, a file or hf:// dataset with problem and answer; latency; compare."
+            help=f"{', '.join(TASKS.own)}, a plugin's, a file or hf:// dataset of problem and answer; latency; compare."
         ),
     ],
     runs: Annotated[

@@ -16,6 +16,7 @@ from ..store.jsonl import disk_fault, encode, write_atomically
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..training import ranks
 from ..training.reporters import NO_REPORTING, Reporting
+from ..training.rewards.named import REWARDS
 from . import console, values
 from .options import Strict, finish, stepper
 from .side_options import BigKeyEnv, BigServedName, BigText, BigTokenizer
@@ -154,6 +155,10 @@ def grpo(
         Literal["share", "time"] | None,
         typer.Option(help="What the price is of: big tokens, or the time they add at the two models' rates."),
     ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(help=f"What a rollout earns, instead of --cost: {', '.join(REWARDS.own)}, or that of a plugin."),
+    ] = None,
     small_rates: Annotated[
         str | None, typer.Option(help="--cost time: prefilled/decoded tokens a second, such as 30000/150.")
     ] = None,
@@ -208,6 +213,8 @@ def grpo(
         if text is not None
     }
     given = {**locals(), "offload_budget": budget, "small_rates": None, "big_rates": None, **rates}
+    if reward is not None and cost is not None:
+        raise UsageError("--cost has no effect", "It names the reward, as --reward does: leave one of them out")
     console.quiet_libraries()
     reporting = _reporting(report_to, out, push_to_hub)
     from ..decoding.remote import RemoteConfig

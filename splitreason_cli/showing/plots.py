@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UsageError
 from ..records.data import GrpoStep
 from ..store.jsonl import write_atomically
-from ..training.rewards import first_warnings
+from ..training.collapse import first_warnings
 from .distributions import KindStatistics
 from .histograms import Chart
 

@@ -19,6 +19,7 @@ from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from .model_card import grpo_measures
 from .policy_engine import EngineConfig, checked_engine
 from .reporters import NO_REPORTING, Reporting
+from .rewards.named import reward_source
 from .trainers import MODEL, OnStep, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
@@ -79,7 +80,10 @@ def train_grpo(
         config = replace(config, big=served.name if served else config.big)
         model = ranks.from_main(lambda: model_digest(config.model))
         big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
-        recipe = Recipe(STAGE, asdict(config), {"in": source.digest, "model": model, "big": big})
+        inputs = {"in": source.digest, "model": model, "big": big}
+        if code := reward_source(config.rewarded):
+            inputs["reward"] = code
+        recipe = Recipe(STAGE, asdict(config), inputs)
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)

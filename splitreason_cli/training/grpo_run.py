@@ -21,19 +21,22 @@ from ..store.jsonl import encode
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
 from . import ranks
+from .collapse import collapse, first_warnings
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .lora import lora_config, require_rank
 from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
+from .price import Price
 from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
-from .rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
+from .rewards.base import Worth
+from .rewards.named import make_reward
 from .rollouts import Rollout, RolloutDecoder, decision_tags
 from .sharded import WholePolicy
 from .solo import SoloDecoder
 from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
 
 PRICE = "price.json"
-PARTS = [part.name for part in fields(Reward)]
+PARTS = [part.name for part in fields(Worth)]
 SAMPLES = "samples.jsonl"
 
 
@@ -43,7 +46,8 @@ class TrainGrpoConfig:
     completions at a time in the backward pass of each device.
 
     `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
-    paper's rewards apply. `closing` is `sampled`, a decision that is trained, or `argmax`, which is not.
+    paper's reward applies unless another `reward` is named. `closing` is `sampled`, a decision that is trained, or
+    `argmax`, which is not.
 
     `offload_budget` is the mean share that the price of the big model's help is moved to; None keeps `price`, in right
     answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
@@ -75,6 +79,7 @@ class TrainGrpoConfig:
     price: float = 1.0
     price_rate: float = 0.005
     cost: str = "share"
+    reward: str | None = None
     small_rates: Rates = PAPER_SMALL
     big_rates: Rates = PAPER_BIG
     beta: float = 0.0
@@ -89,6 +94,18 @@ class TrainGrpoConfig:
         require_rank(self.lora_rank, self.lora_alpha)
         if self.offload_budget == 0:
             raise UsageError("a budget of 0 leaves nothing to learn", "Give a share above 0, or none and a --price")
+        if self.reward:
+            make_reward(self.reward, self.setup)
+
+    @property
+    def setup(self) -> Setup:
+        """The rates that rewards may reckon with."""
+        return Setup(self.small_rates, self.big_rates)
+
+    @property
+    def rewarded(self) -> str:
+        """The reward as it is written: the one that is named, else that of the rollouts."""
+        return self.reward or ("paper" if self.rollout == "solo" else self.cost)
 
 
 class GrpoRun:
@@ -104,7 +121,7 @@ class GrpoRun:
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
-        self.grader = Grader()
+        self.grader, self.rewards = Grader(), make_reward(config.rewarded, config.setup)
 
     def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
         """TRL's trainer, its rollouts and rewards ours."""
@@ -239,7 +256,10 @@ class GrpoRun:
         big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         price = self.price.of_batch(mean_share)
-        rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
+        rewards = [
+            None if verdict.correct is None else self.rewards.worth(verdict.correct, one, price)
+            for verdict, one in zip(verdicts, own, strict=True)
+        ]
         known = [one for one in ranks.gather(rewards) if one]
         for name, value in {
             "share": mean_share,
@@ -257,17 +277,6 @@ class GrpoRun:
             first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
             self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
         return [one.total if one else None for one in rewards]
-
-    def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Reward | None:
-        if right is None:
-            return None
-        if self.config.rollout == "solo":
-            return paper_reward(right, rollout.tagged_text)
-        cost = rollout.share
-        if self.config.cost == "time":
-            segments = [(author, len(ids)) for author, ids in rollout.segments]
-            cost = added_time(segments, Setup(self.config.small_rates, self.config.big_rates), len(rollout.prompt_ids))
-        return priced(right, cost, price)
 
     def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(
