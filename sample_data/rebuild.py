@@ -35,9 +35,11 @@ from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.dataset.build import build_sft
 from splitreason_cli.dataset.selection import Selection
 from splitreason_cli.dataset.sft import BuildSftConfig, Format
-from splitreason_cli.decoding.lockstep import Request, Sampling, SplitDecoder, text_of
+from splitreason_cli.decoding.lockstep import Request, SplitDecoder
 from splitreason_cli.measuring.bench import BenchConfig, bench
-from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.loading import load_pair, text_of
+from splitreason_cli.models.pair import Pair
+from splitreason_cli.models.sampling import Sampling
 from splitreason_cli.records import markup, prompts
 from splitreason_cli.records.data import (
     AnnotatedTrace,
@@ -226,7 +228,7 @@ def write_problems() -> set[str]:
 def write_traces(held_out: set[str]) -> None:
     """Sample traces of the big model at temperature 0.7 and keep the first 1,000 that are right."""
     small, big = load_pair("mini-small", "mini-big")
-    decoder = SplitDecoder(small, big, Limits(256), Sampling(temperature=0.7), hint=False)
+    decoder = SplitDecoder(Pair.of(small, big, hint=False), Limits(256), Sampling(temperature=0.7))
     rng, kept, asked = random.Random("traces"), [], 0
     while len(kept) < TRACES:
         problems = [p for p in (mini.sample_problem(rng) for _ in range(128)) if p.text not in held_out]

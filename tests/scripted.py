@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from splitreason_cli.split.controller import SplitController
 from splitreason_cli.split.events import Decode, Emit, Finish, Probe, Probed, Produced
-from splitreason_cli.split.policies import CloseSignal
+from splitreason_cli.split.policies import CloseSignal, Prediction
 from splitreason_cli.split.vocabulary import TokenIds
 
 OPEN, CLOSE, END = 100, 101, 102
@@ -71,8 +71,8 @@ def drive(
             model = small if floor.author == "small" else big
             context = list(controller.context[floor.author])
             ids = produce(controller, floor, model, chunk())
-            entropies = tuple(entropy_at([*context, *ids[:n]]) for n in range(len(ids)))
-            actions = list(controller.receive(Produced(floor.author, ids, entropies)))
+            predictions = tuple(Prediction(entropy_at([*context, *ids[:n]])) for n in range(len(ids)))
+            actions = list(controller.receive(Produced(floor.author, ids, predictions)))
         else:
             raise AssertionError(f"the controller asks for nothing: {actions}")
     raise AssertionError("the controller does not end")

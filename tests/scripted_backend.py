@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from splitreason_cli.models.backend import BackendError, Chunk, NextToken, SamplingParams
+from splitreason_cli.split.signals import Prediction
 from tests.scripted import CLOSE, END, OPEN, Model, choose, closes, entropy_at
 
 Fault = Callable[[str, int], str]
@@ -52,7 +53,7 @@ class ScriptedBackend:
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
-        entropies: bool = False,
+        predictions: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
         context, self.open_streams = list(ids), self.open_streams + 1
         self.contexts.append(list(ids))
@@ -61,11 +62,11 @@ class ScriptedBackend:
             reason = None
             while reason is None:
                 chunk: list[int] = []
-                uncertain: list[float] = []
+                told: list[Prediction] = []
                 for _ in range(self._chunk()):
                     token = choose(self._model, context, forbid)
                     chunk.append(token)
-                    uncertain.append(entropy_at(context))
+                    told.append(Prediction(entropy_at(context)))
                     context.append(token)
                     left = max_tokens - (len(context) - len(ids))
                     reason = "stop" if token in stop else "length" if left == 0 else None
@@ -77,7 +78,7 @@ class ScriptedBackend:
                     tuple(chunk),
                     tuple(-0.5 for _ in chunk) if logprobs else None,
                     reason,  # type: ignore[arg-type]
-                    tuple(uncertain) if entropies else (),
+                    tuple(told) if predictions else (),
                 )
                 if fault == "reset":
                     raise BackendError("the connection broke")

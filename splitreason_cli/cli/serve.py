@@ -109,7 +109,7 @@ def serve(
             big_served_name, big_text,
         ),
         engine=EngineConfig(
-            model=served_model_name or (small if "://" not in small else "srx"), policy=policy, hint=hint,
+            model=served_model_name or (small if "://" not in small else "srx"), policy=policy,
             max_tokens=max_tokens, max_span_tokens=max_span_tokens, plan=budget_plan, reasoning=reasoning,
             offload_budget=None if offload_budget == "none" else values.share("--offload-budget", offload_budget),
         ),
@@ -120,7 +120,7 @@ def serve(
             api_key=read_key(api_key_env, "--api-key-env"), max_tokens_limit=max_tokens,
             max_concurrency=max_concurrency,
         ),
-        runtime=runtime, host=host, port=port, log_folder=log_folder,
+        hint=hint, runtime=runtime, host=host, port=port, log_folder=log_folder,
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):
         stage.serve(config, console.note)

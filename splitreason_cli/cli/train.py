@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..decoding.remote import RemoteConfig
     from ..models.sides import Side
     from ..training.grpo_run import TrainGrpoConfig
-    from ..training.policy_engine import EngineConfig
+    from ..training.policy_engine import PolicyEngineConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
 
@@ -241,9 +241,9 @@ def grpo(
         finish(artifact, cached, out, "steps")
 
 
-def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: float | None) -> "EngineConfig":
+def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: float | None) -> "PolicyEngineConfig":
     """Where vLLM generates. Raises UsageError for what would have no effect."""
-    from ..training.policy_engine import EngineConfig
+    from ..training.policy_engine import PolicyEngineConfig
 
     given = {"mode": mode, "server_base_url": url, "gpu_memory_utilization": utilization}
     flags = {name: value for name, value in given.items() if value is not None}
@@ -253,7 +253,7 @@ def _engine(use_vllm: bool, mode: str | None, url: str | None, utilization: floa
         raise UsageError("--vllm-server-base-url has no effect", "Give --vllm-mode server as well")
     if utilization is not None and mode == "server":
         raise UsageError("--vllm-gpu-memory-utilization has no effect", "Tell the server: --gpu-memory-utilization")
-    return EngineConfig(**flags)  # type: ignore[arg-type]
+    return PolicyEngineConfig(**flags)  # type: ignore[arg-type]
 
 
 def _reporting(report_to: list[str] | None, out: str, push_to_hub: str | None) -> Reporting:
@@ -275,7 +275,7 @@ def run_grpo(
     reporting: Reporting = NO_REPORTING,
     side: "Side | None" = None,
     remote: "RemoteConfig | None" = None,
-    engine: "EngineConfig | None" = None,
+    engine: "PolicyEngineConfig | None" = None,
 ) -> tuple[Artifact, bool]:
     """Train with one progress line, below the warnings and a rollout every `sample_steps`."""
     from ..training.grpo import train_grpo

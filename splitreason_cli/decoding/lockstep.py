@@ -14,24 +14,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from ..models.loading import LoadedModel, tokens_and_vocabularies
+from ..models.loading import LoadedModel
+from ..models.pair import Pair
+from ..models.sampling import GREEDY, Sampling, forbid, predictions_of, sample
 from ..records.data import Author
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits, SplitController
 from ..split.events import Action, Decode, Finish, Probe, Probed, Produced
-from ..split.policies import CloseSignal, EntropyPolicy, Policy
-from ..split.vocabulary import bytes_of
+from ..split.policies import Policy
+from ..split.signals import PREDICTIONS, CloseSignal, Prediction, Signal
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """`temperature` 0 is greedy. `top_p` keeps the smallest set of tokens with at least that probability."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -168,25 +162,11 @@ class _Row:
 
 
 class SplitDecoder:
-    """Decodes batches with two models.
+    """Decodes batches with the two models of a pair."""
 
-    Raises ModelError if their vocabularies differ and one of them cannot spell every text.
-    """
-
-    def __init__(
-        self, small: LoadedModel, big: LoadedModel, limits: Limits, sampling: Sampling = Sampling(), *, hint: bool
-    ) -> None:
-        self.small, self.big = small, big
-        self.limits, self.sampling, self.hint = limits, sampling, hint
+    def __init__(self, pair: Pair, limits: Limits, sampling: Sampling = GREEDY) -> None:
+        self.pair, self.limits, self.sampling = pair, limits, sampling
         self.forwarded_tokens: dict[Author, int] = {"small": 0, "big": 0}
-        self._tokens, self._vocabularies = tokens_and_vocabularies(small, big)
-
-    def text(self, controller: SplitController) -> str:
-        """The text of a completion, special tokens as they are spelled."""
-        if self._vocabularies is None:
-            return text_of(self.small, controller.completion)
-        pieces = [bytes_of(self._vocabularies[author], ids) for author, ids in controller.segments]
-        return b"".join(pieces).decode("utf-8", "replace")
 
     def decode(
         self,
@@ -202,7 +182,7 @@ class SplitDecoder:
         """
         budget = budget or OffloadBudget()
         rows = [self._start(request, budget) for request in requests]
-        small = CachedModel(self.small, len(rows))
+        small = CachedModel(self.pair.small, len(rows))
         with self._big_side(rows) as decode_big:
             while any(row.floor for row in rows):
                 self._read_small(small, rows)
@@ -215,20 +195,13 @@ class SplitDecoder:
     @contextmanager
     def _big_side(self, rows: list[_Row]) -> Iterator[Callable[[], None]]:
         """What lets the big model go on by a position wherever it has the floor."""
-        big = CachedModel(self.big, len(rows))
+        big = CachedModel(self.pair.big, len(rows))
         yield partial(self._decode_big, big, rows)
         self.forwarded_tokens["big"] += big.forwarded_tokens
 
     def _start(self, request: Request, budget: OffloadBudget) -> _Row:
-        controller = SplitController(
-            small_prompt=self.small.prompt_ids(request.problem, hint=self.hint),
-            big_prompt=self.big.prompt_ids(request.problem, hint=False),
-            tokens=self._tokens,
-            policy=request.policy,
-            limits=request.limits or self.limits,
-            budget=budget,
-            vocabularies=self._vocabularies,
-        )
+        prompts = self.pair.prompts(request.problem)
+        controller = self.pair.controller(prompts, request.policy, request.limits or self.limits, budget)
         row = _Row(controller, random.Random(request.seed))
         row.take(controller.start())
         return row
@@ -242,15 +215,21 @@ class SplitDecoder:
         logits = model.next_logits(busy, [rows[i].small_context for i in busy])
         deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
         tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
-        entropies = _entropies(
-            logits, [n for n in deciding if isinstance(rows[busy[n]].controller.policy, EntropyPolicy)]
-        )
+        told = self._predictions(logits, {n: rows[busy[n]].controller.policy.needs for n in deciding})
         for n, token in zip(deciding, tokens, strict=True):
             row = rows[busy[n]]
-            row.take(row.controller.receive(Produced("small", (token,), entropies.get(n, ()))))
+            row.take(row.controller.receive(Produced("small", (token,), told.get(n, ()))))
         probing = [n for n, i in enumerate(busy) if rows[i].probe]
         for n, signal in zip(probing, self._close_signals(logits[probing]), strict=True):
             self._answer(rows[busy[n]], *signal)
+
+    def _predictions(self, logits: "Tensor", needs: dict[int, frozenset[Signal]]) -> dict[int, tuple[Prediction, ...]]:
+        """For the rows of `logits` whose policies read predictions, by number."""
+        asked = [n for n, signals in needs.items() if signals & PREDICTIONS]
+        if not asked:
+            return {}
+        found = predictions_of(logits[asked], frozenset[Signal]().union(*(needs[n] for n in asked)))
+        return {n: (prediction,) for n, prediction in zip(asked, found, strict=True)}
 
     def _answer(self, row: _Row, logprob: float, is_argmax: bool) -> None:
         if row.probe is None:
@@ -268,7 +247,7 @@ class SplitDecoder:
             rows[i].take(rows[i].controller.receive(Produced("big", (token,))))
 
     def _close_signals(self, logits: "Tensor") -> list[tuple[float, bool]]:
-        close = self.small.token_ids.close
+        close = self.pair.small.token_ids.close
         if close is None or not len(logits):
             return [(-math.inf, False)] * len(logits)
         logprobs = logits.log_softmax(-1)[:, close].tolist()
@@ -276,50 +255,13 @@ class SplitDecoder:
 
     def _choose(self, logits: "Tensor", rows: list[_Row]) -> list[int]:
         """One token for each row, drawn by that row's own random state and never a forbidden one."""
-        return sample(allowed(logits, rows), self.sampling, [row.rng for row in rows])
+        return sample(forbid(logits, forbidden(rows)), self.sampling, [row.rng for row in rows])
 
 
 def _unfinished(rows: Sequence[_Row]) -> list[int]:
     return [number for number, row in enumerate(rows) if row.floor]
 
 
-def _entropies(logits: "Tensor", rows: Sequence[int]) -> dict[int, tuple[float, ...]]:
-    """Of these rows of `logits` [n, vocabulary] the entropy at temperature 1, in nats."""
-    if not rows:
-        return {}
-    probabilities = logits[list(rows)].softmax(-1)
-    entropies = -probabilities.xlogy(probabilities).sum(-1)
-    return {row: (entropy,) for row, entropy in zip(rows, entropies.tolist(), strict=True)}
-
-
-def allowed(logits: "Tensor", rows: "Sequence[_Row]") -> "Tensor":
-    """`logits` [n, vocabulary] with the tokens that each row must not write at -inf."""
-    places = [(n, token) for n, row in enumerate(rows) if row.floor for token in row.floor.forbid]
-    if not places:
-        return logits
-    logits = logits.clone()
-    index, tokens = zip(*places, strict=True)
-    logits[list(index), list(tokens)] = -math.inf
-    return logits
-
-
-def sample(logits: "Tensor", sampling: Sampling, rngs: Sequence[random.Random]) -> list[int]:
-    """One token for each row of `logits` [n, vocabulary], drawn by that row's random state."""
-    import torch
-
-    if sampling.temperature == 0 or not rngs:
-        return list(logits.argmax(-1).tolist())
-    probabilities = (logits / sampling.temperature).softmax(-1)
-    if sampling.top_p < 1:
-        ordered, tokens = probabilities.sort(dim=-1, descending=True)
-        dropped = ordered.cumsum(-1) - ordered >= sampling.top_p
-        probabilities = probabilities.scatter(-1, tokens, ordered.masked_fill(dropped, 0))
-    cumulative = probabilities.cumsum(-1)
-    target = torch.tensor([[rng.random()] for rng in rngs], device=logits.device) * cumulative[:, -1:]
-    choice = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[-1] - 1)
-    return list(choice.squeeze(-1).tolist())
-
-
-def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:
-    """The text of token ids, special tokens other than the tags left as they are spelled."""
-    return str(loaded.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+def forbidden(rows: "Sequence[_Row]") -> list[frozenset[int]]:
+    """What each row's model must not write."""
+    return [row.floor.forbid if row.floor else frozenset() for row in rows]

@@ -17,7 +17,7 @@ from ..models.backend import BackendError, Chunk, SamplingParams, Session
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
-from ..split.policies import CloseSignal, EntropyPolicy, asks_small
+from ..split.signals import PREDICTIONS, CloseSignal, Signal
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,14 @@ class PipelinedDecoder:
         stream = self.small.stream(
             list(self.controller.context["small"]), floor.max_tokens, self.sampling_of("small"),
             stop=tokens.end_of_text | (tokens.tags - floor.forbid), forbid=floor.forbid, logprobs=self.logprobs,
-            entropies=isinstance(self.controller.policy, EntropyPolicy),
+            predictions=bool(self.controller.policy.needs & PREDICTIONS),
         )  # fmt: skip
         produced = 0
         try:
             async with contextlib.aclosing(stream):
                 async for chunk in stream:
                     produced += len(chunk.ids)
-                    self.take(self.controller.receive(Produced("small", chunk.ids, chunk.entropies)), chunk.logprobs)
+                    self.take(self.controller.receive(Produced("small", chunk.ids, chunk.predictions)), chunk.logprobs)
                     self._warm_big()
                     yield
                     if self.floor is None or self.floor.author != "small" or self.floor.forbid != floor.forbid:
@@ -281,7 +281,7 @@ class _BigTurn:
 
     def _ask_if_due(self) -> None:
         """Ask where the small model would close: at boundaries, at every stride, and at the end of what there is."""
-        if self.probing or not asks_small(self.controller.policy):
+        if self.probing or Signal.CLOSE not in self.controller.policy.needs:
             return
         places = [offset for offset in range(self.asked + 1, len(self.span) + 1) if self._is_place(offset)]
         waiting = self.reading is None

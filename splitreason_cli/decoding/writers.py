@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..models.backend import BackendError
 from ..models.loading import LoadedModel
-from .lockstep import CachedModel, Sampling, allowed, sample
+from ..models.sampling import Sampling, forbid, sample
+from .lockstep import CachedModel, forbidden
 from .remote import RemoteModel
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class BigHere:
     def next_tokens(self, contexts: Mapping[int, list[int]]) -> dict[int, int]:
         logits = self._model.next_logits(list(contexts), list(contexts.values()))
         rows = [self._rows[number] for number in contexts]
-        tokens = sample(allowed(logits, rows), self._sampling, [row.rng for row in rows])
+        tokens = sample(forbid(logits, forbidden(rows)), self._sampling, [row.rng for row in rows])
         return dict(zip(contexts, tokens, strict=True))
 
     def settle(self) -> None: ...

@@ -135,6 +135,6 @@ def _check(
 def _require_policy(text: str, where: str, hint: str) -> None:
     """Raises UsageError for a policy that is none."""
     try:
-        make_policy(text, load_policies(), PolicyContext(lambda ids: ""))
+        make_policy(text, load_policies(), PolicyContext())
     except ValueError as error:
         raise UsageError(f"{where}{error}".rstrip(".") if hint else f"{where}{error}", hint) from None

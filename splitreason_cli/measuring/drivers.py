@@ -8,18 +8,19 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..decoding.lockstep import Request, Sampling, SplitDecoder, text_of
+from ..decoding.boundaries import boundaries
+from ..decoding.lockstep import Request, SplitDecoder
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError, InputError, SrxError
 from ..models.backend import BackendError, SamplingParams
-from ..models.loading import LoadedModel, tokens_and_vocabularies
+from ..models.loading import LoadedModel
+from ..models.pair import Pair
+from ..models.sampling import Sampling
 from ..models.sides import Running
 from ..records.data import Author, Problem
-from ..serving.split_engine import boundaries
 from ..split.budget import OffloadBudget
 from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
 from ..split.policies import Policy
-from ..split.vocabulary import bytes_of
 
 MOST_FAILURES = 3
 """After so many failed samples in a row nothing more is asked."""
@@ -82,7 +83,7 @@ class BatchDriver:
 
     def __init__(self, decoder: SplitDecoder, batch_size: int) -> None:
         self.decoder, self.batch_size = decoder, batch_size
-        self.models: Mapping[Author, LoadedModel] = {"small": decoder.small, "big": decoder.big}
+        self.models = decoder.pair.models
         self._context_tokens: dict[Author, int | None] = {
             author: loaded.model.config.max_position_embeddings for author, loaded in self.models.items()
         }
@@ -95,7 +96,7 @@ class BatchDriver:
             controllers = self.decoder.decode(requests, budget, functools.partial(_tick, on_tick, len(batch)))
             seconds = (time.perf_counter() - started) / len(batch)
             on_done([
-                Decoded(job, controller, self.decoder.text(controller), seconds)
+                Decoded(job, controller, self.decoder.pair.text(controller), seconds)
                 for job, controller in zip(batch, controllers, strict=True)
             ])  # fmt: skip
 
@@ -103,10 +104,7 @@ class BatchDriver:
         pass
 
     def _limits(self, job: Job) -> Limits:
-        prompts = {
-            author: loaded.prompt_ids(job.problem.problem, hint=self.decoder.hint and author == "small")
-            for author, loaded in self.models.items()
-        }
+        prompts = self.decoder.pair.prompts(job.problem.problem)
         return room_for(job, prompts, self.decoder.limits, self._context_tokens)
 
 
@@ -124,11 +122,11 @@ class ServerDriver:
     ) -> None:  # fmt: skip
         self.models: Mapping[Author, LoadedModel] = {"small": small.tokenizer, "big": big.tokenizer}
         self._small, self._big = small.backend, big.backend
-        self._limits, self._sampling, self._hint, self._concurrency = limits, sampling, hint, concurrency
+        self._limits, self._sampling, self._concurrency = limits, sampling, concurrency
         self._pipeline = pipeline or PipelineConfig(first_token_seconds=120.0, token_seconds=60.0)
         self._context_tokens: dict[Author, int | None] = {"small": small.context_tokens, "big": big.context_tokens}
-        self._tokens, self._vocabularies = tokens_and_vocabularies(small.tokenizer, big.tokenizer)
-        self._is_boundary = boundaries(functools.cache(lambda token: text_of(self.models["big"], [token])))
+        self._pair = Pair.of(small.tokenizer, big.tokenizer, hint=hint)
+        self._is_boundary = boundaries(self._pair)
         self._loop = asyncio.Runner()
 
     def run(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]) -> None:
@@ -203,22 +201,14 @@ class ServerDriver:
             raise _SampleError(failure)
         waits = stats.hand_over_seconds
         seconds = time.perf_counter() - started
-        return Decoded(job, controller, self._text(controller), seconds, sum(waits) / len(waits) if waits else None)
+        return Decoded(
+            job, controller, self._pair.text(controller), seconds, sum(waits) / len(waits) if waits else None
+        )
 
     def _controller(self, job: Job, budget: OffloadBudget) -> SplitController:
-        small = self.models["small"].prompt_ids(job.problem.problem, hint=self._hint)
-        big = self.models["big"].prompt_ids(job.problem.problem, hint=False)
-        return SplitController(
-            small_prompt=small, big_prompt=big, tokens=self._tokens, policy=job.policy,
-            limits=room_for(job, {"small": small, "big": big}, self._limits, self._context_tokens), budget=budget,
-            vocabularies=self._vocabularies,
-        )  # fmt: skip
-
-    def _text(self, controller: SplitController) -> str:
-        if self._vocabularies is None:
-            return text_of(self.models["small"], controller.completion)
-        pieces = [bytes_of(self._vocabularies[author], ids) for author, ids in controller.segments]
-        return b"".join(pieces).decode("utf-8", "replace")
+        prompts = self._pair.prompts(job.problem.problem)
+        limits = room_for(job, prompts, self._limits, self._context_tokens)
+        return self._pair.controller(prompts, job.policy, limits, budget)
 
 
 def _tick(on_tick: Callable[[int], None], size: int, running: int) -> None:

@@ -8,12 +8,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import orjson
 
-from ..decoding.lockstep import Sampling, text_of
+from ..models.loading import text_of
+from ..models.sampling import Sampling
 from ..records.data import Author, BenchResult, Generation, Problem, Segment
 from ..split.budget import OffloadBudget
 from ..split.controller import Limits
@@ -26,7 +26,7 @@ from ..tasks.mini import Mini
 from ..tasks.tasks import TaskData, read_task
 from .comparison import Verdicts
 from .drivers import Decoded, Driver, Job
-from .systems.base import Decode, Sample, System
+from .systems.base import Sample, System
 from .tally import Tally
 from .where import Backends
 
@@ -259,9 +259,7 @@ class Runner:
 
     def _job(self, system: System, sample: int, problem: Problem) -> Job:
         seed = self._seed(sample, problem.id)
-        models = self._open().models
-        decode: dict[Author, Decode] = {author: partial(text_of, models[author]) for author in models}
-        policy = system.policy(Sample(sample, problem.id, seed + 1, self.data.task, decode))
+        policy = system.policy(Sample(sample, problem.id, seed + 1, self.data.task))
         return Job(sample, problem, policy, seed, system.authors)
 
     def _seed(self, sample: int, problem: str) -> int:

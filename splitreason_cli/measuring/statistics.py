@@ -153,13 +153,3 @@ def _bootstrap(values: Any, method: str, level: float, seed: int, resamples: int
         batch=max(1, _MOST_NUMBERS // len(values)), rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
     return (float(interval.low), float(interval.high))
-
-
-def entropy_of_top(logprobs: Sequence[float]) -> float:
-    """A lower bound in nats of a distribution's entropy, from the natural-log probabilities of its likeliest outcomes.
-
-    What they leave of the probability counts as one outcome; it is the entropy itself if they leave none.
-    """
-    probabilities = [math.exp(logprob) for logprob in logprobs]
-    rest = max(0.0, 1.0 - math.fsum(probabilities))
-    return -math.fsum(p * math.log(p) for p in (*probabilities, rest) if p > 0)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..decoding.lockstep import Sampling, SplitDecoder
+from ..decoding.lockstep import SplitDecoder
 from ..models.loading import default_device, load_pair, model_digest
+from ..models.pair import Pair
+from ..models.sampling import Sampling
 from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
 from ..split.controller import Limits
@@ -72,7 +74,7 @@ class Backends:
             server.check()
         else:
             pair = load_pair(first.model, last.model, default_device(), one_vocabulary=False)
-            driver = BatchDriver(SplitDecoder(*pair, limits, sampling, hint=hint), self.batch_size)
+            driver = BatchDriver(SplitDecoder(Pair.of(*pair, hint=hint), limits, sampling), self.batch_size)
         if needs_tags:
             driver.models["small"].tag_ids()
         return driver

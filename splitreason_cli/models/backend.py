@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
+from ..split.signals import Prediction
+
 
 class BackendError(Exception):
     """A model failed for one request: refused, broke off, answered nonsense, or took too long."""
@@ -24,9 +26,9 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some decoded tokens, with their natural-log probabilities and entropies where they were asked for.
+    """Some decoded tokens, with their natural-log probabilities and predictions where they were asked for.
 
-    `entropies` are in nats, of the distributions at temperature 1 that the tokens came from.
+    `predictions` are the distributions that the tokens came from.
     `finish_reason` is set in the last chunk of a stream: "stop" after a stop token, which is part of the chunk,
     "length" at the limit.
     """
@@ -34,7 +36,7 @@ class Chunk:
     ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
     finish_reason: Literal["stop", "length"] | None = None
-    entropies: tuple[float, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Session(Protocol):
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
-        entropies: bool = False,
+        predictions: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
         """Decode after `ids`. No token of `forbid` is chosen, one of `stop` ends the stream and is delivered.
 

@@ -4,16 +4,17 @@ One thread runs all forward passes, so requests take turns token by token. Nothi
 """
 
 import asyncio
-import math
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from ..decoding.lockstep import CachedModel, Sampling, sample
+from ..decoding.lockstep import CachedModel
+from ..split.signals import PREDICTIONS, Prediction
 from .backend import BackendError, Chunk, NextToken, SamplingParams
 from .loading import LoadedModel
+from .sampling import Sampling, forbid, predictions_of, sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,15 +66,15 @@ class InProcessSession:
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
-        entropies: bool = False,
+        predictions: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
-        context = list(ids)
+        context, forbidden = list(ids), forbid
         rng = random.Random(None if sampling.seed is None else f"{sampling.seed}/{len(context)}")
         for left in range(max_tokens, 0, -1):
-            token, logprob, entropy = await self._run(lambda: self._choose(context, sampling, forbid, rng))
+            token, logprob, told = await self._run(lambda: self._choose(context, sampling, forbidden, rng, predictions))
             context.append(token)
-            reason = "stop" if token in stop else "length" if left == 1 else None
-            yield Chunk((token,), (logprob,) if logprobs else None, reason, (entropy,) if entropies else ())  # type: ignore[arg-type]
+            reason: Literal["stop", "length"] | None = "stop" if token in stop else "length" if left == 1 else None
+            yield Chunk((token,), (logprob,) if logprobs else None, reason, tuple(told))
             if reason:
                 return
 
@@ -95,15 +96,14 @@ class InProcessSession:
         return NextToken(float(logits.log_softmax(-1)[token]), int(logits.argmax()) == token)
 
     def _choose(
-        self, context: list[int], sampling: SamplingParams, forbid: frozenset[int], rng: random.Random
-    ) -> tuple[int, float, float]:
-        """A token, its natural-log probability among those that are allowed, and the entropy in nats among all."""
-        logits = self._logits(context).clone()
-        probabilities = logits.softmax(-1)
-        entropy = -float(probabilities.xlogy(probabilities).sum())
-        logits[list(forbid)] = -math.inf
-        (token,) = sample(logits[None], Sampling(sampling.temperature, sampling.top_p), [rng])
-        return token, float(logits.log_softmax(-1)[token]), entropy
+        self, context: list[int], sampling: SamplingParams, forbidden: frozenset[int], rng: random.Random, told: bool
+    ) -> tuple[int, float, list[Prediction]]:
+        """A token, its natural-log probability among those that are allowed, and if told the prediction among all."""
+        logits = self._logits(context)[None]
+        predictions = predictions_of(logits, PREDICTIONS) if told else []
+        possible = forbid(logits, [forbidden])
+        (token,) = sample(possible, Sampling(sampling.temperature, sampling.top_p), [rng])
+        return token, float(possible[0].log_softmax(-1)[token]), predictions
 
     def _logits(self, context: Sequence[int]) -> "Tensor":
         """Float32 logits [vocabulary] after `context`."""

@@ -3,13 +3,13 @@
 import contextlib
 import functools
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
 from ..records import markup
-from ..records.data import Author
 from ..records.prompts import user_message
 from ..split.vocabulary import TokenIds
 from ..store.artifacts import folder_digest
@@ -62,21 +62,9 @@ class LoadedModel:
         return HubVocabulary(self.name, self.tokenizer)
 
 
-def tokens_and_vocabularies(
-    small: LoadedModel, big: LoadedModel
-) -> tuple[dict[Author, TokenIds], dict[Author, HubVocabulary] | None]:
-    """The control tokens of each model in a pair, and their vocabularies if those differ.
-
-    With one vocabulary neither writes the tags of the other, but each ends a text by its own tokens. Raises ModelError
-    if vocabularies differ and one cannot spell every text.
-    """
-    if share_vocabulary(small.tokenizer, big.tokenizer):
-        return {"small": small.token_ids, "big": replace(small.token_ids, end_of_text=big.token_ids.end_of_text)}, None
-    models: dict[Author, LoadedModel] = {"small": small, "big": big}
-    return (
-        {author: loaded.token_ids for author, loaded in models.items()},
-        {author: loaded.vocabulary for author, loaded in models.items()},
-    )
+def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:
+    """The text of token ids, special tokens other than the tags left as they are spelled."""
+    return str(loaded.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def resolve_model(reference: str) -> Path:

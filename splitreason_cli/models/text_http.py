@@ -46,7 +46,7 @@ class TextSession(CompletionsSession):
         raise BackendError(f"{self.url}: a server without token ids does not tell how likely a token is")
 
     def _reader(self, request: StreamRequest) -> ChunkReader:
-        if request.logprobs or request.entropies:
+        if request.logprobs or request.predictions:
             raise BackendError(f"{self.url}: a server without token ids has no log-probabilities of them")
         return TextReader(self._tokenizer, request.max_tokens, request.stop, request.forbid)
 

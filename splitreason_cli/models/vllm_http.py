@@ -13,13 +13,11 @@ from typing import Any, ClassVar, TypeVar
 from ..errors import UsageError
 from .backend import BackendError, Chunk, NextToken, SamplingParams
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
+from .sampling import TOP_LOGPROBS
 from .wire import ChunkReader, StreamReader, StreamRequest, parse_choices, parse_models, parse_next_tokens
 
 DOWN_SECONDS = 10.0
 """How long new sessions avoid a server whose connection broke."""
-
-TOP_LOGPROBS = 20
-"""The most that vLLM gives by default."""
 
 FORBIDDEN_BIAS = -100
 """The lowest `logit_bias` there is."""
@@ -152,16 +150,16 @@ class CompletionsSession:
         stop: frozenset[int],
         forbid: frozenset[int] = frozenset(),
         logprobs: bool = False,
-        entropies: bool = False,
+        predictions: bool = False,
     ) -> AsyncGenerator[Chunk, None]:
         """See `Session.stream`. Log-probabilities are those before temperature and `forbid`.
 
-        Entropies are lower bounds: of the 20 likeliest tokens, with all others as one.
+        Predictions tell the 20 likeliest tokens; their entropies are lower bounds, with all other tokens as one.
         """
         now, timeouts = asyncio.get_running_loop().time, self._backend.timeouts
         limit = timeouts.first_token_seconds
         until = now() + limit
-        request = StreamRequest(max_tokens, sampling, stop, forbid, logprobs, entropies)
+        request = StreamRequest(max_tokens, sampling, stop, forbid, logprobs, predictions)
         reader = self._reader(request)
         body = self._body(ids, request)
         events: EventStream | None = None
@@ -239,7 +237,7 @@ class CompletionsSession:
             body["seed"] = sampling.seed
         if request.forbid:
             body["logit_bias"] = {str(token): FORBIDDEN_BIAS for token in request.forbid}
-        if request.entropies:
+        if request.predictions:
             # Tokens of the same spelling would else be one entry.
             body |= {"logprobs": TOP_LOGPROBS, "return_tokens_as_token_ids": True}
         elif request.logprobs:

@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
-from ..measuring.statistics import entropy_of_top
+from ..split.signals import Prediction
 from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .sampling import entropy_of_top
 
 
 class Logprobs(msgspec.Struct):
@@ -25,6 +26,10 @@ class Choice(msgspec.Struct):
     token_ids: list[int] | None = None
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
+
+
+TOKEN_KEY = "token_id:"
+"""What a token's id follows where a server was told `return_tokens_as_token_ids`."""
 
 
 class Message(msgspec.Struct):
@@ -95,7 +100,7 @@ class StreamRequest:
     stop: frozenset[int]
     forbid: frozenset[int] = frozenset()
     logprobs: bool = False
-    entropies: bool = False
+    predictions: bool = False
 
 
 @dataclass
@@ -109,7 +114,7 @@ class StreamReader:
         """All tokens of some events as one chunk, which may be empty. Raises BackendError."""
         ids: list[int] = []
         logprobs: list[float] = []
-        entropies: list[float] = []
+        predictions: list[Prediction] = []
         reason: str | None = None
         for data in events:
             if data == DONE:
@@ -117,14 +122,14 @@ class StreamReader:
             for choice in parse_choices(data):
                 ids += self._ids(choice)
                 logprobs += self._logprobs(choice)
-                entropies += self._entropies(choice)
+                predictions += self._predictions(choice)
                 reason = choice.finish_reason or reason
         self._tokens += len(ids)
         if ids and ids[-1] in self.request.stop:
             reason = "stop"
         self._check(ids, reason)
         finish_reason = cast(Literal["stop", "length"] | None, reason)
-        return Chunk(tuple(ids), tuple(logprobs) if self.request.logprobs else None, finish_reason, tuple(entropies))
+        return Chunk(tuple(ids), tuple(logprobs) if self.request.logprobs else None, finish_reason, tuple(predictions))
 
     def _ids(self, choice: Choice) -> list[int]:
         if choice.token_ids is None and (choice.text or choice.finish_reason):
@@ -139,13 +144,13 @@ class StreamReader:
             raise BackendError(f"{len(choice.token_ids)} tokens came with {len(found)} log-probabilities")
         return found
 
-    def _entropies(self, choice: Choice) -> list[float]:
-        if not self.request.entropies or not choice.token_ids:
+    def _predictions(self, choice: Choice) -> list[Prediction]:
+        if not self.request.predictions or not choice.token_ids:
             return []
         found = [] if choice.logprobs is None else [top for top in choice.logprobs.top_logprobs or [] if top]
         if len(found) != len(choice.token_ids):
             raise BackendError(f"{len(choice.token_ids)} tokens came with {len(found)} sets of log-probabilities")
-        return [entropy_of_top(list(top.values())) for top in found]
+        return [_prediction(top) for top in found]
 
     def _check(self, ids: list[int], reason: str | None) -> None:
         request = self.request
@@ -166,7 +171,16 @@ def parse_next_tokens(data: bytes, token: int, contexts: int) -> list[NextToken]
     choices = parse_choices(data)
     if len(choices) != contexts:
         raise BackendError(f"{contexts} contexts were answered with {len(choices)} choices")
-    return [_next_token(choice, f"token_id:{token}") for choice in choices]
+    return [_next_token(choice, f"{TOKEN_KEY}{token}") for choice in choices]
+
+
+def _prediction(top: dict[str, float]) -> Prediction:
+    try:
+        found = [(int(key.removeprefix(TOKEN_KEY)), logprob) for key, logprob in top.items()]
+    except ValueError:
+        raise BackendError(f"log-probabilities of {next(iter(top))!r}, which is no token id") from None
+    likeliest = sorted(found, key=lambda pair: -pair[1])
+    return Prediction(entropy_of_top(list(top.values())), tuple(likeliest))
 
 
 def _next_token(choice: Choice, key: str) -> NextToken:

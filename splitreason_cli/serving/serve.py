@@ -11,9 +11,8 @@ from ..decoding.pipelined import PipelineConfig
 from ..decoding.plugins import load_policies
 from ..errors import EndpointError, MachineError, UsageError
 from ..models.backend import BackendError
-from ..models.loading import LoadedModel
+from ..models.pair import Pair
 from ..models.sides import Running, Runtime, Side, start_pair
-from ..records.data import Author
 from ..split.policies import PolicyContext, make_policy
 from .http_api import ServerConfig, create_app
 from .split_engine import EngineConfig, SplitEngine
@@ -21,11 +20,12 @@ from .split_engine import EngineConfig, SplitEngine
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """What is served, and where. `runtime` and `log_folder` are those of `start_pair`."""
+    """What is served, and where. `hint` is that of `Pair`; `runtime` and `log_folder` are those of `start_pair`."""
 
     small: Side
     big: Side
     engine: EngineConfig
+    hint: bool = True
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     runtime: Runtime = "auto"
@@ -45,7 +45,7 @@ def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status:
         further errors see `start_pair`.
     """
     try:
-        policy = make_policy(config.engine.policy, load_policies(), PolicyContext(lambda ids: ""))
+        policy = make_policy(config.engine.policy, load_policies(), PolicyContext())
     except ValueError as error:
         raise UsageError(str(error)) from None
     with ExitStack() as stack, _bound(config.host, config.port) as listener:
@@ -61,9 +61,9 @@ def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status:
 def make_engine(config: ServeConfig, small: Running, big: Running) -> SplitEngine:
     """The engine of two running sides, which reads no more than both of them do."""
     known = [running.context_tokens for running in (small, big) if running.context_tokens]
-    tokenizers: dict[Author, LoadedModel] = {"small": small.tokenizer, "big": big.tokenizer}
+    pair = Pair.of(small.tokenizer, big.tokenizer, hint=config.hint)
     engine = replace(config.engine, context_tokens=min(known, default=None))
-    return SplitEngine(small.backend, big.backend, tokenizers, engine, config.pipeline, policies=load_policies())
+    return SplitEngine(small.backend, big.backend, pair, engine, config.pipeline, policies=load_policies())
 
 
 async def _warm_up(running: Running) -> None:

@@ -1,17 +1,16 @@
 """The served pair: from a client's request to a stream of text, through the controller and the pipelined driver."""
 
 import contextlib
-import functools
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..decoding.lockstep import text_of
+from ..decoding.boundaries import boundaries
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..models.backend import Backend, BackendError, SamplingParams
-from ..models.loading import LoadedModel, tokens_and_vocabularies
+from ..models.pair import Pair
 from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
@@ -26,8 +25,6 @@ from .text_stream import TextStream
 
 log = logging.getLogger(__name__)
 
-_SENTENCE_ENDS = (".", "!", "?", ":", ";", "]", "\n")
-
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -35,7 +32,6 @@ class EngineConfig:
 
     Args:
         model: the name under which the pair is served.
-        hint: tell the small model about the tags; it must have been trained so.
         max_tokens: of a completion, tags not counted.
         context_tokens: what the models read at most; None if that is not known.
         offload_budget: cap on big tokens / all tokens over the server's traffic, 0..1; None for no cap.
@@ -46,7 +42,6 @@ class EngineConfig:
 
     model: str
     policy: str = "learned"
-    hint: bool = True
     max_tokens: int = 4096
     max_span_tokens: int | None = None
     context_tokens: int | None = None
@@ -59,7 +54,7 @@ class SplitEngine:
     """Serves requests with two backends.
 
     Args:
-        tokenizers: of each author; their weights are not needed.
+        pair: its models' weights are not needed.
         policies: by name.
     """
 
@@ -67,7 +62,7 @@ class SplitEngine:
         self,
         small: Backend,
         big: Backend,
-        tokenizers: Mapping[Author, LoadedModel],
+        pair: Pair,
         config: EngineConfig,
         pipeline: PipelineConfig | None = None,
         *,
@@ -76,18 +71,12 @@ class SplitEngine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.models: tuple[str, ...] = (config.model,)
-        self.small, self.big, self.tokenizers = small, big, tokenizers
+        self.small, self.big, self.pair = small, big, pair
         self.config, self.pipeline, self.policies = config, pipeline or PipelineConfig(), policies
         self.breaker, self.clock = breaker or Breaker(), clock
         self.ledger = OffloadBudget(config.offload_budget)
         self.lengths, self.span_lengths = MeanLength(first=config.max_tokens), MeanLength(first=FIRST_SPAN_TOKENS)
-        self._decoders: dict[Author, Callable[[Sequence[int]], str]] = {
-            author: functools.partial(text_of, loaded) for author, loaded in tokenizers.items()
-        }
-        self._tokens, self._vocabularies = tokens_and_vocabularies(tokenizers["small"], tokenizers["big"])
-        if self._vocabularies is None:
-            self._decoders["big"] = self._decoders["small"]
-        self._is_boundary = boundaries(functools.cache(lambda token: self._decoders["big"]([token])))
+        self._is_boundary = boundaries(pair)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless the small model answers."""
@@ -176,7 +165,7 @@ class SplitEngine:
     # What a request asks for
 
     def _controller(self, request: GenerationRequest) -> tuple[PlannedBudget, SplitController]:
-        prompts: dict[Author, list[int]] = {author: self._prompt(author, request) for author in ("small", "big")}
+        prompts: dict[Author, list[int]] = {author: self._prompt(author, request) for author in self.pair.models}
         max_tokens = self.config.max_tokens if request.max_tokens is None else request.max_tokens
         context_tokens: dict[Author, int] = {}
         if (most := self.config.context_tokens) is not None:
@@ -190,13 +179,8 @@ class SplitEngine:
         ledger = self.ledger if request.offload_budget is None else self._own_ledger(request.offload_budget)
         expected = self.lengths.forecast(max_tokens) if self.config.plan == "expected" else 0
         budget = PlannedBudget(ledger, expected)
-        controller = SplitController(
-            small_prompt=prompts["small"], big_prompt=prompts["big"],
-            tokens=self._tokens, policy=policy,
-            limits=Limits(max_tokens, self.config.max_span_tokens, context_tokens), budget=budget,
-            vocabularies=self._vocabularies,
-        )  # fmt: skip
-        return budget, controller
+        limits = Limits(max_tokens, self.config.max_span_tokens, context_tokens)
+        return budget, self.pair.controller(prompts, policy, limits, budget)
 
     def _own_ledger(self, share: float) -> OffloadBudget:
         """Of one request: how long spans are is known from those of others."""
@@ -205,34 +189,23 @@ class SplitEngine:
     def _policy(self, request: GenerationRequest) -> Policy:
         text = self.config.policy if request.policy is None else request.policy
         try:
-            return make_policy(text, self.policies, PolicyContext(self._decoders["small"], request.seed))
+            return make_policy(text, self.policies, PolicyContext(request.seed))
         except ValueError as error:
             raise RequestError(str(error), "policy") from None
 
     def _prompt(self, author: Author, request: GenerationRequest) -> list[int]:
-        tokenizer = self.tokenizers[author].tokenizer
+        tokenizer = self.pair.models[author].tokenizer
         if request.prompt is not None:
             return list(tokenizer(request.prompt)["input_ids"])
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         last = next((turn for turn in reversed(messages) if turn["role"] == "user"), None)
         if last and author == "small":
-            last["content"] = user_message(last["content"], hint=self.config.hint)
+            last["content"] = user_message(last["content"], hint=self.pair.hint)
         return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
 
     def _text_stream(self, request: GenerationRequest, controller: SplitController) -> TextStream:
         thinking = (markup.THINK_OPEN, markup.THINK_CLOSE)
         splits = self.config.reasoning and request.prompt is None
         return TextStream(
-            self._decoders, stop=request.stop, thinking=thinking if splits else None, context=controller.context
+            self.pair.decode, stop=request.stop, thinking=thinking if splits else None, context=controller.context
         )
-
-
-def boundaries(token_text: Callable[[int], str]) -> Callable[[Sequence[int], int], bool]:
-    """Tells whether a line or a sentence ends with the first so many tokens of a span, from the texts of its tokens."""
-
-    def is_boundary(span: Sequence[int], offset: int) -> bool:
-        if offset < len(span) and token_text(span[offset]).startswith("\n"):
-            return True
-        return token_text(span[offset - 1]).rstrip(" ").endswith(_SENTENCE_ENDS)
-
-    return is_boundary

@@ -21,7 +21,6 @@ ids of the same text; offsets in a span always count the big model's tokens.
     any     Cancelled                     done    Finish("cancelled")
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +29,8 @@ from ..records.data import Author
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
 from .events import Action, Cancelled, Decode, Emit, Event, Failed, Finish, FinishReason, Probe, Probed, Produced
-from .policies import CloseSignal, EntropyPolicy, Never, Policy, asks_small
+from .policies.base import Place, Policy, Span, TextOf
+from .signals import PREDICTIONS, CloseSignal, Prediction, Signal
 from .vocabulary import TokenIds, Vocabulary
 
 
@@ -70,6 +70,7 @@ class SplitController:
         tokens: the control tokens, those of each model if they differ.
         budget: shared by all requests of a run.
         vocabularies: of two models with different tokens; None if they share one.
+        decode: the text of each model's token ids, for policies that need it.
 
     Attributes:
         context: the token ids each model must have read before it goes on. If vocabularies differ, that of the model
@@ -88,6 +89,7 @@ class SplitController:
     limits: Limits
     budget: Budget = field(default_factory=OffloadBudget)
     vocabularies: Mapping[Author, Vocabulary] | None = None
+    decode: Mapping[Author, TextOf] | None = None
 
     context: dict[Author, list[int]] = field(init=False)
     segments: list[tuple[Author, list[int]]] = field(init=False, default_factory=list)
@@ -116,6 +118,12 @@ class SplitController:
         self.context = self._contexts.ids
         both = self.tokens
         self._small, self._big = (both, both) if isinstance(both, TokenIds) else (both["small"], both["big"])
+        needs = self.policy.needs
+        self._asks_before_tokens, self._asks_small = bool(needs & PREDICTIONS), Signal.CLOSE in needs
+        reads_text = bool(needs & {Signal.TEXT, Signal.STEPS})
+        if reads_text and not self.decode:
+            raise ProtocolError(f"policy {self.policy.name!r} reads text, and nothing was given to read it with")
+        self._decode: Mapping[Author, TextOf] = self.decode if self.decode and reads_text else {}
 
     @property
     def big_tokens(self) -> int:
@@ -124,7 +132,7 @@ class SplitController:
     @property
     def may_hand_over(self) -> bool:
         """Whether the big model may yet be needed."""
-        return self._big_is_usable and not isinstance(self.policy, Never)
+        return self._big_is_usable and self.policy.may_open
 
     def tokens_of(self, author: Author) -> TokenIds:
         """The control tokens of one model's vocabulary."""
@@ -145,8 +153,8 @@ class SplitController:
         match event:
             case Produced(author=author) if author != self._floor:
                 raise ProtocolError(f"the {author} model produced tokens while the {self._floor} one had the floor")
-            case Produced("small", ids, entropies):
-                self._small_produced(ids, entropies)
+            case Produced("small", ids, predictions):
+                self._small_produced(ids, predictions)
             case Produced("big", ids):
                 self._big_produced(ids)
             case Probed(upto, signals):
@@ -172,9 +180,12 @@ class SplitController:
 
     # The small model has the floor
 
-    def _small_produced(self, ids: Sequence[int], entropies: Sequence[float]) -> None:
-        for token, entropy in itertools.zip_longest(ids, entropies):
-            if entropy is not None and self._policy_hands_over_at(entropy):
+    def _small_produced(self, ids: Sequence[int], predictions: Sequence[Prediction]) -> None:
+        asks_before = self._asks_before_tokens
+        if asks_before and len(predictions) != len(ids):
+            raise ProtocolError(f"{len(ids)} tokens came with {len(predictions)} predictions, which the policy needs")
+        for number, token in enumerate(ids):
+            if asks_before and self._policy_hands_over(predictions[number]):
                 return None
             if token in self._small.end_of_text:
                 return self._finish("stop")
@@ -190,25 +201,19 @@ class SplitController:
             self.budget.record(small=1)
             if self._at_limit():
                 return self._finish("length")
-            if self._policy_hands_over():
+            if not asks_before and self._policy_hands_over():
                 return None
         return self._decode_small()
 
     def _continue_small(self) -> None:
-        if not self._policy_hands_over():
+        if self._asks_before_tokens or not self._policy_hands_over():
             self._decode_small()
 
-    def _policy_hands_over(self) -> bool:
-        return (
-            not self.policy.tagged
-            and self._big_is_usable
-            and self.policy.opens(self._contexts.plain)
-            and self._hand_over()
-        )
-
-    def _policy_hands_over_at(self, entropy: float) -> bool:
-        policy = self.policy
-        return isinstance(policy, EntropyPolicy) and policy.opens_at(entropy) and self._hand_over()
+    def _policy_hands_over(self, prediction: Prediction | None = None) -> bool:
+        if self.policy.tagged or not self._big_is_usable:
+            return False
+        place = Place(self._contexts.plain, prediction, self._decode.get("small"))
+        return self.policy.opens(place) and self._hand_over()
 
     def _decode_small(self) -> None:
         forbid = set(self._small.tags)
@@ -278,7 +283,7 @@ class SplitController:
                 raise ProtocolError(f"the big model produced the forbidden token {token}")
             self._span.append(token)
             self._contexts.big_wrote(token)
-        if asks_small(self.policy) and len(self._span) > self._confirmed:
+        if self._asks_small and len(self._span) > self._confirmed:
             self._pending.append(Probe(len(self._span)))
         else:
             self._confirm(len(self._span), {})
@@ -294,7 +299,7 @@ class SplitController:
                 self._hand_back(cut=True)
                 return self._continue_small()
             self._confirm_token(offset)
-            if self.policy.closes(self._span[:offset], signals.get(offset)):
+            if self.policy.closes(Span(self._span[:offset], signals.get(offset), self._decode.get("big"))):
                 self._hand_back(cut=False)
                 return self._finish("length") if self._at_limit() else self._continue_small()
             if self._at_limit():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..records.data import Author
-from .policies import CloseSignal
+from .signals import CloseSignal, Prediction
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
@@ -13,12 +13,12 @@ FinishReason = Literal["stop", "length", "cancelled", "error"]
 class Produced:
     """A model decoded these token ids after its context. End of text is passed on, nothing after it counts.
 
-    `entropies` are those, in nats, of the distributions that the ids were taken from; empty if they are not known.
+    `predictions` are the distributions that the ids were taken from; empty where nobody asked for them.
     """
 
     author: Author
     ids: tuple[int, ...]
-    entropies: tuple[float, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
 
 
 @dataclass(frozen=True)

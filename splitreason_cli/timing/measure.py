@@ -17,15 +17,16 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
 from ..models.backend import Backend, BackendError, SamplingParams, Session
+from ..models.pair import Pair
 from ..models.sides import Running, Runtime, Side, start_pair
-from ..records.data import LatencyResult
-from ..split.controller import Limits, SplitController
+from ..records.data import Author, LatencyResult
+from ..split.controller import Limits
 from ..split.latency import Rates, Setup, evenly, pipelined_timing
 from ..split.vocabulary import TokenIds
 from .workload import Scripted, Workload
@@ -82,7 +83,9 @@ class _Runs:
         self.config, self.small, self.big = config, small.backend, big.backend
         ids = small.tokenizer.token_ids
         # Without end-of-text no mode ends early.
-        self.tokens = TokenIds(open=ids.open, close=ids.close, end_of_text=frozenset())
+        endless = TokenIds(open=ids.open, close=ids.close, end_of_text=frozenset())
+        pair = Pair.of(small.tokenizer, big.tokenizer, hint=False)
+        self.pair = replace(pair, tokens={"small": endless, "big": endless}, vocabularies=None)
         ordinary = set(range(len(small.tokenizer.tokenizer))) - ids.tags - ids.end_of_text
         self.ordinary = sorted(ordinary - set(small.tokenizer.tokenizer.all_special_ids))
         self.rng = random.Random(0)
@@ -121,10 +124,8 @@ class _Runs:
 
     async def _pipelined(self) -> Sample:
         workload, prompt = self.config.workload, self._prompt()
-        controller = SplitController(
-            small_prompt=prompt, big_prompt=prompt, tokens=self.tokens,
-            policy=Scripted(workload), limits=Limits(workload.tokens),
-        )  # fmt: skip
+        prompts: dict[Author, list[int]] = {"small": prompt, "big": prompt}
+        controller = self.pair.controller(prompts, Scripted(workload), Limits(workload.tokens))
         decoder = PipelinedDecoder(
             controller, self.small.session(), self.big.session(), GREEDY, self.config.pipeline,
             is_boundary=lambda _, offset: workload.ends_sentence(offset),

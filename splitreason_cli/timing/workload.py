@@ -3,11 +3,11 @@
 For measuring time: every mode writes the same number of tokens by the same authors.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..split.policies import CloseSignal
+from ..split.policies import Place, Policy, Span
+from ..split.signals import Signal
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,15 @@ class Workload:
 
 
 @dataclass
-class Scripted:
+class Scripted(Policy):
     """The policy of a workload. The small model is asked where it would close as always; the answer is not heeded."""
 
     name: ClassVar[str] = "scripted"
-    tagged: ClassVar[bool] = False
-    probes: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Signal]] = frozenset((Signal.CLOSE,))
     workload: Workload
 
-    def opens(self, completion: Sequence[int]) -> bool:
-        return len(completion) in self.workload.places
+    def opens(self, place: Place) -> bool:
+        return len(place.completion) in self.workload.places
 
-    def closes(self, span: Sequence[int], signal: CloseSignal | None) -> bool:
-        return len(span) >= self.workload.span_tokens
+    def closes(self, span: Span) -> bool:
+        return len(span.ids) >= self.workload.span_tokens

@@ -21,6 +21,7 @@ from ..split.controller import Limits, SplitController
 from ..split.events import Cancelled, Decode, Probed, Produced
 from ..split.policies import CloseSignal, Sampled
 from .policy_engine import PolicyEngine
+from .remote_rollouts import pair_with
 from .rollouts import Rollout, RolloutDecoder
 from .solo import SoloDecoder
 
@@ -44,11 +45,7 @@ class EngineRollouts(RolloutDecoder):
         self, small: LoadedModel, big: LoadedModel | RemoteModel, limits: Limits, temperature: float, *,
         engine: PolicyEngine, hint: bool, sample_closing: bool = True, chunk_tokens: int = CHUNK_TOKENS,
     ) -> None:  # fmt: skip
-        loaded = big.loaded if isinstance(big, RemoteModel) else big
-        super().__init__(small, loaded, limits, temperature, hint=hint, sample_closing=sample_closing)
-        if isinstance(big, RemoteModel):
-            # Only tags that the big model knows can be forbidden at its server.
-            self._tokens = {"small": small.token_ids, "big": loaded.token_ids}
+        super().__init__(pair_with(small, big, hint=hint), limits, temperature, sample_closing=sample_closing)
         self._writing_model, self._engine, self._chunk_tokens = big, engine, chunk_tokens
         self._failed: dict[int, str] = {}
 
@@ -94,7 +91,7 @@ class EngineRollouts(RolloutDecoder):
             [row.controller.context["small"] for row, _ in turns],
             max((floor.max_tokens for _, floor in turns), default=1),
             self.sampling.temperature,
-            stop={open_id, *self.small.token_ids.end_of_text},
+            stop={open_id, *self.pair.small.token_ids.end_of_text},
             forbid={close_id},
         )
         for (row, floor), ids in zip(turns, written, strict=True):

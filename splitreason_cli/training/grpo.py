@@ -17,7 +17,7 @@ from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
 from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from .model_card import grpo_measures
-from .policy_engine import EngineConfig, checked_engine
+from .policy_engine import PolicyEngineConfig, checked_engine
 from .reporters import NO_REPORTING, Reporting
 from .rewards.named import reward_source
 from .trainers import MODEL, OnStep, memory_advice, publish, save_model
@@ -46,7 +46,7 @@ def train_grpo(
     *,
     side: Side | None = None,
     remote: RemoteConfig | None = None,
-    engine: EngineConfig | None = None,
+    engine: PolicyEngineConfig | None = None,
     strict: bool = False,
     on_step: OnStep = lambda report: None,
     on_warning: Callable[[str], None] = lambda text: None,
@@ -71,7 +71,7 @@ def train_grpo(
     """
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
-    side, engine = side or Side(config.big), engine or EngineConfig()
+    side, engine = side or Side(config.big), engine or PolicyEngineConfig()
     if config.use_vllm:
         engine = ranks.from_main(partial(checked_engine, engine))
     with ExitStack() as stack:
@@ -92,7 +92,7 @@ def train_grpo(
 
 def _train(
     source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None,
-    engine: EngineConfig, strict: bool, reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None],
+    engine: PolicyEngineConfig, strict: bool, reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None],
     on_sample: Callable[[Generation], None],
 ) -> Artifact:  # fmt: skip
     with ranks.work(store, recipe) as work:

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..decoding.lockstep import text_of
 from ..decoding.remote import RemoteModel
 from ..errors import UsageError
-from ..models.loading import LoadedModel
+from ..models.loading import LoadedModel, text_of
 from ..records.data import Generation, GrpoStep, Problem, Segment
 from ..split.controller import Limits
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
@@ -24,13 +23,13 @@ from . import ranks
 from .collapse import collapse, first_warnings
 from .engine_rollouts import EngineRollouts, EngineSolo
 from .lora import lora_config, require_rank
-from .policy_engine import COLOCATED, EngineConfig, PolicyEngine
+from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
 from .price import Price
 from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
 from .rewards.base import Worth
 from .rewards.named import make_reward
-from .rollouts import Rollout, RolloutDecoder, decision_tags
+from .rollouts import Rollout, RolloutDecoder
 from .sharded import WholePolicy
 from .solo import SoloDecoder
 from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
@@ -114,7 +113,7 @@ class GrpoRun:
     def __init__(
         self, config: TrainGrpoConfig, small: LoadedModel, big: LoadedModel | RemoteModel, work: Path,
         on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
-        engine: EngineConfig = COLOCATED,
+        engine: PolicyEngineConfig = COLOCATED,
     ) -> None:  # fmt: skip
         self.config, self.small, self.big, self.engine_config = config, small, big, engine
         self.folder, self.on_warning, self.on_sample = work / TRAINER, on_warning, on_sample
@@ -139,7 +138,7 @@ class GrpoRun:
         datasets.disable_progress_bars()
         rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
-        make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *decision_tags(self.small))
+        make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *self.small.tag_ids())
         per_device, accumulation = ranks.share_batch(
             config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
         )

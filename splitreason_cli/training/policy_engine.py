@@ -19,7 +19,7 @@ CHECK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class EngineConfig:
+class PolicyEngineConfig:
     """Where the engine runs: what changes the speed of a run, not what it learns.
 
     Args:
@@ -47,10 +47,10 @@ class EngineConfig:
         }
 
 
-COLOCATED = EngineConfig()
+COLOCATED = PolicyEngineConfig()
 
 
-def checked_engine(config: EngineConfig) -> EngineConfig:
+def checked_engine(config: PolicyEngineConfig) -> PolicyEngineConfig:
     """This configuration with what the server says of itself, if there is one. Ask before any model is loaded.
 
     Raises UsageError without a GPU, MachineError if vLLM is not installed, EndpointError if the server does not answer

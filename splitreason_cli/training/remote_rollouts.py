@@ -10,6 +10,7 @@ from ..decoding.remote import RemoteModel, RemoteRow
 from ..errors import EndpointError
 from ..models.backend import BackendError
 from ..models.loading import LoadedModel
+from ..models.pair import Pair
 from ..split.controller import Limits, SplitController
 from ..split.events import Cancelled, Produced
 from ..split.policies import Sampled
@@ -26,12 +27,9 @@ class RemoteRolloutDecoder(RolloutDecoder):
     """
 
     def __init__(
-        self, small: LoadedModel, big: RemoteModel, limits: Limits, temperature: float, *, hint: bool,
-        sample_closing: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__(small, big.loaded, limits, temperature, hint=hint, sample_closing=sample_closing)
-        # Only tags that the big model knows can be forbidden at its server.
-        self._tokens = {"small": small.token_ids, "big": big.loaded.token_ids}
+        self, pair: Pair, big: RemoteModel, limits: Limits, temperature: float, *, sample_closing: bool = True
+    ) -> None:
+        super().__init__(pair, limits, temperature, sample_closing=sample_closing)
         self._remote = big
         self._failed: dict[int, str] = {}
 
@@ -83,9 +81,17 @@ def rollout_decoder(
     sample_closing: bool,
 ) -> RolloutDecoder:  # fmt: skip
     """The decoder for a big model that is here, or elsewhere. Raises as they do."""
+    pair = pair_with(small, big, hint=hint)
     if isinstance(big, RemoteModel):
-        return RemoteRolloutDecoder(small, big, limits, temperature, hint=hint, sample_closing=sample_closing)
-    return RolloutDecoder(small, big, limits, temperature, hint=hint, sample_closing=sample_closing)
+        return RemoteRolloutDecoder(pair, big, limits, temperature, sample_closing=sample_closing)
+    return RolloutDecoder(pair, limits, temperature, sample_closing=sample_closing)
+
+
+def pair_with(small: LoadedModel, big: LoadedModel | RemoteModel, *, hint: bool) -> Pair:
+    """The pair of a policy and a big model that is here, or elsewhere."""
+    if isinstance(big, RemoteModel):
+        return Pair.of(small, big.loaded, hint=hint, big_knows_tags=False)
+    return Pair.of(small, big, hint=hint)
 
 
 def answered(rollouts: Sequence[Rollout]) -> tuple[list[Rollout], str]:

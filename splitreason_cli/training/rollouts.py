@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..decoding.lockstep import Request, Sampling, SplitDecoder, allowed, sample, text_of
+from ..decoding.lockstep import Request, SplitDecoder, forbidden
 from ..errors import ModelError
-from ..models.loading import LoadedModel
-from ..models.vocabulary import share_vocabulary
+from ..models.loading import text_of
+from ..models.pair import Pair
+from ..models.sampling import Sampling, forbid, sample
 from ..records.data import Author
 from ..split.controller import Limits, SplitController
 from ..split.decisions import Role, decided
@@ -68,14 +69,12 @@ class RolloutDecoder(SplitDecoder):
     Raises ModelError if the two models have different vocabularies or the small one does not know the tags.
     """
 
-    def __init__(
-        self, small: LoadedModel, big: LoadedModel, limits: Limits, temperature: float, *, hint: bool,
-        sample_closing: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__(small, big, limits, Sampling(temperature), hint=hint)
-        if not share_vocabulary(small.tokenizer, big.tokenizer):
-            raise ModelError(f"{small.name} and {big.name} have different vocabularies", "GRPO needs one of both")
-        self._tags = decision_tags(small)
+    def __init__(self, pair: Pair, limits: Limits, temperature: float, *, sample_closing: bool = True) -> None:
+        super().__init__(pair, limits, Sampling(temperature))
+        if pair.vocabularies is not None:
+            names = f"{pair.small.name} and {pair.big.name}"
+            raise ModelError(f"{names} have different vocabularies", "GRPO needs one of both")
+        self._tags = pair.small.tag_ids()
         self._sample_closing = sample_closing
         self._words: dict[int, list[tuple[int, float]]] = {}
 
@@ -93,7 +92,7 @@ class RolloutDecoder(SplitDecoder):
     def _choose(self, logits: "Tensor", rows: "list[_Row]") -> list[int]:
         import torch
 
-        possible = allowed(logits, rows)
+        possible = forbid(logits, forbidden(rows))
         tokens = sample(possible, self.sampling, [row.rng for row in rows])
         if rows and rows[0].floor and rows[0].floor.author == "small":
             scores = (possible / self.sampling.temperature).log_softmax(-1)
@@ -109,7 +108,7 @@ class RolloutDecoder(SplitDecoder):
         words = self._words.get(id(controller), [])
         ids = controller.context["small"][len(controller.small_prompt) :]
         if controller.finish_reason == "stop":
-            ids.append(self.big.tokenizer.eos_token_id if controller.ended_in_span else words[-1][0])
+            ids.append(self.pair.big.tokenizer.eos_token_id if controller.ended_in_span else words[-1][0])
         found = decided(ids, *self._tags, [logprob for _, logprob in words], policy.decisions)
         return Rollout(
             prompt_ids=tuple(controller.small_prompt),
@@ -118,8 +117,8 @@ class RolloutDecoder(SplitDecoder):
             decided=tuple(
                 int(one.logprob is not None and (self._sample_closing or one.role is Role.FREE)) for one in found
             ),
-            text=self.text(controller),
-            tagged_text=text_of(self.small, ids),
+            text=self.pair.text(controller),
+            tagged_text=text_of(self.pair.small, ids),
             tokens=len(controller.completion),
             big_tokens=controller.big_tokens,
             spans=controller.hand_overs,
@@ -130,8 +129,3 @@ class RolloutDecoder(SplitDecoder):
             finish_reason=controller.finish_reason or "error",
             segments=tuple((author, tuple(ids)) for author, ids in controller.segments),
         )
-
-
-def decision_tags(small: LoadedModel) -> tuple[int, int]:
-    """The ids of the opening and the closing tag. Raises ModelError if they are no single tokens of the model."""
-    return small.tag_ids()

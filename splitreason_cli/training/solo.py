@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ..decoding.lockstep import CachedModel, Sampling, sample, text_of
-from ..models.loading import LoadedModel
+from ..decoding.lockstep import CachedModel
+from ..models.loading import LoadedModel, text_of
+from ..models.sampling import Sampling, sample
 from ..split.decisions import Role, roles
-from .rollouts import Rollout, decision_tags
+from .rollouts import Rollout
 
 if TYPE_CHECKING:
     from ..records.data import Author
@@ -23,7 +24,7 @@ class SoloDecoder:
 
     def __init__(self, small: LoadedModel, max_tokens: int, temperature: float, *, hint: bool) -> None:
         self.small, self.max_tokens, self.sampling, self.hint = small, max_tokens, Sampling(temperature), hint
-        self._tags = decision_tags(small)
+        self._tags = small.tag_ids()
 
     def rollouts(self, problems: Sequence[str], seeds: Sequence[str]) -> list[Rollout]:
         """A rollout of each problem; equal seeds give equal rollouts of one policy."""

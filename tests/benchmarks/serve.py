@@ -25,6 +25,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.models.backend import Chunk, NextToken, SamplingParams
+from splitreason_cli.models.pair import Pair
 
 LETTER = "x"
 
@@ -80,7 +81,7 @@ def serve(port: Any, end: Any, seconds_per_token: float, due_file: Path) -> None
     loaded, due = load_tokenizer_only("mini-split"), {}
     small, big = (PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2))
     engine = SplitEngine(
-        small, big, {"small": loaded, "big": loaded}, EngineConfig("paced", policy="random(5%, 16)", max_tokens=4096)
+        small, big, Pair.of(loaded, loaded, hint=True), EngineConfig("paced", policy="random(5%, 16)", max_tokens=4096)
     )
     server = uvicorn.Server(
         uvicorn.Config(create_app(engine, ServerConfig(max_concurrency=128)), port=0, log_level="error")

@@ -7,9 +7,11 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from splitreason_cli.decoding.lockstep import CachedModel, Request, Sampling, SplitDecoder
+from splitreason_cli.decoding.lockstep import CachedModel, Request, SplitDecoder
 from splitreason_cli.models.kv_rows import KeyValueRows
 from splitreason_cli.models.loading import LoadedModel, load_pair
+from splitreason_cli.models.pair import Pair
+from splitreason_cli.models.sampling import Sampling
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.policies import Always, Learned, Never, Random
@@ -47,7 +49,7 @@ def test_each_model_ends_a_text_by_its_own_tokens(pair, problems):
     # A fine-tune may have kept the end of a base model: what ends the other's text is an ordinary token to it.
     other = replace(small, generation_config=None)
     other.__dict__["token_ids"] = replace(small.token_ids, end_of_text=frozenset([small.token_ids.close + 1]))
-    decoder = SplitDecoder(other, big, Limits(300), hint=True)
+    decoder = SplitDecoder(Pair.of(other, big, hint=True), Limits(300))
     (controller,) = decoder.decode([Request(problems[0], Always(), 0)])
     assert controller.finish_reason == "stop"
     assert end not in controller.completion
@@ -84,7 +86,9 @@ def naive_split(small, big, problem, max_tokens):
 
 def test_split_decoding_equals_the_naive_reference_token_by_token(pair, problems):
     small, big = pair
-    decoded = SplitDecoder(small, big, Limits(150), hint=True).decode([Request(p, Learned()) for p in problems])
+    decoded = SplitDecoder(Pair.of(small, big, hint=True), Limits(150)).decode(
+        [Request(p, Learned()) for p in problems]
+    )
     handed_over = 0
     for problem, control in zip(problems, decoded, strict=True):
         text, authors = naive_split(small, big, problem, 150)
@@ -96,14 +100,14 @@ def test_split_decoding_equals_the_naive_reference_token_by_token(pair, problems
 
 @pytest.mark.parametrize("policy", [Learned, Never, Always, lambda: Random(0.2, 3, random.Random(1))])
 def test_a_batch_decodes_what_each_request_decodes_alone(pair, problems, policy):
-    decoder = SplitDecoder(*pair, Limits(120), hint=True)
+    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(120))
     together = decoder.decode([Request(p, policy()) for p in problems])
     alone = [decoder.decode([Request(p, policy())])[0] for p in problems]
     assert [c.segments for c in together] == [c.segments for c in alone]
 
 
 def test_sampling_depends_on_the_seed_and_not_on_the_batch(pair, problems):
-    decoder = SplitDecoder(*pair, Limits(120), Sampling(temperature=3.0, top_p=0.99), hint=True)
+    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(120), Sampling(temperature=3.0, top_p=0.99))
     together = decoder.decode([Request(p, Learned(), seed=n) for n, p in enumerate(problems)])
     alone = decoder.decode([Request(problems[3], Learned(), seed=3)])[0]
     other = decoder.decode([Request(problems[3], Learned(), seed=4)])[0]
@@ -113,7 +117,7 @@ def test_sampling_depends_on_the_seed_and_not_on_the_batch(pair, problems):
 
 def test_every_token_is_forwarded_once_by_each_model(pair, problems):
     small, big = pair
-    decoder = SplitDecoder(small, big, Limits(150), hint=True)
+    decoder = SplitDecoder(Pair.of(small, big, hint=True), Limits(150))
     controls = decoder.decode([Request(p, Learned()) for p in problems])
     # The newest token of a context has nothing left to predict, so it may stay unread.
     for author in ("small", "big"):
@@ -124,7 +128,7 @@ def test_every_token_is_forwarded_once_by_each_model(pair, problems):
 
 def test_the_big_model_never_reads_a_tag_or_the_hint(pair, problems):
     small, big = pair
-    control = SplitDecoder(small, big, Limits(150), hint=True).decode([Request(problems[0], Learned())])[0]
+    control = SplitDecoder(Pair.of(small, big, hint=True), Limits(150)).decode([Request(problems[0], Learned())])[0]
     tags = small.token_ids.tags
     assert tags <= set(control.context["small"])
     assert not tags & set(control.context["big"])
@@ -132,7 +136,7 @@ def test_the_big_model_never_reads_a_tag_or_the_hint(pair, problems):
 
 
 def test_the_prompts_example_tags_are_no_hand_over(pair, problems):
-    control = SplitDecoder(*pair, Limits(1), hint=True).decode([Request(problems[0], Learned())])[0]
+    control = SplitDecoder(Pair.of(*pair, hint=True), Limits(1)).decode([Request(problems[0], Learned())])[0]
     assert control.hand_overs == 0
     assert len(control.completion) == 1
 
@@ -140,14 +144,16 @@ def test_the_prompts_example_tags_are_no_hand_over(pair, problems):
 def test_a_shared_budget_holds_over_the_batch(pair, problems):
     for share in (0.0, 0.02, 0.05):
         budget = OffloadBudget(share)
-        controls = SplitDecoder(*pair, Limits(150), hint=True).decode([Request(p, Learned()) for p in problems], budget)
+        controls = SplitDecoder(Pair.of(*pair, hint=True), Limits(150)).decode(
+            [Request(p, Learned()) for p in problems], budget
+        )
         big = sum(c.big_tokens for c in controls)
         assert big <= share * sum(len(c.completion) for c in controls)
         assert sum(c.refused for c in controls) > 0
 
 
 def test_the_length_limit_is_kept(pair, problems):
-    controls = SplitDecoder(*pair, Limits(7), hint=True).decode([Request(p, Learned()) for p in problems])
+    controls = SplitDecoder(Pair.of(*pair, hint=True), Limits(7)).decode([Request(p, Learned()) for p in problems])
     assert {len(c.completion) for c in controls} == {7}
     assert {c.finish_reason for c in controls} == {"length"}
 

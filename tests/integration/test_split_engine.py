@@ -14,6 +14,7 @@ from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.models.connections import Timeouts
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.models.vllm_http import CompletionsBackend
 from splitreason_cli.records.data import Message, Problem
@@ -40,13 +41,13 @@ def backend(server, url=None, kind=CompletionsBackend, **options):
 
 def on_vllm(servers, pair, big=None, **options):
     small_server, big_server = (servers[loaded.name] for loaded in pair)
-    tokenizers = dict(zip(("small", "big"), pair, strict=True))
-    return SplitEngine(backend(small_server), big or backend(big_server), tokenizers, CONFIG, **options)
+    both = Pair.of(*pair, hint=True)
+    return SplitEngine(backend(small_server), big or backend(big_server), both, CONFIG, **options)
 
 
 def here(pair, thread):
     small, big = (InProcessBackend(loaded, thread) for loaded in pair)
-    return SplitEngine(small, big, dict(zip(("small", "big"), pair, strict=True)), CONFIG)
+    return SplitEngine(small, big, Pair.of(*pair, hint=True), CONFIG)
 
 
 def requests(count):

@@ -6,12 +6,13 @@ import sys
 
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep, Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines, write_atomically
-from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder
+from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder, pair_with
 from splitreason_cli.training.rollouts import RolloutDecoder
 from tests.cli.conftest import environment
 from tests.integration.conftest import NEEDS_VLLM
@@ -51,10 +52,12 @@ def test_vllm_and_this_process_write_the_same_rollouts(servers, monkeypatch):
     problems = [decode(line, Problem.from_dict).problem for line in itertools.islice(read_lines(MINI_PROBLEMS), 24)]
     seeds = [f"s{number}" for number in range(len(problems))]
     limits = Limits(200, max_span_tokens=32)
-    expected = RolloutDecoder(*pair, limits, 0.01, hint=True).rollouts(problems, seeds)
+    expected = RolloutDecoder(Pair.of(*pair, hint=True), limits, 0.01).rollouts(problems, seeds)
     with connect_remote(Side(big.url, "mini-big", "BIG_KEY"), RemoteConfig()) as model:
         model.checked()
-        found = RemoteRolloutDecoder(pair[0], model, limits, 0.01, hint=True).rollouts(problems, seeds)
+        found = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, limits, 0.01).rollouts(
+            problems, seeds
+        )
     assert [one.completion_ids for one in found] == [one.completion_ids for one in expected]
     assert [one.decided for one in found] == [one.decided for one in expected]
     assert sum(one.spans for one in found) >= 12

@@ -116,10 +116,10 @@ def test_entropies_are_those_of_transformers_or_a_little_less(servers, models, p
 
     async def run():
         async with session_on(servers["mini-split"]) as session:
-            return await decoded(session, prompts[0], 64, stop=frozenset(), entropies=True)
+            return await decoded(session, prompts[0], 64, stop=frozenset(), predictions=True)
 
     tokens, chunks = asyncio.run(run())
-    found = [entropy for chunk in chunks for entropy in chunk.entropies]
+    found = [told.entropy for chunk in chunks for told in chunk.predictions]
     with torch.inference_mode():
         logits = loaded.model(torch.tensor([[*prompts[0], *tokens]])).logits[0, len(prompts[0]) - 1 : -1]
     exact = torch.distributions.Categorical(logits=logits.float()).entropy().tolist()

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from splitreason_cli.measuring.statistics import (
     bootstrap_ci95,
-    entropy_of_top,
     maj_at_k,
     paired_difference,
     pass_at_1,
     smallest_detectable,
 )
+from splitreason_cli.models.sampling import entropy_of_top
 
 
 def test_pass_at_1_weighs_problems_equally():

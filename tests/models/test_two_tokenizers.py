@@ -6,6 +6,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from splitreason_cli.decoding.lockstep import Request, SplitDecoder
 from splitreason_cli.models.loading import LoadedModel
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.split.controller import Limits, SplitController
 from splitreason_cli.split.events import Decode, Probe, Probed, Produced
 from splitreason_cli.split.policies import CloseSignal, Learned
@@ -61,7 +62,7 @@ def without_cache(small, big, problem, limits):
 
 def test_decoding_with_two_tokenizers_equals_decoding_without_a_cache(pair):
     limits = Limits(60, max_span_tokens=12)
-    decoder = SplitDecoder(*pair, limits, hint=True)
+    decoder = SplitDecoder(Pair.of(*pair, hint=True), limits)
     controls = decoder.decode([Request(problem, Learned()) for problem in PROBLEMS])
     for problem, control in zip(PROBLEMS, controls, strict=True):
         expected = without_cache(*pair, problem, limits)
@@ -72,9 +73,9 @@ def test_decoding_with_two_tokenizers_equals_decoding_without_a_cache(pair):
 
 
 def test_the_text_of_a_completion_is_what_both_models_have_read(pair):
-    decoder = SplitDecoder(*pair, Limits(60, max_span_tokens=12), hint=True)
+    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(60, max_span_tokens=12))
     for control in decoder.decode([Request(problem, Learned()) for problem in PROBLEMS]):
         for loaded, author in zip(pair, ("small", "big"), strict=True):
             prompt = {"small": control.small_prompt, "big": control.big_prompt}[author]
             read = [token for token in control.context[author][len(prompt) :] if token not in loaded.token_ids.tags]
-            assert bytes_of(loaded.vocabulary, read).decode("utf-8", "replace") == decoder.text(control)
+            assert bytes_of(loaded.vocabulary, read).decode("utf-8", "replace") == decoder.pair.text(control)

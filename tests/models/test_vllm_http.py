@@ -100,13 +100,14 @@ def test_log_probabilities_come_with_their_tokens():
     assert [x for chunk in chunks for x in chunk.logprobs] == [-0.5, -1.0]
 
 
-def test_entropies_come_from_the_likeliest_tokens():
+def test_predictions_come_from_the_likeliest_tokens():
     half, sure = {"token_id:1": math.log(0.5), "token_id:2": math.log(0.5)}, {"token_id:3": 0.0}
     server = ScriptedVllm(
         steps=(event((1, 3), "length", logprobs={"token_logprobs": [-0.7, 0], "top_logprobs": [half, sure]}),)
     )
-    (chunk,) = stream_from(server, entropies=True)
-    assert chunk.entropies == pytest.approx([math.log(2), 0])
+    (chunk,) = stream_from(server, predictions=True)
+    assert [told.entropy for told in chunk.predictions] == pytest.approx([math.log(2), 0])
+    assert [told.top_logprobs for told in chunk.predictions] == [((1, math.log(0.5)), (2, math.log(0.5))), ((3, 0.0),)]
     assert chunk.logprobs is None
     assert server.bodies[0]["logprobs"] == 20
 
@@ -147,7 +148,7 @@ def test_a_request_says_all_that_decides_what_is_decoded():
         (event((1,), token_ids=None), {}, "no token_ids"),
         (event((1,), token_ids=["one"]), {}, r"Expected `int`.*token_ids"),
         (event((1,)), {"logprobs": True}, "1 tokens came with 0 log-probabilities"),
-        (event((1,)), {"entropies": True}, "1 tokens came with 0 sets of log-probabilities"),
+        (event((1,)), {"predictions": True}, "1 tokens came with 0 sets of log-probabilities"),
         (event((1,), "abort"), {}, "finish_reason 'abort'"),
         (event((1, 2, 3)), {"max_tokens": 3}, "wrote 4 tokens, max_tokens is 3"),
         (event((1, 80)), {}, "forbidden token 80"),

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from splitreason_cli.decoding.lockstep import Request, SplitDecoder, text_of
+from splitreason_cli.decoding.lockstep import Request, SplitDecoder
 from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.models.backend import BackendError
 from splitreason_cli.models.in_process import InProcessBackend
-from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.loading import load_pair, text_of
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Message, Problem
 from splitreason_cli.serving.breaker import Breaker
@@ -74,7 +75,7 @@ def engine(pair, thread, *, pipeline=EXACT, wrap=lambda author, backend: backend
     small, big = pair
     return SplitEngine(
         wrap("small", InProcessBackend(small, thread)), wrap("big", InProcessBackend(big, thread)),
-        {"small": small, "big": big}, EngineConfig("pair", max_tokens=200, context_tokens=2048, **config), pipeline,
+        Pair.of(small, big, hint=True), EngineConfig("pair", max_tokens=200, context_tokens=2048, **config), pipeline,
         breaker=breaker, **({"clock": clock} if clock else {}),
     )  # fmt: skip
 
@@ -100,7 +101,7 @@ def text(deltas, author=None):
 
 @pytest.mark.parametrize("pipeline", [EXACT, PipelineConfig()], ids=["every token", "boundaries"])
 def test_the_server_writes_what_the_batch_driver_writes(pair, thread, problems, pipeline):
-    decoder = SplitDecoder(*pair, Limits(200), hint=True)
+    decoder = SplitDecoder(Pair.of(*pair, hint=True), Limits(200))
     expected = decoder.decode([Request(problem, Learned()) for problem in problems])
     served = answers(engine(pair, thread, pipeline=pipeline), *map(ask, problems))
     assert sum(end.usage.spans for _, end in served) >= len(problems) / 2

@@ -7,7 +7,18 @@ import pytest
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.controller import Limits, SplitController
 from splitreason_cli.split.events import Decode, Emit, Produced
-from splitreason_cli.split.policies import Always, CloseSignal, Entropy, Learned, Never, Pattern, Random
+from splitreason_cli.split.policies import (
+    Always,
+    CloseSignal,
+    Entropy,
+    Learned,
+    Never,
+    Pattern,
+    Place,
+    Prediction,
+    Random,
+    Span,
+)
 from tests.scripted import TOKENS
 
 
@@ -17,43 +28,47 @@ from tests.scripted import TOKENS
 )
 def test_learned_closes_at_the_argmax_or_at_a_probability(threshold, probability, is_argmax, closes):
     signal = CloseSignal(1, math.log(probability), is_argmax)
-    assert Learned(threshold).closes([1], signal) is closes
+    assert Learned(threshold).closes(Span([1], signal)) is closes
 
 
 def test_learned_goes_on_where_it_was_not_asked():
-    assert not Learned().closes([1], None)
+    assert not Learned().closes(Span([1]))
 
 
 def test_never_and_always_are_what_they_say():
-    assert not Never().opens([])
-    assert Always().opens([])
-    assert not Always().closes([1] * 999, None)
+    assert not Never().opens(Place([]))
+    assert Always().opens(Place([]))
+    assert not Always().closes(Span([1] * 999))
 
 
 def test_random_takes_back_after_its_span():
     policy = Random(0.5, 3, random.Random(0))
-    assert [policy.closes([1] * n, None) for n in (1, 2, 3)] == [False, False, True]
+    assert [policy.closes(Span([1] * n)) for n in (1, 2, 3)] == [False, False, True]
 
 
 @pytest.mark.parametrize(("share", "opens"), [(0.0, 0), (1.0, 100)])
 def test_random_at_the_ends_of_its_range(share, opens):
     policy = Random(share, 3, random.Random(0))
-    assert sum(policy.opens([]) for _ in range(100)) == opens
+    assert sum(policy.opens(Place([])) for _ in range(100)) == opens
 
 
 def test_a_pattern_hands_over_by_the_text_before_and_back_by_the_text_within():
     decode = lambda ids: "".join(map(chr, ids))  # noqa: E731
-    policy = Pattern(decode, lambda text: text.endswith("?"), re.compile(r"\d\d"))
-    assert policy.opens([ord(c) for c in "what?"])
-    assert not policy.opens([ord(c) for c in "what"])
-    assert policy.closes([ord(c) for c in "42"], None)
-    assert not policy.closes([ord(c) for c in "4"], None)
+    policy = Pattern(lambda text: text.endswith("?"), re.compile(r"\d\d"))
+    assert policy.opens(Place([ord(c) for c in "what?"], decode=decode))
+    assert not policy.opens(Place([ord(c) for c in "what"], decode=decode))
+    assert policy.closes(Span([ord(c) for c in "42"], decode=decode))
+    assert not policy.closes(Span([ord(c) for c in "4"], decode=decode))
+
+
+def uncertain(*entropies):
+    return tuple(map(Prediction, entropies))
 
 
 def test_entropy_hands_over_in_place_of_an_uncertain_token():
     controller = SplitController([1], [2], TOKENS, Entropy(1.0, 2), Limits(9))
     controller.start()
-    actions = controller.receive(Produced("small", (5, 6, 7), (0.2, 1.0, 3.0)))
+    actions = controller.receive(Produced("small", (5, 6, 7), uncertain(0.2, 1.0, 3.0)))
     assert [action for action in actions if isinstance(action, Emit)] == [Emit("small", (5,))]
     assert controller.context["big"] == [2, 5]
     actions = controller.receive(Produced("big", (8, 9)))
@@ -66,5 +81,5 @@ def test_entropy_hands_over_in_place_of_an_uncertain_token():
 def test_where_the_budget_refuses_the_small_model_writes_its_uncertain_token_itself():
     controller = SplitController([1], [2], TOKENS, Entropy(1.0, 2), Limits(9), OffloadBudget(0.0))
     controller.start()
-    controller.receive(Produced("small", (5, 6), (0.2, 2.0)))
+    controller.receive(Produced("small", (5, 6), uncertain(0.2, 2.0)))
     assert (controller.completion, controller.refused) == ([5, 6], 1)

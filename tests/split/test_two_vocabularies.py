@@ -1,5 +1,6 @@
 """The controller with two models whose tokenizers have nothing in common."""
 
+import functools
 import itertools
 import random
 import re
@@ -290,10 +291,12 @@ def test_policies_that_look_at_text_get_ids_they_can_read():
         seen.append(text)
         return text.endswith("= ")
 
-    decode = {author: lambda ids, v=VOCABULARIES[name]: bytes_of(v, ids).decode("utf-8", "replace")
-              for author, name in zip(("small", "big"), PAIRS[0], strict=True)}  # fmt: skip
-    policy = Pattern(decode["small"], hands_over, re.compile(r"\d\d"), decode_span=decode["big"])
-    control = controller(PAIRS[0], policy, kind=Watched)
+    decode = {
+        author: lambda ids, v=VOCABULARIES[name]: bytes_of(v, ids).decode("utf-8", "replace")
+        for author, name in zip(("small", "big"), PAIRS[0], strict=True)
+    }
+    policy = Pattern(hands_over, re.compile(r"\d\d"))
+    control = controller(PAIRS[0], policy, kind=functools.partial(Watched, decode=decode))
     control.start()
     control.receive(Produced("small", ids(control, "small", "17 + 25 = ")))
     control.receive(Produced("big", (*ids(control, "big", "4"), *ids(control, "big", "2"), *ids(control, "big", "!"))))

@@ -11,6 +11,7 @@ import torch
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
 from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
@@ -19,7 +20,7 @@ from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.training import ranks
 from splitreason_cli.training.engine_rollouts import EngineRollouts, EngineSolo
-from splitreason_cli.training.policy_engine import EngineConfig, PolicyEngine, checked_engine
+from splitreason_cli.training.policy_engine import PolicyEngine, PolicyEngineConfig, checked_engine
 from splitreason_cli.training.rollouts import RolloutDecoder
 from splitreason_cli.training.solo import SoloDecoder
 from tests.fake_generation import FakeGeneration
@@ -51,7 +52,7 @@ def without_logprobs(rollout):
 
 @pytest.fixture(scope="module")
 def expected(pair):
-    return RolloutDecoder(*pair, LIMITS, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
+    return RolloutDecoder(Pair.of(*pair, hint=True), LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
 
 
 @pytest.mark.parametrize("chunk", [2, 16])
@@ -69,7 +70,7 @@ def test_limits_cut_a_chunk_where_they_cut_tokens(pair, expected, sample_closing
     """A span is cut by its own limit, and the text by its, inside the last span."""
     before = sum(len(ids) for _, ids in expected[0].segments[:3])
     limits = Limits(before + 1, max_span_tokens=2)
-    plain = RolloutDecoder(*pair, limits, NEARLY_GREEDY, hint=True, sample_closing=sample_closing)
+    plain = RolloutDecoder(Pair.of(*pair, hint=True), limits, NEARLY_GREEDY, sample_closing=sample_closing)
     chunked = EngineRollouts(
         *pair, limits, NEARLY_GREEDY, engine=engine_of(pair[0]), hint=True, sample_closing=sample_closing
     )
@@ -217,7 +218,7 @@ def test_ranks_that_share_an_engine_call_it_alike_and_get_their_own_rollouts(pai
 def test_a_machine_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr("splitreason_cli.training.policy_engine.default_device", lambda: "cpu")
     with pytest.raises(UsageError, match="--use-vllm needs a GPU"):
-        checked_engine(EngineConfig())
+        checked_engine(PolicyEngineConfig())
 
 
 def test_a_missing_vllm_is_one_line(monkeypatch):
@@ -226,7 +227,7 @@ def test_a_missing_vllm_is_one_line(monkeypatch):
     with pytest.raises(
         MachineError, match=r"vLLM is not installed\. Install it: pip install 'splitreason-cli\[vllm\]'"
     ):
-        checked_engine(EngineConfig())
+        checked_engine(PolicyEngineConfig())
 
 
 @pytest.mark.parametrize("is_up", [True, False])
@@ -236,7 +237,7 @@ def test_a_server_that_is_not_there_or_takes_no_weights_is_one_line(pair, monkey
     with serving(ServedModel(pair[1])) as url:
         if is_up:
             with pytest.raises(EndpointError, match=r"takes no weights\. Start it with: VLLM_SERVER_DEV_MODE=1"):
-                checked_engine(EngineConfig("server", url))
+                checked_engine(PolicyEngineConfig("server", url))
     if not is_up:
         with pytest.raises(EndpointError, match=r"no vLLM server answers \(ConnectError\). Start it with"):
-            checked_engine(EngineConfig("server", url))
+            checked_engine(PolicyEngineConfig("server", url))

@@ -10,6 +10,7 @@ from transformers import TrainerCallback
 from splitreason_cli.decoding.remote import RemoteConfig
 from splitreason_cli.errors import EndpointError
 from splitreason_cli.models.loading import load_model, load_pair
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep
 from splitreason_cli.split.controller import Limits
@@ -76,7 +77,7 @@ def gradients(pair, folder, rollouts, problem):
 
 def test_a_step_has_the_gradient_that_it_has_without_a_row_that_failed(pair, tmp_path):
     (problem,) = problems(1)
-    decoder = RolloutDecoder(*pair, Limits(120, max_span_tokens=32), 1.0, hint=True)
+    decoder = RolloutDecoder(Pair.of(*pair, hint=True), Limits(120, max_span_tokens=32), 1.0)
     rows = decoder.rollouts([problem.problem] * 4, list("abcd"))
     zeros = (0,) * len(rows[1].completion_ids)
     # Two rows that are worth something else, so that there is a gradient.

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from splitreason_cli.models.loading import load_pair
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
@@ -26,7 +27,7 @@ def pair():
 def rollouts(pair):
     problems = [decode(line, Problem.from_dict).problem for line in list(read_lines(MINI_PROBLEMS))[:12]]
     # Short spans, so that some are closed by the limit.
-    decoder = RolloutDecoder(*pair, Limits(150, max_span_tokens=4), TEMPERATURE, hint=True)
+    decoder = RolloutDecoder(Pair.of(*pair, hint=True), Limits(150, max_span_tokens=4), TEMPERATURE)
     return decoder.rollouts(problems, [f"s{n}" for n in range(12)])
 
 
@@ -96,14 +97,14 @@ def test_all_decisions_at_a_place_have_probability_one_together():
 
 def test_equal_seeds_give_equal_rollouts(pair, rollouts):
     problems = [decode(line, Problem.from_dict).problem for line in list(read_lines(MINI_PROBLEMS))[:3]]
-    decoder = RolloutDecoder(*pair, Limits(150, max_span_tokens=4), TEMPERATURE, hint=True)
+    decoder = RolloutDecoder(Pair.of(*pair, hint=True), Limits(150, max_span_tokens=4), TEMPERATURE)
     again = decoder.rollouts(problems, [f"s{n}" for n in range(3)])
     assert [one.completion_ids for one in again] == [one.completion_ids for one in rollouts[:3]]
 
 
 def test_argmax_closing_leaves_spans_undecided(pair):
     problems = [decode(line, Problem.from_dict).problem for line in list(read_lines(MINI_PROBLEMS))[:4]]
-    decoder = RolloutDecoder(*pair, Limits(150), TEMPERATURE, hint=True, sample_closing=False)
+    decoder = RolloutDecoder(Pair.of(*pair, hint=True), Limits(150), TEMPERATURE, sample_closing=False)
     tags = pair[0].token_ids
     for rollout in decoder.rollouts(problems, list("abcd")):
         found = roles(rollout.completion_ids, tags.open, tags.close)

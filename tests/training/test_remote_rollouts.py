@@ -8,12 +8,13 @@ import pytest
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, ModelError
 from splitreason_cli.models.loading import LoadedModel, load_pair
+from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
 from splitreason_cli.split.controller import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
-from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder
+from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder, pair_with
 from splitreason_cli.training.rollouts import RolloutDecoder
 from tests.scripted_endpoint import serving
 from tests.served_model import FAULTS, ServedModel
@@ -38,7 +39,7 @@ def pair():
 @pytest.fixture(scope="module")
 def expected(pair):
     """Rollouts with both models in this process."""
-    return RolloutDecoder(*pair, LIMITS, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
+    return RolloutDecoder(Pair.of(*pair, hint=True), LIMITS, NEARLY_GREEDY).rollouts(PROBLEMS, SEEDS)
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def remote(server, config=QUICK):
 
 def rollouts(pair, server, config=QUICK, temperature=NEARLY_GREEDY):
     with remote(server, config) as model:
-        decoder = RemoteRolloutDecoder(pair[0], model, LIMITS, temperature, hint=True)
+        decoder = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, temperature)
         return decoder.rollouts(PROBLEMS, SEEDS)
 
 
@@ -76,7 +77,9 @@ def test_a_served_big_model_writes_what_one_in_this_process_does(pair, expected)
 def test_a_big_model_that_knows_text_only_writes_it_too(pair, expected):
     server = ServedModel(pair[1])
     with serving(server) as url, connect_remote(Side(url, "mini-big", text_only=True), QUICK) as model:
-        found = RemoteRolloutDecoder(pair[0], model, LIMITS, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
+        found = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, NEARLY_GREEDY).rollouts(
+            PROBLEMS, SEEDS
+        )
     assert all(same(one, other) for one, other in zip(found, expected, strict=True))
     assert all(isinstance(body["prompt"], str) for body in server.bodies)
 
@@ -165,4 +168,4 @@ def test_a_big_model_of_another_vocabulary_is_refused(pair):
     with serving(ServedModel(pair[1])) as url, connect_remote(Side(url), QUICK) as model:
         model.loaded = LoadedModel("other", None, byte_level())
         with pytest.raises(ModelError, match="different vocabularies"):
-            RemoteRolloutDecoder(pair[0], model, LIMITS, 1.0, hint=True)
+            RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, 1.0)

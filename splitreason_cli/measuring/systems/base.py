@@ -1,7 +1,7 @@
 """What a system of a benchmark is. A new one is a class in a file beside this one and a line in `systems.named`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -12,8 +12,6 @@ from ...split.policies import Policy, PolicyContext, make_policy, parse_policy
 from ...tasks.base import Task
 from ...tasks.named import task_of
 
-Decode = Callable[[Sequence[int]], str]
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -22,14 +20,12 @@ class Sample:
     Args:
         number: which sample of its problem this is, from 0. problem: the problem's id.
         seed: of whatever the policy draws; that of the sampling is another one.
-        decode: token ids of each model as text.
     """
 
     number: int
     problem: str
     seed: int
     task: Task
-    decode: Mapping[Author, Decode]
 
 
 class SplitRun(Protocol):
@@ -118,4 +114,4 @@ class Written(System):
         return {**super().settings(), **({"policy_source": source} if source else {})}
 
     def policy(self, sample: Sample) -> Policy:
-        return make_policy(self.text, load_policies(), PolicyContext(sample.decode["small"], sample.seed))
+        return make_policy(self.text, load_policies(), PolicyContext(sample.seed))

@@ -18,5 +18,4 @@ class Oracle(System):
     def policy(self, sample: Sample) -> Policy:
         oracle = sample.task.oracle
         assert oracle is not None, "checked before the run"
-        decode, decode_span = sample.decode["small"], sample.decode["big"]
-        return Pattern(decode, oracle.needs_big, oracle.span, decode_span=decode_span)
+        return Pattern(oracle.needs_big, oracle.span)
