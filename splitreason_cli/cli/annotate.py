@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import UsageError
+from ..annotating.annotators.named import ANNOTATORS, check_flags
 from . import console, values
 from .options import In, Out, Strict, run_record_stage
 
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
+
+WHO = "; ".join(f"{name}: {kind.summary}" for name, kind in ANNOTATORS.own.items())
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +23,7 @@ def annotate(
     in_: In = "-",
     out: Out = "-",
     annotator: Annotated[
-        Literal["surprisal", "llm", "snippets"],
-        typer.Option(help="Who marks: the pair's own surprisal, a chat model, or a file of snippets."),
+        str, typer.Option(help=f"Who marks. {WHO}; or an annotator of a plugin, as name or name(argument, ...).")
     ] = "surprisal",
     fraction: Annotated[
         str, typer.Option(help="Largest share of a trace's characters to mark; llm asks for about so much.")
@@ -93,19 +94,14 @@ def annotate(
         fraction=values.share("--fraction", fraction), snap=snap, min_similarity=min_similarity,
         generations=generations, shard=values.shard(shard), limit=limit,
     )  # fmt: skip
-    own = {
-        "llm": {"--model": model, "--base-url": base_url},
-        "snippets": {"--snippets": snippets},
-        "surprisal": {"--small-url": small_url, "--big-url": big_url},
-    }
-    _require(annotator, own)
-    if annotator == "llm" and config.fraction == 0:
-        raise UsageError("--fraction 0 asks a chat model for nothing", "Give a share such as 20%")
-    if (small_url is None) != (big_url is None):
-        raise UsageError("--small-url and --big-url go together. Give both, or neither to score in this process")
+    given = {
+        "--model": model, "--base-url": base_url, "--snippets": snippets, "--small-url": small_url,
+        "--big-url": big_url,
+    }  # fmt: skip
+    check_flags(config, given)
     call = EndpointConfig(base_url or "", config.model, api_key_env, concurrency, timeout, max_retries)
-    endpoints: tuple[EndpointConfig, ...] = (call,) if annotator == "llm" else ()
-    if annotator == "surprisal" and small_url and big_url:
+    endpoints: tuple[EndpointConfig, ...] = (call,) if base_url else ()
+    if small_url and big_url:
         endpoints = replace(call, base_url=small_url, model=small), replace(call, base_url=big_url, model=big)
     resources = stage.Resources(endpoints, response_format, max_tokens_total)
     dollars = values.price(price)
@@ -128,17 +124,6 @@ def annotate(
         limit=limit,
         summary=lambda: _summary(last, dollars),
     )  # fmt: skip
-
-
-def _require(annotator: str, own: dict[str, dict[str, str | None]]) -> None:
-    """Raises UsageError for a flag that the annotator needs and lacks, or that belongs to another one."""
-    for name, flags in own.items():
-        given = [flag for flag, value in flags.items() if value]
-        if name != annotator and given:
-            raise UsageError(f"{given[0]} belongs to another annotator", f"Add --annotator {name}, or leave it out")
-    missing = [flag for flag, value in own[annotator].items() if not value]
-    if missing and annotator != "surprisal":
-        raise UsageError(f"--annotator {annotator} needs {' and '.join(missing)}")
 
 
 def _note(progress: "stage.Progress", dollars: tuple[float, float] | None) -> str:
