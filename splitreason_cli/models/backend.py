@@ -5,8 +5,12 @@ with one server, so that the key-value cache of the request's prefix is found ag
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .connections import Timeouts
+    from .loading import LoadedModel
 
 from ..split.signals import Prediction
 
@@ -74,6 +78,17 @@ class Session(Protocol):
 
     async def aclose(self) -> None:
         """Let go of what the session holds."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model at URLs: the name it is served under, the key of its servers, and the tokenizer that it shares."""
+
+    urls: tuple[str, ...]
+    model: str
+    api_key: str | None = field(repr=False)
+    timeouts: "Timeouts"
+    tokenizer: "LoadedModel"
 
 
 class Backend(Protocol):
