@@ -2,8 +2,10 @@
 
 import importlib.util
 import itertools
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import orjson
@@ -39,6 +41,17 @@ def srx(site, tmp_path):
         )  # fmt: skip
 
     return run
+
+
+def test_the_readme_shows_the_package_as_it_is():
+    readme = (PACKAGE.parents[1] / "README.md").read_text("utf-8")
+    section = readme.partition("## Adding your own")[2].partition("\n## ")[0]
+    # A block's lines are indented, blank ones between them aside.
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", section, re.MULTILINE)
+    files = "\n".join((PACKAGE / name).read_text("utf-8") for name in ("pyproject.toml", "srx_example.py"))
+    assert len(blocks) == 5
+    for block in blocks:
+        assert textwrap.dedent(block).strip() in files
 
 
 def records(path):
