@@ -12,7 +12,6 @@ from ..records import markup
 from ..records.data import Trace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
 from ..store.jsonl import Line, encode
-from ..store.replies import Replies
 from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
 from .annotators.named import ANNOTATORS, annotator_of
@@ -63,24 +62,14 @@ def annotate(
         InputError, RecordError: see `read_records`.
     """
     name, kind = annotator_of(config.annotator)
-    digests = kind.inputs(config)
-    if code := ANNOTATORS.source(name):
-        digests["annotator"] = code
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **digests})
+    code = ANNOTATORS.source(name)
+    inputs = {"in": source.digest, **kind.inputs(config), **({"annotator": code} if code else {})}
+    recipe = Recipe(STAGE, asdict(config), inputs)
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
         run = _Run(source, config, Quarantine(None if strict else work / REJECTED), on_progress)
-        annotator = kind.make(
-            Job(
-                config,
-                lambda name: Replies(store.folder("replies", name), recipe.key),
-                resources,
-                digests,
-                recipe.code,
-                lambda prompt, completion: run.tell(prompt_tokens=prompt, completion_tokens=completion),
-            )
-        )
+        annotator = kind.make(Job(config, resources, store, recipe, run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         unfinished = run.write(annotator, journal, on_record)
@@ -125,6 +114,10 @@ class _Run:
         finally:
             journal.append(lines)
         return f"traces that could not be annotated: {self._failed:,}. A rerun tries them again" if self._failed else ""
+
+    def paid(self, prompt: int, completion: int) -> None:
+        """Note the tokens that were paid for until now."""
+        self.tell(prompt_tokens=prompt, completion_tokens=completion)
 
     def tell(self, **changes: int) -> None:
         """Note and report progress."""

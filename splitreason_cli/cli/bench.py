@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import SrxError, UsageError
+from ..measuring.systems.named import SYSTEMS, split_names
 from ..records.data import BenchComparison, BenchResult, Generation, Record
 from ..store.artifacts import Store
 from ..store.jsonl import encode, write_atomically
@@ -67,9 +68,7 @@ def bench(
     ] = None,
     systems: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated: small, big, split, random, relay, entropy, oracle; relay(16,64) is explicit."
-        ),
+        typer.Option(help=f"Comma-separated: {', '.join(SYSTEMS)}; relay(16,64) is explicit."),
     ] = "small,big,random,split",
     policy: Annotated[
         str, typer.Option(help="When split hands over: learned, learned(0.3), relay(16), entropy(1.5), keyword(Wait).")
@@ -171,7 +170,6 @@ def bench(
         _refuse_flags(context, GRADE, "--from, which decodes nothing")
         return grade_log(task, data, from_, outputs)
     from ..measuring.runner import BenchConfig
-    from ..measuring.systems.named import split_names
     from ..measuring.systems.random import RandomShare
     from ..measuring.where import Backends
     from ..models.sides import Side

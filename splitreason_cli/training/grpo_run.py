@@ -255,10 +255,7 @@ class GrpoRun:
         big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
         mean_share = big_tokens / tokens if tokens else 0.0
         price = self.price.of_batch(mean_share)
-        rewards = [
-            None if verdict.correct is None else self.rewards.worth(verdict.correct, one, price)
-            for verdict, one in zip(verdicts, own, strict=True)
-        ]
+        rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
         known = [one for one in ranks.gather(rewards) if one]
         for name, value in {
             "share": mean_share,
@@ -276,6 +273,9 @@ class GrpoRun:
             first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
             self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
         return [one.total if one else None for one in rewards]
+
+    def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Worth | None:
+        return None if right is None else self.rewards.worth(right, rollout, price)
 
     def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(

@@ -9,6 +9,7 @@ from typing import ClassVar
 from ...errors import SrxError
 from ...plugins import call, parse_call
 from ...records.data import AnnotatedTrace, HardSpan, Trace, Unplaced
+from ...store.artifacts import Recipe, Store
 from ...store.replies import Replies
 from ..concurrent import StopMappingError
 from ..config import AnnotateConfig, Resources
@@ -34,17 +35,19 @@ class Job:
     """What an annotator is made from.
 
     Args:
-        replies: opens what is kept of replies under a name, in any run that asks for that name.
-        digests: of what `Annotator.inputs` names. code: of the code that the stage runs on.
+        recipe: of what the run makes; its inputs hold the digests that `Annotator.inputs` names.
         on_tokens: is told how many prompt and completion tokens have been paid for until now.
     """
 
     config: AnnotateConfig
-    replies: Callable[[str], Replies]
     resources: Resources
-    digests: Mapping[str, str]
-    code: str
+    store: Store
+    recipe: Recipe
     on_tokens: Callable[[int, int], None]
+
+    def replies(self, name: str) -> Replies:
+        """What is kept of replies under this name, by all runs that give it."""
+        return Replies(self.store.folder("replies", name), self.recipe.key)
 
 
 class Annotator(ABC):

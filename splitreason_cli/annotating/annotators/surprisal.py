@@ -60,8 +60,8 @@ class LocalSurprisal(Annotator):
 
     @classmethod
     def make(cls, job: Job) -> Annotator:
-        config = job.config
-        question = repr((job.code, job.digests["small"], job.digests["big"], config.threshold))
+        config, inputs = job.config, job.recipe.inputs
+        question = repr((job.recipe.code, inputs["small"], inputs["big"], config.threshold))
         replies = job.replies(f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}")
         scoring = SurprisalConfig(config.small, config.big, config.threshold, config.fraction)
         if job.resources.endpoints:
