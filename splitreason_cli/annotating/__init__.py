@@ -1,0 +1,1 @@
+"""The verb annotate: the hard spans of reasoning traces."""

@@ -1,25 +1,24 @@
 """The command line: each module parses one command's flags, calls its stage, and shows progress.
 
-Nothing heavy is imported here; a stage is imported when its command runs.
+Nothing heavy is imported here: a command is imported when it is called, and its stage when it runs.
 """
 
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from .. import __version__
 from ..errors import SrxError
-from ..store.jsonl import FULL, disk_fault
-from . import annotate, bench, build_sft, chat, demo, serve, show, simulate, stats, store, train
-from .console import report_error, say
+from .groups import LazyGroup
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="srx",
+    cls=LazyGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -45,10 +44,6 @@ def _root(
     """
 
 
-for module in (annotate, build_sft, train, serve, chat, bench, simulate, demo, show, stats, store):
-    module.register(app)
-
-
 def main() -> None:
     """Run `srx`, turning errors a user can act on into one line and an exit code (see `srx.errors`)."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -57,15 +52,27 @@ def main() -> None:
     try:
         app()
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        fault = disk_fault(Path("<stdout>"), error)
-        report_error(fault)
-        sys.exit(fault.exit_code)
+        _end_if_disk_is_full(error)
+        raise
     except SrxError as error:
-        report_error(error)
-        sys.exit(error.exit_code)
+        _end(error)
     except SystemExit as end:
         if end.code == INTERRUPTED:
+            from .console import say
+
             say("interrupted; run the same command again to go on")
         raise
+
+
+def _end_if_disk_is_full(error: OSError) -> None:
+    from ..store.jsonl import FULL, disk_fault
+
+    if error.errno in FULL:
+        _end(disk_fault(Path("<stdout>"), error))
+
+
+def _end(error: SrxError) -> NoReturn:
+    from .console import report_error
+
+    report_error(error)
+    sys.exit(error.exit_code)

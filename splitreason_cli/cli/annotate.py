@@ -1,13 +1,16 @@
 """srx annotate"""
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..annotating.annotators.named import ANNOTATORS, check_flags
+from ..store.artifacts import Artifact, Store
+from ..store.source import Source
 from . import console, values
-from .options import In, Out, Strict, run_record_stage
+from .option_groups import expanded
+from .options import In, OnProgress, OnRecord, Out, Strict, run_record_stage
 
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
@@ -16,10 +19,99 @@ WHO = "; ".join(f"{name}: {kind.summary}" for name, kind in ANNOTATORS.own.items
 
 
 def register(app: typer.Typer) -> None:
-    app.command("annotate", epilog="Example: srx annotate --in traces.jsonl --out annotated.jsonl")(annotate)
+    app.command("annotate", epilog="Example: srx annotate --in traces.jsonl --out annotated.jsonl")(expanded(annotate))
+
+
+@dataclass(frozen=True)
+class Surprisal:
+    """The pair that scores, and where."""
+
+    small: Annotated[str, typer.Option(help="surprisal: small model; a folder, a Hugging Face name or mini-small.")] = (
+        "mini-small"
+    )
+    big: Annotated[str, typer.Option(help="surprisal: big model with the same vocabulary.")] = "mini-big"
+    threshold: Annotated[
+        float, typer.Option(help="surprisal: nats by which a token must surprise the small model more.")
+    ] = 0.7
+    small_url: Annotated[
+        str | None, typer.Option(help="surprisal: score on a vLLM server of --small instead of here, with --big-url.")
+    ] = None
+    big_url: Annotated[str | None, typer.Option(help="surprisal: the vLLM server of --big.")] = None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The chat model that marks, and how servers are called, also those of surprisal."""
+
+    model: Annotated[str | None, typer.Option(help="llm: the chat model's name at the endpoint.")] = None
+    base_url: Annotated[
+        str | None, typer.Option(help="llm: OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
+    ] = None
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the endpoint's key; without it none is sent.")
+    ] = None
+    response_format: Annotated[
+        Literal["auto", "json_schema", "none"],
+        typer.Option(help="llm: force JSON replies; auto asks by delimiters where the endpoint cannot."),
+    ] = "auto"
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight at once.")] = 64
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one attempt of a call.")] = 600.0
+    max_retries: Annotated[
+        int, typer.Option(min=0, help="Further attempts after rate limits, server errors and lost connections.")
+    ] = 6
+    max_tokens_total: Annotated[
+        int | None, typer.Option(min=1, help="llm: stop when this command has spent so many tokens, over all its runs.")
+    ] = None
+    price: Annotated[
+        str | None, typer.Option(help="llm: dollars per million prompt/completion tokens, to show the cost.")
+    ] = None
+
+    def resources(self, surprisal: Surprisal) -> "stage.Resources":
+        """The servers that are asked, and what that may cost."""
+        from ..annotating.annotate import Resources
+        from ..models.endpoint import EndpointConfig
+
+        def endpoint(url: str, model: str) -> EndpointConfig:
+            return EndpointConfig(url, model, self.api_key_env, self.concurrency, self.timeout, self.max_retries)
+
+        endpoints: tuple[EndpointConfig, ...] = ()
+        if self.base_url:
+            endpoints = (endpoint(self.base_url, self.model or ""),)
+        elif surprisal.small_url and surprisal.big_url:
+            endpoints = endpoint(surprisal.small_url, surprisal.small), endpoint(surprisal.big_url, surprisal.big)
+        return Resources(endpoints, self.response_format, self.max_tokens_total)
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Where snippets come from, and how they are found in a trace."""
+
+    snippets: Annotated[
+        str | None, typer.Option(help='snippets: JSONL of {"id": ..., "snippets": [...]}, hardest first.')
+    ] = None
+    snap: Annotated[
+        Literal["word", "line"], typer.Option(help="llm, snippets: what the ends of a span are moved to.")
+    ] = "word"
+    min_similarity: Annotated[
+        float, typer.Option(min=0.5, max=1.0, help="llm, snippets: how similar the text must be to a snippet.")
+    ] = 0.85
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is annotated of the input."""
+
+    generations: Annotated[
+        Literal["first", "correct", "all"], typer.Option(help="Which generations of a row with several to annotate.")
+    ] = "correct"
+    shard: Annotated[
+        str, typer.Option(help="i/n: only the i-th of n parts, counted from 0 and cut by a hash of the id.")
+    ] = "0/1"
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many rows; 0 is all.")] = 0
 
 
 def annotate(
+    *,
     in_: In = "-",
     out: Out = "-",
     annotator: Annotated[
@@ -28,55 +120,10 @@ def annotate(
     fraction: Annotated[
         str, typer.Option(help="Largest share of a trace's characters to mark; llm asks for about so much.")
     ] = "20%",
-    small: Annotated[
-        str, typer.Option(help="surprisal: small model; a folder, a Hugging Face name or mini-small.")
-    ] = "mini-small",
-    big: Annotated[str, typer.Option(help="surprisal: big model with the same vocabulary.")] = "mini-big",
-    threshold: Annotated[
-        float, typer.Option(help="surprisal: nats by which a token must surprise the small model more.")
-    ] = 0.7,
-    small_url: Annotated[
-        str | None, typer.Option(help="surprisal: score on a vLLM server of --small instead of here, with --big-url.")
-    ] = None,
-    big_url: Annotated[str | None, typer.Option(help="surprisal: the vLLM server of --big.")] = None,
-    model: Annotated[str | None, typer.Option(help="llm: the chat model's name at the endpoint.")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="llm: OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
-    ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the endpoint's key; without it none is sent.")
-    ] = None,
-    response_format: Annotated[
-        Literal["auto", "json_schema", "none"],
-        typer.Option(help="llm: force JSON replies; auto asks by delimiters where the endpoint cannot."),
-    ] = "auto",
-    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight at once.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one attempt of a call.")] = 600.0,
-    max_retries: Annotated[
-        int, typer.Option(min=0, help="Further attempts after rate limits, server errors and lost connections.")
-    ] = 6,
-    max_tokens_total: Annotated[
-        int | None, typer.Option(min=1, help="llm: stop when this command has spent so many tokens, over all its runs.")
-    ] = None,
-    price: Annotated[
-        str | None, typer.Option(help="llm: dollars per million prompt/completion tokens, to show the cost.")
-    ] = None,
-    snippets: Annotated[
-        str | None, typer.Option(help='snippets: JSONL of {"id": ..., "snippets": [...]}, hardest first.')
-    ] = None,
-    snap: Annotated[
-        Literal["word", "line"], typer.Option(help="llm, snippets: what the ends of a span are moved to.")
-    ] = "word",
-    min_similarity: Annotated[
-        float, typer.Option(min=0.5, max=1.0, help="llm, snippets: how similar the text must be to a snippet.")
-    ] = 0.85,
-    generations: Annotated[
-        Literal["first", "correct", "all"], typer.Option(help="Which generations of a row with several to annotate.")
-    ] = "correct",
-    shard: Annotated[
-        str, typer.Option(help="i/n: only the i-th of n parts, counted from 0 and cut by a hash of the id.")
-    ] = "0/1",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many rows; 0 is all.")] = 0,
+    surprisal: Surprisal,
+    calls: Calls,
+    snippets: Snippets,
+    rows: Rows,
     strict: Strict = False,
 ) -> None:
     """Mark the hard spans of reasoning traces.
@@ -86,44 +133,66 @@ def annotate(
     rest.
     """
     console.quiet_libraries()
-    from ..annotating import annotate as stage
-    from ..models.endpoint import EndpointConfig
+    config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
+    _run(in_, out, config, calls.resources(surprisal), values.price(calls.price), strict=strict)
 
-    config = stage.AnnotateConfig(
-        annotator=annotator, small=small, big=big, threshold=threshold, model=model or "", snippets=snippets or "",
-        fraction=values.share("--fraction", fraction), snap=snap, min_similarity=min_similarity,
-        generations=generations, shard=values.shard(shard), limit=limit,
-    )  # fmt: skip
+
+def _config(
+    annotator: str, fraction: float, surprisal: Surprisal, calls: Calls, snippets: Snippets, rows: Rows
+) -> "stage.AnnotateConfig":
+    """What decides the result. Raises UsageError."""
+    from ..annotating.annotate import AnnotateConfig
+
+    config = AnnotateConfig(
+        annotator=annotator,
+        small=surprisal.small,
+        big=surprisal.big,
+        threshold=surprisal.threshold,
+        model=calls.model or "",
+        snippets=snippets.snippets or "",
+        fraction=fraction,
+        snap=snippets.snap,
+        min_similarity=snippets.min_similarity,
+        generations=rows.generations,
+        shard=values.shard(rows.shard),
+        limit=rows.limit,
+    )
     given = {
-        "--model": model, "--base-url": base_url, "--snippets": snippets, "--small-url": small_url,
-        "--big-url": big_url,
-    }  # fmt: skip
+        "--model": calls.model,
+        "--base-url": calls.base_url,
+        "--snippets": snippets.snippets,
+        "--small-url": surprisal.small_url,
+        "--big-url": surprisal.big_url,
+    }
     check_flags(config, given)
-    call = EndpointConfig(base_url or "", config.model, api_key_env, concurrency, timeout, max_retries)
-    endpoints: tuple[EndpointConfig, ...] = (call,) if base_url else ()
-    if small_url and big_url:
-        endpoints = replace(call, base_url=small_url, model=small), replace(call, base_url=big_url, model=big)
-    resources = stage.Resources(endpoints, response_format, max_tokens_total)
-    dollars = values.price(price)
+    return config
+
+
+def _run(
+    in_: str,
+    out: str,
+    config: "stage.AnnotateConfig",
+    resources: "stage.Resources",
+    dollars: tuple[float, float] | None,
+    *,
+    strict: bool,
+) -> None:
+    """Annotate with progress; what was spent is shown while it runs, and after it."""
+    from ..annotating import annotate as stage
+
     last = stage.Progress()
 
-    def note(progress: "stage.Progress") -> str:
-        nonlocal last
-        last = progress
-        return _note(progress, dollars)
+    def run(source: Source, store: Store, on_record: OnRecord, on_progress: OnProgress) -> tuple[Artifact, bool]:
+        def watch(progress: stage.Progress) -> None:
+            nonlocal last
+            last = progress
+            on_progress(progress.rows, _note(progress, dollars))
+
+        return stage.annotate(source, config, store, resources, strict=strict, on_record=on_record, on_progress=watch)
 
     run_record_stage(
-        "annotate",
-        in_,
-        out,
-        lambda source, store, on_record, on_progress: stage.annotate(
-            source, config, store, resources, strict=strict, on_record=on_record,
-            on_progress=lambda progress: on_progress(progress.rows, note(progress)),
-        ),
-        strict=strict,
-        limit=limit,
-        summary=lambda: _summary(last, dollars),
-    )  # fmt: skip
+        "annotate", in_, out, run, strict=strict, limit=config.limit, summary=lambda: _summary(last, dollars)
+    )
 
 
 def _note(progress: "stage.Progress", dollars: tuple[float, float] | None) -> str:

@@ -51,10 +51,17 @@ class LiveRuns:
                 lambda ended: live.update(self._task, completed=self._counts.count + ended),
                 lambda status: live.update(self._task, note=status),
             )
-            for run in stage.bench(
-                self.config, systems, offload_budgets, store, chance=chance, policy=policy, backends=backends,
+            runs = stage.bench(
+                self.config,
+                systems,
+                offload_budgets,
+                store,
+                chance=chance,
+                policy=policy,
+                backends=backends,
                 watcher=watcher,
-            ):  # fmt: skip
+            )
+            for run in runs:
                 self.runs.append(run)
                 self._system = None
                 note = self._counts.summary() + (", cached" if run.cached else "")

@@ -23,10 +23,8 @@ def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
         if partly and result is results[-1]:
             name += f" (partial, {partly})"
         majority = [] if samples == 1 else [_shown(result.maj_at_k, ".3f")]
-        table.add_row(
-            name, *_accuracy(result), *majority,
-            _shown(result.offload_share, ".2%"), _shown(result.seconds, ".1f"),
-        )  # fmt: skip
+        costs = _shown(result.offload_share, ".2%"), _shown(result.seconds, ".1f")
+        table.add_row(name, *_accuracy(result), *majority, *costs)
     return table
 
 
@@ -40,10 +38,8 @@ def endings_table(results: Sequence[BenchResult]) -> Table:
     for result in results:
         waited = [_shown(result.hand_over_seconds, ".3f")] if measured else []
         counts = (result.small_tokens, result.big_tokens, result.spans, result.truncated, result.unclosed)
-        table.add_row(
-            label(result.system, result.offload_budget), *(_shown(number, ",") for number in counts),
-            f"{result.ungraded:,}", *waited,
-        )  # fmt: skip
+        cells = [*(_shown(number, ",") for number in counts), f"{result.ungraded:,}", *waited]
+        table.add_row(label(result.system, result.offload_budget), *cells)
     return table
 
 

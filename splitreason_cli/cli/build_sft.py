@@ -1,5 +1,6 @@
 """srx build-sft"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,37 +10,53 @@ from ..dataset.sft import BuildSftConfig, Format
 from ..errors import PartialError, RecordError, UsageError
 from ..store.artifacts import Artifact
 from ..store.source import STDIN, Source
-from . import console
+from . import console, values
+from .option_groups import expanded
 from .options import Hint, In, Out, Strict, run_record_stage
 
 SHOWN_FAULTS = 20
 
 
 def register(app: typer.Typer) -> None:
-    app.command("build-sft", epilog="Example: srx build-sft --in annotated.jsonl > sft.jsonl")(build_sft)
+    app.command("build-sft", epilog="Example: srx build-sft --in annotated.jsonl > sft.jsonl")(expanded(build_sft))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a trace is written."""
+
+    format_: Annotated[Format, typer.Option("--format", help="Layout: kind sft_example, or kind sft_conversation.")] = (
+        Format.PROMPT_COMPLETION
+    )
+    hint: Hint = True
+    instruction: Annotated[str, typer.Option(help="Sentence to add to the prompt, before the hint.")] = ""
+    think: Annotated[
+        bool, typer.Option("--think/--no-think", help="Open the thinking in the completion; messages always do.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which traces are kept, and in which split."""
+
+    test_fraction: Annotated[str, typer.Option(help="Share of the problems held out as split test.")] = "5%"
+    dedup: Annotated[bool, typer.Option("--dedup/--no-dedup", help="Keep only the first trace of a problem.")] = True
+    decontaminate: Annotated[
+        list[str] | None, typer.Option(help="JSONL of benchmark problems to keep out; may be repeated.")
+    ] = None
+    ngram: Annotated[int, typer.Option(min=1, help="Words shared with a benchmark problem that are too many.")] = 8
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Count tokens with it: a folder, a Hugging Face name or mini-small.")
+    ] = None
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Drop longer examples; needs --tokenizer.")] = None
 
 
 def build_sft(
+    *,
     in_: In = "-",
     out: Out = "-",
-    format_: Annotated[
-        Format, typer.Option("--format", help="Layout: kind sft_example, or kind sft_conversation.")
-    ] = Format.PROMPT_COMPLETION,
-    hint: Hint = True,
-    instruction: Annotated[str, typer.Option(help="Sentence to add to the prompt, before the hint.")] = "",
-    think: Annotated[
-        bool, typer.Option("--think/--no-think", help="Open the thinking in the completion; messages always do.")
-    ] = False,
-    test_fraction: Annotated[str, typer.Option(help="Share of the problems held out as split test.")] = "5%",
-    dedup: Annotated[bool, typer.Option("--dedup/--no-dedup", help="Keep only the first trace of a problem.")] = True,
-    decontaminate: Annotated[
-        list[str] | None, typer.Option(help="JSONL of benchmark problems to keep out; may be repeated.")
-    ] = None,
-    ngram: Annotated[int, typer.Option(min=1, help="Words shared with a benchmark problem that are too many.")] = 8,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Count tokens with it: a folder, a Hugging Face name or mini-small.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Drop longer examples; needs --tokenizer.")] = None,
+    layout: Layout,
+    selection: Selection,
     dataset: Annotated[str | None, typer.Option(help="Also write a Hugging Face dataset folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only look for faults in records; write none.")] = False,
     traces: Annotated[str | None, typer.Option(help="With --check: traces to compare the records with.")] = None,
@@ -57,14 +74,22 @@ def build_sft(
         return
     if traces is not None:
         raise UsageError("--traces is only compared with under --check", "Add --check, or leave --traces out")
-    from .values import share
+    _build(in_, out, _config(layout, selection), dataset, strict=strict)
 
-    config = BuildSftConfig(
-        format=format_, hint=hint, think=think, instruction=instruction,
-        test_fraction=share("--test-fraction", test_fraction), tokenizer=tokenizer, max_tokens=max_tokens,
-        dedup=dedup, decontaminate=tuple(decontaminate or ()), ngram=ngram,
-    )  # fmt: skip
-    _build(in_, out, config, dataset, strict=strict)
+
+def _config(layout: Layout, selection: Selection) -> BuildSftConfig:
+    return BuildSftConfig(
+        format=layout.format_,
+        hint=layout.hint,
+        think=layout.think,
+        instruction=layout.instruction,
+        test_fraction=values.share("--test-fraction", selection.test_fraction),
+        tokenizer=selection.tokenizer,
+        max_tokens=selection.max_tokens,
+        dedup=selection.dedup,
+        decontaminate=tuple(selection.decontaminate or ()),
+        ngram=selection.ngram,
+    )
 
 
 def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool) -> None:

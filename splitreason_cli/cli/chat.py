@@ -1,5 +1,6 @@
 """srx chat"""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -7,24 +8,44 @@ from rich.text import Text
 
 from ..errors import EndpointError, UsageError
 from . import console, values
+from .option_groups import expanded
 from .render import BIG, LEFT, RIGHT
 
 THINKING = "dim"
 
 
 def register(app: typer.Typer) -> None:
-    app.command("chat", epilog='Example: srx chat "048\na) #37\nb) +3\nc) +7\nd) #47\ne) #23\nf) +8\ng) .end"')(chat)
+    app.command("chat", epilog='Example: srx chat "048\na) #37\nb) +3\nc) +7\nd) #47\ne) #23\nf) +8\ng) .end"')(
+        expanded(chat)
+    )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How this answer is to be written."""
+
+    offload_budget: Annotated[str | None, typer.Option(help="Cap on the big model's share of this answer.")] = None
+    policy: Annotated[str | None, typer.Option(help="When to hand over in this answer.")] = None
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 is greedy.")] = 0.0
+
+    def parameters(self) -> dict[str, Any]:
+        """Of the request. Raises UsageError."""
+        budget = self.offload_budget
+        share = None if budget is None else values.share("--offload-budget", budget)
+        own = {"offload_budget": share, "policy": self.policy}
+        limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
+        extra = {name: value for name, value in own.items() if value is not None}
+        return {"temperature": self.temperature, "extra_body": extra, **limit}
 
 
 def chat(
+    *,
     message: Annotated[str, typer.Argument(help="What to ask; - reads standard input.")] = "-",
     base_url: Annotated[str, typer.Option(help="Endpoint of srx serve.")] = "http://127.0.0.1:8000/v1",
     model: Annotated[str | None, typer.Option(help="Model to ask; else the first that the endpoint names.")] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Environment variable that holds the endpoint's key.")] = None,
-    offload_budget: Annotated[str | None, typer.Option(help="Cap on the big model's share of this answer.")] = None,
-    policy: Annotated[str | None, typer.Option(help="When to hand over in this answer.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 is greedy.")] = 0.0,
+    wish: Wish,
 ) -> None:
     """Ask a running `srx serve` and watch who writes: spans of the big model light up as they stream."""
     import sys
@@ -36,9 +57,7 @@ def chat(
     text = sys.stdin.read() if message == "-" else message
     if not text.strip():
         raise UsageError("nothing to ask", "Give a message, or pipe one in")
-    share = None if offload_budget is None else values.share("--offload-budget", offload_budget)
-    own = {"offload_budget": share, "policy": policy}
-    options: dict[str, Any] = {"max_tokens": max_tokens} if max_tokens else {}
+    parameters = wish.parameters()
     client = OpenAI(base_url=base_url, api_key=read_key(api_key_env, "--api-key-env") or "EMPTY", max_retries=0)
     try:
         stream = client.chat.completions.create(
@@ -46,9 +65,7 @@ def chat(
             messages=[{"role": "user", "content": text}],
             stream=True,
             stream_options={"include_usage": True},
-            temperature=temperature,
-            extra_body={name: value for name, value in own.items() if value is not None},
-            **options,
+            **parameters,
         )
         usage = _show(stream)
     except NotFoundError as error:

@@ -27,7 +27,9 @@ Out = Annotated[str, typer.Option("--out", help="JSONL to write, gzip or zstd by
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record instead of quarantining it.")]
 Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small model about the tags in its prompt.")]
 
-RecordStage = Callable[[Source, Store, Callable[[bytes], None], Callable[..., None]], tuple[Artifact, bool]]
+OnRecord = Callable[[bytes], None]
+OnProgress = Callable[..., None]
+RecordStage = Callable[[Source, Store, OnRecord, OnProgress], tuple[Artifact, bool]]
 """Called with the source, the store, what to do with each record, and what to tell progress: lines, maybe a note."""
 
 
@@ -50,9 +52,24 @@ def run_record_stage(
     Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
     nothing is delivered.
     """
+    artifact, cached = _watched(name, in_, stage, console.emit if out == STDIN else lambda line: None, limit)
+    if text := summary():
+        console.say(f"{name}: {text}")
+    if strict:
+        raise_first_rejected(artifact.rejected)
+    if out != STDIN:
+        write_atomically(Path(out), lines_of(artifact.records))
+    elif cached:
+        for line in lines_of(artifact.records):
+            console.emit(line)
+    deliver(artifact)
+    finish(artifact, cached, out)
+
+
+def _watched(name: str, in_: str, stage: RecordStage, on_record: OnRecord, limit: int) -> tuple[Artifact, bool]:
+    """Run a stage below a progress line, whose total is what is known of the input's length."""
     store = Store.default()
     source = Source.open(in_, store)
-    to_stdout = out == STDIN
     with console.progress() as live:
         total = source.length()
         total = min(total, limit) if total and limit else total or limit or None
@@ -61,26 +78,11 @@ def run_record_stage(
         def on_progress(done: int, note: str = "") -> None:
             live.update(task, completed=done, note=note)
 
-        artifact, cached = stage(
-            source,
-            store,
-            console.emit if to_stdout else lambda line: None,
-            on_progress,
-        )
+        artifact, cached = stage(source, store, on_record, on_progress)
         if not artifact.unfinished:
             rows = total or artifact.info.records
             live.update(task, completed=rows, total=rows)
-    if text := summary():
-        console.say(f"{name}: {text}")
-    if strict:
-        raise_first_rejected(artifact.rejected)
-    if to_stdout and cached:
-        for line in lines_of(artifact.records):
-            console.emit(line)
-    if not to_stdout:
-        write_atomically(Path(out), lines_of(artifact.records))
-    deliver(artifact)
-    finish(artifact, cached, out)
+    return artifact, cached
 
 
 def deliver_results(results: Sequence[Record], table: RenderableType, out: str | None) -> None:

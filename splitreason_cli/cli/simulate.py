@@ -1,5 +1,6 @@
 """srx simulate"""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,26 +18,125 @@ from ..timing.profiling import ProfilePlan
 from ..timing.simulation import Written, synthetic
 from ..timing.simulation import simulate as simulate_written
 from . import console, values
+from .option_groups import expanded
 
 if TYPE_CHECKING:
     from ..timing.simulate import Profile
 
 MODE_NAMES = {
-    "small": "small alone", "big": "big alone", "serial_cold": "serial, cold cache", "serial": "serial",
+    "small": "small alone",
+    "big": "big alone",
+    "serial_cold": "serial, cold cache",
+    "serial": "serial",
     "pipelined": "pipelined",
-}  # fmt: skip
+}
 TOKENS_FROM = {"ids": "", "characters": ", tokens estimated from characters", "flags": ", evenly placed"}
-
 
 GIVEN = "given"
 PAPER_ORIGINS = "the paper's 1.5B on A6000s", "the paper's 32B on A6000s"
 
 
 def register(app: typer.Typer) -> None:
-    app.command("simulate", epilog="Example: srx simulate --share 5% --tokens 8000 --spans 20")(simulate)
+    app.command("simulate", epilog="Example: srx simulate --share 5% --tokens 8000 --spans 20")(expanded(simulate))
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """A completion that nobody wrote."""
+
+    share: Annotated[str | None, typer.Option(help="Synthetic: offload share (default 5%).")] = None
+    tokens: Annotated[int | None, typer.Option(min=1, help="Synthetic: tokens of both models (default 8000).")] = None
+    spans: Annotated[int | None, typer.Option(min=0, help="Synthetic: number of spans (default 20).")] = None
+
+    def written(self, prompt_tokens: int) -> Written:
+        """Its tokens. Raises UsageError."""
+        share, spans = values.share("--share", self.share or "5%"), 20 if self.spans is None else self.spans
+        try:
+            return synthetic(self.tokens or 8000, share, spans, prompt_tokens)
+        except ValueError as error:
+            raise UsageError(f"--spans: {error}") from None
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """The two models, and how they are driven."""
+
+    small_rates: Annotated[
+        str | None,
+        typer.Option(help="Prefilled/decoded tokens a second (default 30000/150, the paper's for 1.5B on A6000s)."),
+    ] = None
+    big_rates: Annotated[
+        str | None,
+        typer.Option(help="Prefilled/decoded tokens a second (default 2500/15, the paper's for 32B on A6000s)."),
+    ] = None
+    stride: Annotated[int, typer.Option(min=1, help="Pipelined: tokens of a streaming prefill.")] = 128
+    probe_stride: Annotated[int, typer.Option(min=1, help="Pipelined: tokens of a controlling prefill.")] = 16
+    bucket: Annotated[int, typer.Option(min=1, help="Serial: big tokens probed together for the closing tag.")] = 8
+    probe_tokens: Annotated[int, typer.Option(min=0, help="Serial: small tokens decoded by each probe.")] = 6
+    hand_over_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Fixed latency of a change of author (default 0; measured by --profile)."),
+    ] = None
+    overrun_tokens: Annotated[
+        float, typer.Option(min=0, help="Big tokens written in vain past the end of each span.")
+    ] = 0.0
+
+    def setup(self) -> Setup:
+        """The same, with the paper's rates where none are given. Raises UsageError."""
+        return Setup(
+            small=PAPER_SMALL if self.small_rates is None else values.rates("--small-rates", self.small_rates),
+            big=PAPER_BIG if self.big_rates is None else values.rates("--big-rates", self.big_rates),
+            stride_tokens=self.stride,
+            probe_stride_tokens=self.probe_stride,
+            bucket_tokens=self.bucket,
+            probe_tokens=self.probe_tokens,
+            hand_over_seconds=self.hand_over_seconds or 0.0,
+            overrun_tokens=self.overrun_tokens,
+        )
+
+    def origins(self) -> tuple[str, str]:
+        """Where each model's rates are from."""
+        small, big = PAPER_ORIGINS
+        return GIVEN if self.small_rates else small, GIVEN if self.big_rates else big
+
+
+@dataclass(frozen=True)
+class Profiling:
+    """Servers whose rates are measured."""
+
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure the rates of two vLLM servers: SMALL_URL,BIG_URL, such as http://127.0.0.1:8000/v1."
+        ),
+    ] = None
+    profile_tokens: Annotated[int, typer.Option(min=257, help="Profile: tokens of the longer prompt.")] = 2048
+    repetitions: Annotated[int, typer.Option(min=1, help="Profile: medians of so many repetitions.")] = 5
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the servers' key; without it none is sent.")
+    ] = None
+    timeout: Annotated[float, typer.Option(min=0.1, help="Profile: seconds for one request.")] = 600.0
+
+    def measured(self, urls: str) -> "tuple[Profile, Profile]":
+        """The profiles of the small and the big model at these addresses. Raises UsageError, EndpointError."""
+        from ..timing.simulate import profile_pair
+
+        pair = values.names(urls)
+        if len(pair) != 2:
+            raise UsageError(f"--profile: {urls!r} is no pair of addresses. Write SMALL_URL,BIG_URL")
+        plan = ProfilePlan(long_tokens=self.profile_tokens, repetitions=self.repetitions)
+        profiles = []
+        with console.progress() as live:
+            task = live.add_task("profile", total=2, note="")
+            for measured in profile_pair(pair, plan, self.api_key_env, self.timeout):
+                profiles.append(measured)
+                live.update(task, advance=1)
+        small, big = profiles
+        return small, big
 
 
 def simulate(
+    *,
     file: Annotated[
         str | None,
         typer.Argument(
@@ -45,44 +145,13 @@ def simulate(
             show_default=False,
         ),
     ] = None,
-    share: Annotated[str | None, typer.Option(help="Synthetic: offload share (default 5%).")] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Synthetic: tokens of both models (default 8000).")] = None,
-    spans: Annotated[int | None, typer.Option(min=0, help="Synthetic: number of spans (default 20).")] = None,
+    made_up: Synthetic,
     prompt_tokens: Annotated[int, typer.Option(min=0, help="Tokens of each prompt; records do not count it.")] = 128,
     characters_per_token: Annotated[
         float | None, typer.Option(min=0.1, help="Estimate tokens of texts that count none, such as 3.")
     ] = None,
-    small_rates: Annotated[
-        str | None,
-        typer.Option(help="Prefilled/decoded tokens a second (default 30000/150, the paper's for 1.5B on A6000s)."),
-    ] = None,
-    big_rates: Annotated[
-        str | None,
-        typer.Option(help="Prefilled/decoded tokens a second (default 2500/15, the paper's for 32B on A6000s)."),
-    ] = None,
-    stride: Annotated[int, typer.Option(min=1, help="Pipelined: tokens of a streaming prefill.")] = 128,
-    probe_stride: Annotated[int, typer.Option(min=1, help="Pipelined: tokens of a controlling prefill.")] = 16,
-    bucket: Annotated[int, typer.Option(min=1, help="Serial: big tokens probed together for the closing tag.")] = 8,
-    probe_tokens: Annotated[int, typer.Option(min=0, help="Serial: small tokens decoded by each probe.")] = 6,
-    hand_over_seconds: Annotated[
-        float | None,
-        typer.Option(min=0, help="Fixed latency of a change of author (default 0; measured by --profile)."),
-    ] = None,
-    overrun_tokens: Annotated[
-        float, typer.Option(min=0, help="Big tokens written in vain past the end of each span.")
-    ] = 0.0,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure the rates of two vLLM servers: SMALL_URL,BIG_URL, such as http://127.0.0.1:8000/v1."
-        ),
-    ] = None,
-    profile_tokens: Annotated[int, typer.Option(min=257, help="Profile: tokens of the longer prompt.")] = 2048,
-    repetitions: Annotated[int, typer.Option(min=1, help="Profile: medians of so many repetitions.")] = 5,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the servers' key; without it none is sent.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Profile: seconds for one request.")] = 600.0,
+    speeds: Speeds,
+    profiling: Profiling,
     json: Annotated[bool, typer.Option("--json", help="Print one simulation record a mode instead.")] = False,
 ) -> None:
     """Estimate how long a split completion takes, in turns and pipelined, from prefill and decode rates.
@@ -92,32 +161,19 @@ def simulate(
     from ..timing.simulate import read_completions, with_profiles
 
     if file is None:
-        completions = [_synthetic(share or "5%", tokens or 8000, 20 if spans is None else spans, prompt_tokens)]
-    elif (share, tokens, spans) == (None, None, None):
+        completions = [made_up.written(prompt_tokens)]
+    elif made_up == Synthetic():
         completions = list(read_completions(Source.stream(file), prompt_tokens, characters_per_token))
     else:
         raise UsageError("--share, --tokens and --spans describe a synthetic completion. Leave them out with FILE")
-    setup = Setup(
-        PAPER_SMALL if small_rates is None else values.rates("--small-rates", small_rates),
-        PAPER_BIG if big_rates is None else values.rates("--big-rates", big_rates),
-        stride, probe_stride, bucket, probe_tokens, hand_over_seconds or 0.0, overrun_tokens,
-    )  # fmt: skip
-    origins = GIVEN if small_rates else PAPER_ORIGINS[0], GIVEN if big_rates else PAPER_ORIGINS[1]
-    if profile is not None:
-        if small_rates or big_rates:
+    setup, origins = speeds.setup(), speeds.origins()
+    if profiling.profile is not None:
+        if speeds.small_rates or speeds.big_rates:
             raise UsageError("--profile measures the rates. Leave --small-rates and --big-rates out")
-        plan = ProfilePlan(long_tokens=profile_tokens, repetitions=repetitions)
-        small, big = _measured(profile, plan, api_key_env, timeout)
+        small, big = profiling.measured(profiling.profile)
         (console.stderr if json else console.stdout()).print(profile_table((small, big)))
-        setup, origins = with_profiles(setup, small, big, hand_over_seconds), (small.model, big.model)
+        setup, origins = with_profiles(setup, small, big, speeds.hand_over_seconds), (small.model, big.model)
     _print(_simulated(completions, setup, file), origins, json=json)
-
-
-def _synthetic(share: str, tokens: int, spans: int, prompt_tokens: int) -> Written:
-    try:
-        return synthetic(tokens, values.share("--share", share), spans, prompt_tokens)
-    except ValueError as error:
-        raise UsageError(f"--spans: {error}") from None
 
 
 def _simulated(completions: list[Written], setup: Setup, file: str | None) -> list[Simulation]:
@@ -137,22 +193,6 @@ def _print(rows: list[Simulation], origins: tuple[str, str], *, json: bool) -> N
         out.print(simulation_table([row for row in rows if row.system == system], origins))
 
 
-def _measured(urls: str, plan: ProfilePlan, api_key_env: str | None, timeout: float) -> "tuple[Profile, Profile]":
-    from ..timing.simulate import profile_pair
-
-    pair = values.names(urls)
-    if len(pair) != 2:
-        raise UsageError(f"--profile: {urls!r} is no pair of addresses. Write SMALL_URL,BIG_URL")
-    profiles = []
-    with console.progress() as live:
-        task = live.add_task("profile", total=2, note="")
-        for measured in profile_pair(pair, plan, api_key_env, timeout):
-            profiles.append(measured)
-            live.update(task, advance=1)
-    small, big = profiles
-    return small, big
-
-
 def profile_table(profiles: "tuple[Profile, Profile]") -> Table:
     """The measured rates, each with the spread of the times behind it."""
     table = Table(title="measured, tokens a second", box=box.SIMPLE, padding=(0, 1))
@@ -160,12 +200,10 @@ def profile_table(profiles: "tuple[Profile, Profile]") -> Table:
     for column in ("prefill", "spread", "decode", "spread", "seconds a request"):
         table.add_column(column, justify="right", no_wrap=True)
     for profile in profiles:
-        measured = profile.measured
-        table.add_row(
-            Text(profile.model), f"{measured.rates.prefill_tokens_per_second:,.0f}", f"{measured.prefill_spread:.1%}",
-            f"{measured.rates.decode_tokens_per_second:,.1f}", f"{measured.decode_spread:.1%}",
-            f"{measured.request_seconds:.4f}",
-        )  # fmt: skip
+        measured, rates = profile.measured, profile.measured.rates
+        prefill = f"{rates.prefill_tokens_per_second:,.0f}", f"{measured.prefill_spread:.1%}"
+        decode = f"{rates.decode_tokens_per_second:,.1f}", f"{measured.decode_spread:.1%}"
+        table.add_row(Text(profile.model), *prefill, *decode, f"{measured.request_seconds:.4f}")
     return table
 
 

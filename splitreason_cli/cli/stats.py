@@ -32,7 +32,7 @@ def stats(
     Each kind of record in the file is reported by itself.
     """
     if png:
-        from ..showing.plots import require_format
+        from ..store.figures import require_format
 
         # A typing error should not cost the reading of a long file.
         require_format(png)

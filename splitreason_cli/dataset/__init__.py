@@ -1,0 +1,1 @@
+"""The verb build-sft: training records from annotated traces."""

@@ -1,0 +1,1 @@
+"""The verb bench: accuracy and offload share of several systems, with intervals."""

@@ -1,0 +1,1 @@
+"""Models, wherever they run: loading, sampling, caches, servers and the connections to them; the pair."""

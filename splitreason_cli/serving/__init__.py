@@ -1,0 +1,1 @@
+"""The verb serve: both models behind one OpenAI-compatible endpoint."""

@@ -1,6 +1,5 @@
-"""Figures: the statistics of record kinds, the curves of a run of GRPO."""
+"""Figures of the statistics of record kinds."""
 
-import io
 import itertools
 import math
 import textwrap
@@ -8,34 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..records.data import GrpoStep
-from ..store.jsonl import write_atomically
-from ..training.collapse import first_warnings
+from ..store.figures import BLUE, require_format, save_figure
 from .distributions import KindStatistics
 from .histograms import Chart
 
-FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 3
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
-CURVES: tuple[dict[str, str], ...] = (
-    {"accuracy": "accuracy", "reward": "reward"},
-    {"share": "offload share"},
-    {"price": "price of offloading all, right answers"},
-    {"spans": "spans a completion", "unclosed": "not closed by the policy"},
-    {"span_tokens": "tokens a span"},
-    {"closed": "share of spans that the policy closed"},
-)
-"""The fields of a step by panel, and what they are called."""
-
 LABEL_CHARACTERS = 28
 LEAST_ROWS = 4
-
-
-def require_format(path: Path) -> None:
-    """Raise UsageError if no figure can be written under this name."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: no figure format {path.suffix!r}", f"Give a name that ends in {', '.join(FORMATS)}")
 
 
 def write_charts(path: Path, kinds: Sequence[KindStatistics]) -> None:
@@ -44,60 +22,7 @@ def write_charts(path: Path, kinds: Sequence[KindStatistics]) -> None:
     Raises UsageError for another suffix, MachineError if the file cannot be written.
     """
     require_format(path)
-    _save(_figure(kinds), path)
-
-
-def write_curves(path: Path, steps: Sequence[GrpoStep], offload_budget: float | None) -> None:
-    """Draw what a run of GRPO logged over its steps; format by suffix (png, pdf, svg).
-
-    Thin lines are the steps, thick ones means over a tenth of all steps. Dotted lines stand where a warning first came.
-
-    Raises UsageError for another suffix, MachineError if the file cannot be written.
-    """
-    require_format(path)
-    _save(_curves(steps, offload_budget), path)
-
-
-def _save(figure: Any, path: Path) -> None:
-    image = io.BytesIO()
-    figure.savefig(image, format=path.suffix.lower().lstrip("."), dpi=160)
-    write_atomically(path, iter([image.getvalue()]))
-
-
-def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    grid = list(figure.subplots(2, 3, sharex=True).flat)
-    for axes, curves in zip(grid, CURVES, strict=True):
-        for (name, text), color in zip(curves.items(), (BLUE, ORANGE), strict=False):
-            _curve(axes, steps, name, color, text)
-        if "share" in curves and offload_budget is not None:
-            axes.axhline(offload_budget, color="black", linestyle="--", linewidth=1, label="budget")
-        for warning, step in first_warnings(steps).items():
-            axes.axvline(step, color="red", linestyle=":", label=warning if axes is grid[0] else None)
-        if "reward" not in curves:
-            axes.set_ylim(bottom=0)
-        axes.legend(fontsize="small", frameon=False)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in grid[3:]:
-        axes.set_xlabel("step")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    return figure
-
-
-def _curve(axes: Any, steps: Sequence[GrpoStep], name: str, color: str, text: str) -> None:
-    import numpy as np
-
-    at = [step.step for step in steps]
-    values = np.array([getattr(step, name) for step in steps], dtype=float)
-    axes.plot(at, values, color=color, linewidth=0.8, alpha=0.4)
-    width = max(1, len(steps) // 10)
-    # At both ends the mean is over the steps that there are.
-    counts = np.convolve(np.ones(len(steps)), np.ones(width), "same")
-    means = np.convolve(values, np.ones(width), "same") / counts
-    axes.plot(at, means, color=color, linewidth=1.8, label=text)
+    save_figure(_figure(kinds), path)
 
 
 def _figure(kinds: Sequence[KindStatistics]) -> Any:

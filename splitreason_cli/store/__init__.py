@@ -1,0 +1,1 @@
+"""What is kept: content-addressed artifacts, resumable work, paid replies; files in and out."""

@@ -1,0 +1,1 @@
+"""Benchmark tasks: where their problems come from, and how answers are graded."""

@@ -1,0 +1,1 @@
+"""The verbs simulate and bench latency: how long a generation takes."""

@@ -1,0 +1,1 @@
+"""The verbs train sft and train grpo."""

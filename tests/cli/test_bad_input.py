@@ -117,8 +117,6 @@ def test_a_budget_that_is_no_share_is_a_usage_error(srx, budget):
         (["bench", "mini", "--systems", "relay(a,b)"], "policy 'relay(a,b)': tokens must be a whole number, not 'a'"),
         (["bench", "mini", "--policy", "learned(x)"], "policy 'learned(x)': threshold must be a number, not 'x'"),
         (["bench", "mini", "--plot", "x.bmp"], "--plot: x.bmp is no .png"),
-        (["bench", "mini", "other.jsonl"], "unexpected argument 'other.jsonl'"),
-        (["bench", "compare", "one.jsonl"], "compare takes two runs, got 1"),
         (["bench", "mini", "--small", "http://127.0.0.1:9", "--small-key-env", "sk-123"], "takes the name of an env"),
         (["train", "sft", "--recipe", "grand"], "unknown recipe 'grand'. Known recipes: paper, mini"),
     ],

@@ -148,10 +148,9 @@ def test_generations_go_down_a_pipe(done, srx):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compare", "a", "b", "--samples", "4"], "--samples means nothing to srx bench compare"),
-        (["latency", "--samples", "4"], "--samples means nothing to srx bench latency"),
         (["mini", "--from", "log", "--samples", "4"], "--samples means nothing to --from, which decodes nothing"),
-        (["mini", "--rounds", "4"], "--rounds means nothing to task mini"),
+        (["--big", "mini-big", "mini", "--from", "log"], "--big means nothing to --from, which decodes nothing"),
+        (["mini", "--from", "log", "--vllm-args", "x"], "--vllm-args means nothing to --from, which decodes nothing"),
         (["mini", "--report", "-"], "--report is a file"),
         (["mini", "--out", "-", "--generations", "-"], "--out and --generations are both standard output"),
     ],
@@ -160,6 +159,37 @@ def test_what_has_no_meaning_is_refused_and_not_ignored(srx, arguments, message)
     process = srx("bench", *arguments)
     assert process.returncode == 2
     assert f"error: {message}. " in process.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "a", "b", "--samples", "4"], "No such option: --samples"),
+        (["compare", "a"], "Missing argument"),
+        (["latency", "--samples", "4"], "No such option: --samples"),
+        (["mini", "--rounds", "4"], "No such option: --rounds"),
+        (["mini", "other.jsonl"], "unexpected extra argument"),
+    ],
+)
+def test_flags_and_files_of_another_command_are_unknown(srx, arguments, message):
+    process = srx("bench", *arguments)
+    assert process.returncode == 2
+    assert message in process.stderr.decode()
+
+
+def test_options_may_stand_before_the_task(srx):
+    done = srx("bench", "--samples", "1", "mini", "--problems", "2", "--systems", "small", "--out", "-")
+    assert done.returncode == 0, done.stderr.decode()
+    assert orjson.loads(done.stdout)["samples"] == 1
+
+
+@pytest.mark.parametrize("task", ["./compare", "./latency"])
+def test_a_file_named_as_a_command_is_reached_by_its_path(srx, tmp_path, task):
+    row = orjson.dumps({"problem": "1 + 1", "answer": "2", "completion": r"\boxed{2}"})
+    (tmp_path / task).write_bytes(row)
+    done = srx("bench", task, "--from", task, "--out", "-")
+    assert done.returncode == 0, done.stderr.decode()
+    assert orjson.loads(done.stdout)["pass_at_1"] == 1.0
 
 
 def test_a_torn_log_is_graded_and_says_what_is_missing(srx, tmp_path):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from splitreason_cli.cli.options import stepper
-from splitreason_cli.cli.train import _engine
+from splitreason_cli.cli.train_options import PolicyVllm
 from splitreason_cli.errors import UsageError
 from splitreason_cli.training.trainers import StepReport
 from tests.training.test_sft import encode, examples, write_atomically
@@ -95,7 +95,7 @@ def test_flags_that_cannot_work_are_refused(train, arguments, message):
 )
 def test_flags_of_an_engine_that_is_not_there_are_refused(flags, message):
     with pytest.raises(UsageError, match=re.escape(message)):
-        _engine(*flags)
+        PolicyVllm(*flags).engine()
 
 
 def test_progress_shows_step_loss_and_speed_and_tells_the_time_left_from_the_steps_alone():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...records.data import BenchResult
-from ...store.jsonl import write_atomically
+from ...store.figures import save_figure
 
 COLORS = {
     "split": "#0072B2",
@@ -91,9 +91,7 @@ def write_pareto(path: Path, results: Sequence[BenchResult]) -> None:
     The big model alone is a horizontal line: its share, 100 %, would squeeze all else to the left. For AIME24 the
     paper's figures stand behind, in grey.
     """
-    image = io.BytesIO()
-    draw(results, "black").savefig(image, format=path.suffix.lstrip("."), dpi=160)
-    write_atomically(path, iter([image.getvalue()]))
+    save_figure(draw(results, "black"), path)
 
 
 def inline_svg(results: Sequence[BenchResult]) -> str:
