@@ -52,8 +52,8 @@ from splitreason_cli.records.data import (
     Trace,
     TrainStep,
 )
-from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.latency import Setup
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import Always
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import Line, decode, encode, read_lines, write_atomically

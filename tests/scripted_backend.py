@@ -9,7 +9,10 @@ from splitreason_cli.split.signals import Prediction
 from tests.scripted import CLOSE, END, OPEN, Model, choose, closes, entropy_at
 
 Fault = Callable[[str, int], str]
-"""From the name of a call ("stream", "prefill", "next_token") and its number to "", "refuse", "reset" or "hang"."""
+"""From the name of a call ("stream", "prefill", "next_token") and its number to "" or what goes wrong.
+
+That is "refuse", "reset", "hang" or "empty".
+"""
 
 
 class ScriptedBackend:
@@ -59,6 +62,9 @@ class ScriptedBackend:
         self.contexts.append(list(ids))
         try:
             fault = await self._begin("stream")
+            if fault == "empty":
+                yield Chunk((), finish_reason="length")
+                return
             reason = None
             while reason is None:
                 chunk: list[int] = []

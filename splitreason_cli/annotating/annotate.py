@@ -10,7 +10,8 @@ from functools import partial
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Trace
-from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store
+from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Journal, Recipe, Store
+from ..store.digests import code_of
 from ..store.jsonl import Line, encode
 from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
@@ -62,14 +63,14 @@ def annotate(
         InputError, RecordError: see `read_records`.
     """
     name, kind = annotator_of(config.annotator)
-    code = ANNOTATORS.source(name)
-    inputs = {"in": source.digest, **kind.inputs(config), **({"annotator": code} if code else {})}
-    recipe = Recipe(STAGE, asdict(config), inputs)
+    source_code = ANNOTATORS.source(name)
+    inputs = {"in": source.digest, **kind.inputs(config), **({"annotator": source_code} if source_code else {})}
+    recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, kind.libraries))
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
         run = _Run(source, config, Quarantine(None if strict else work / REJECTED), on_progress)
-        annotator = kind.make(Job(config, resources, store, recipe, run.paid))
+        annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         unfinished = run.write(annotator, journal, on_record)

@@ -60,7 +60,8 @@ def main() -> None:
         if end.code == INTERRUPTED:
             from .console import say
 
-            say("interrupted; run the same command again to go on")
+            again = "the same command without --fresh" if "--fresh" in sys.argv else "the same command again"
+            say(f"interrupted; run {again} to go on")
         raise
 
 

@@ -10,7 +10,7 @@ from ..store.artifacts import Artifact, Store
 from ..store.source import Source
 from . import console, values
 from .option_groups import expanded
-from .options import In, OnProgress, OnRecord, Out, Strict, run_record_stage
+from .options import Fresh, In, OnProgress, OnRecord, Out, Strict, run_record_stage
 
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
@@ -125,6 +125,7 @@ def annotate(
     snippets: Snippets,
     rows: Rows,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Mark the hard spans of reasoning traces.
 
@@ -134,7 +135,8 @@ def annotate(
     """
     console.quiet_libraries()
     config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
-    _run(in_, out, config, calls.resources(surprisal), values.price(calls.price), strict=strict)
+    dollars = values.price(calls.price)
+    _run(in_, out, config, calls.resources(surprisal), dollars, strict=strict, fresh=fresh)
 
 
 def _config(
@@ -176,6 +178,7 @@ def _run(
     dollars: tuple[float, float] | None,
     *,
     strict: bool,
+    fresh: bool,
 ) -> None:
     """Annotate with progress; what was spent is shown while it runs, and after it."""
     from ..annotating import annotate as stage
@@ -191,7 +194,14 @@ def _run(
         return stage.annotate(source, config, store, resources, strict=strict, on_record=on_record, on_progress=watch)
 
     run_record_stage(
-        "annotate", in_, out, run, strict=strict, limit=config.limit, summary=lambda: _summary(last, dollars)
+        "annotate",
+        in_,
+        out,
+        run,
+        strict=strict,
+        fresh=fresh,
+        limit=config.limit,
+        summary=lambda: _summary(last, dollars),
     )
 
 

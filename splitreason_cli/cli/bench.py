@@ -17,6 +17,7 @@ from .bench_options import Decoding, Measured, Places
 from .bench_outputs import PANEL, Outputs
 from .groups import DefaultGroup
 from .option_groups import expanded, given_flags
+from .options import open_store
 
 if TYPE_CHECKING:
     from ..measuring.runner import BenchConfig
@@ -77,10 +78,11 @@ def bench(
             raise UsageError(f"{flags[0]} means nothing to --from, which decodes nothing", "Leave it out")
         return grade_log(task, data, from_, outputs)
     config = decoding.config(task, data, measured)
-    return measure(config, measured, places.backends(measured, decoding.batch_size), outputs)
+    backends = places.backends(measured, decoding.batch_size)
+    return measure(config, measured, backends, outputs, open_store(fresh=decoding.fresh))
 
 
-def measure(config: "BenchConfig", measured: Measured, backends: "Backends", outputs: Outputs) -> None:
+def measure(config: "BenchConfig", measured: Measured, backends: "Backends", outputs: Outputs, store: Store) -> None:
     """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
     from ..measuring.bench import StoredGenerations, comparisons
     from ..measuring.systems.named import split_names
@@ -88,7 +90,7 @@ def measure(config: "BenchConfig", measured: Measured, backends: "Backends", out
     systems, budgets = split_names(measured.systems), values.budgets(measured.offload_budget)
     live = LiveRuns(config)
     try:
-        live.run(systems, budgets, Store.default(), measured.chance(), measured.policy, backends)
+        live.run(systems, budgets, store, measured.chance(), measured.policy, backends)
     except (KeyboardInterrupt, SrxError):
         known = [run.result for run in live.runs]
         unfinished = live.partial()

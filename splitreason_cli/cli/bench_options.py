@@ -9,7 +9,7 @@ import typer
 from ..measuring.systems.named import SYSTEMS
 from ..tasks.named import task_of
 from . import values
-from .options import Hint
+from .options import Fresh, Hint
 from .side_options import PANEL, Sides
 
 if TYPE_CHECKING:
@@ -67,12 +67,14 @@ class Decoding:
     batch_size: Annotated[int, typer.Option(min=1, help="Completions decoded together in this process.")] = 128
     seed: Annotated[int, typer.Option(help="Of sampling and of random hand-overs.")] = 0
     hint: Hint = True
+    fresh: Fresh = False
 
     def config(self, task: str, data: str | None, measured: Measured) -> "BenchConfig":
         """What every system of a run on this task shares; `data` is read in place of the task's own problems."""
         from ..measuring.runner import BenchConfig
 
-        flags = {**vars(self), "max_tokens": self.max_tokens or task_of(task).max_tokens}
+        flags = {name: value for name, value in vars(self).items() if name != "fresh"}
+        flags |= {"max_tokens": self.max_tokens or task_of(task).max_tokens}
         return BenchConfig(task=task, data=data, small=measured.small, big=measured.big, **flags)
 
 

@@ -12,7 +12,7 @@ from ..store.artifacts import Artifact
 from ..store.source import STDIN, Source
 from . import console, values
 from .option_groups import expanded
-from .options import Hint, In, Out, Strict, run_record_stage
+from .options import Fresh, Hint, In, Out, Strict, run_record_stage
 
 SHOWN_FAULTS = 20
 
@@ -61,6 +61,7 @@ def build_sft(
     check: Annotated[bool, typer.Option("--check", help="Only look for faults in records; write none.")] = False,
     traces: Annotated[str | None, typer.Option(help="With --check: traces to compare the records with.")] = None,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Turn annotated traces into prompts and tagged completions, split by problem.
 
@@ -68,13 +69,13 @@ def build_sft(
     repeated, contaminated and overlong ones are dropped and listed. With --check, reads any of the three kinds.
     """
     if check:
-        if out != STDIN or dataset is not None:
-            raise UsageError("--check writes no records", "Leave out --out and --dataset")
+        if out != STDIN or dataset is not None or fresh:
+            raise UsageError("--check writes no records", "Leave out --out, --dataset and --fresh")
         _check(in_, traces, strict=strict)
         return
     if traces is not None:
         raise UsageError("--traces is only compared with under --check", "Add --check, or leave --traces out")
-    _build(in_, out, _config(layout, selection), dataset, strict=strict)
+    _build(in_, out, _config(layout, selection), dataset, strict=strict, fresh=fresh)
 
 
 def _config(layout: Layout, selection: Selection) -> BuildSftConfig:
@@ -92,7 +93,7 @@ def _config(layout: Layout, selection: Selection) -> BuildSftConfig:
     )
 
 
-def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool) -> None:
+def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool, fresh: bool) -> None:
     console.quiet_libraries()
     from ..dataset import build as stage
     from ..dataset.hub import refuse_foreign
@@ -107,6 +108,7 @@ def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, s
             source, config, store, strict=strict, on_record=on_record, on_progress=on_progress
         ),
         strict=strict,
+        fresh=fresh,
         deliver=lambda artifact: _deliver(artifact, config, dataset),
     )
 

@@ -15,7 +15,7 @@ from ..tasks.mini import training_problems
 from . import console
 from .bench_live import run_bench
 from .bench_tables import results_table
-from .options import lines_of, stepper
+from .options import lines_of, open_store, stepper
 from .render import render
 from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
@@ -59,7 +59,7 @@ def demo(
     Runs on the embedded pair of tiny models, on a CPU. Nothing is canned: every number is computed here.
     """
     console.quiet_libraries()
-    store = Store.default()
+    store = open_store()
     model = _train(out, store)
     runs = _bench(model, problems, store)
     if full:

@@ -25,12 +25,23 @@ In = Annotated[
 ]
 Out = Annotated[str, typer.Option("--out", help="JSONL to write, gzip or zstd by suffix; - is standard output.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record instead of quarantining it.")]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh", help="Start anew: take no finished result, and discard what an interrupted run of this has left."
+    ),
+]
 Hint = Annotated[bool, typer.Option("--hint/--no-hint", help="Tell the small model about the tags in its prompt.")]
 
 OnRecord = Callable[[bytes], None]
 OnProgress = Callable[..., None]
 RecordStage = Callable[[Source, Store, OnRecord, OnProgress], tuple[Artifact, bool]]
 """Called with the source, the store, what to do with each record, and what to tell progress: lines, maybe a note."""
+
+
+def open_store(*, fresh: bool = False) -> Store:
+    """The user's store, which tells people what it goes on with."""
+    return Store.default(console.note, fresh=fresh)
 
 
 def run_record_stage(
@@ -40,6 +51,7 @@ def run_record_stage(
     stage: RecordStage,
     *,
     strict: bool,
+    fresh: bool = False,
     limit: int = 0,
     summary: Callable[[], str] = lambda: "",
     deliver: Callable[[Artifact], None] = lambda artifact: None,
@@ -52,7 +64,8 @@ def run_record_stage(
     Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
     nothing is delivered.
     """
-    artifact, cached = _watched(name, in_, stage, console.emit if out == STDIN else lambda line: None, limit)
+    on_record = console.emit if out == STDIN else lambda line: None
+    artifact, cached = _watched(name, in_, stage, open_store(fresh=fresh), on_record, limit)
     if text := summary():
         console.say(f"{name}: {text}")
     if strict:
@@ -66,9 +79,10 @@ def run_record_stage(
     finish(artifact, cached, out)
 
 
-def _watched(name: str, in_: str, stage: RecordStage, on_record: OnRecord, limit: int) -> tuple[Artifact, bool]:
+def _watched(
+    name: str, in_: str, stage: RecordStage, store: Store, on_record: OnRecord, limit: int
+) -> tuple[Artifact, bool]:
     """Run a stage below a progress line, whose total is what is known of the input's length."""
-    store = Store.default()
     source = Source.open(in_, store)
     with console.progress() as live:
         total = source.length()

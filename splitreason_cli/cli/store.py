@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ..records.data import label
 from ..store.artifacts import Store
+from ..store.differences import differences
 from ..store.jsonl import encode
 from . import console
 
@@ -48,10 +49,16 @@ def _subject(config: Mapping[str, Any]) -> str:
     return ", ".join(subject)
 
 
-@store.command("show", epilog="Example: srx store show 3f2a")
-def show(key: Key) -> None:
-    """Print how an artifact was made, as one record of kind artifact."""
-    console.emit(encode(Store.default().get(key).info))
+@store.command("show", epilog="Example: srx store show 3f2a 8c01")
+def show(key: Key, other: Annotated[str | None, typer.Argument(help="An artifact to compare it with.")] = None) -> None:
+    """Print how an artifact was made, as one record of kind artifact; of two, each difference on a line."""
+    root = Store.default()
+    info = root.get(key).info
+    if other is None:
+        console.emit(encode(info))
+        return
+    for name, change in differences(info, root.get(other).info):
+        console.emit(f"{name}: {change}\n".encode())
 
 
 @store.command("path", epilog='Example: head -1 "$(srx store path 3f2a)/records.jsonl"')

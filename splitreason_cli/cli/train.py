@@ -17,7 +17,7 @@ from ..training import ranks
 from ..training.reporters import NO_REPORTING, Reporting
 from . import console
 from .option_groups import expanded
-from .options import Strict, finish, stepper
+from .options import Fresh, Strict, finish, open_store, stepper
 from .train_options import Asking, GrpoFlags, GrpoModels, Lora, PolicyVllm, Publishing, SftFlags
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def sft(
     lora: Lora,
     publishing: Publishing,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Fine-tune the small model to hand over and to take back, by TRL's SFTTrainer.
 
@@ -81,7 +82,7 @@ def sft(
 
     config = _resolved(stage.RECIPES, recipe, {**vars(flags), **vars(lora)})
     _require_elsewhere(out, config.model)
-    store = Store.default()
+    store = open_store(fresh=fresh)
     source = _source(in_, store)
     with console.progress(SLOWEST_STEP_SECONDS) as live:
         artifact, cached = stage.train_sft(
@@ -109,6 +110,7 @@ def grpo(
     lora: Lora,
     publishing: Publishing,
     strict: Strict = False,
+    fresh: Fresh = False,
 ) -> None:
     """Teach the small model when to ask, by TRL's GRPOTrainer, with the big model writing in every rollout.
 
@@ -125,7 +127,7 @@ def grpo(
     _require_elsewhere(out, config.model)
     servers = Servers(models.urls.side(config.big), models.remote(), vllm.engine())
     every = stage.SAMPLE_STEPS[recipe] if sample_steps is None else sample_steps
-    store = Store.default()
+    store = open_store(fresh=fresh)
     source = _source(in_, store)
     artifact, cached = run_grpo(source, config, store, every, servers, strict=strict, reporting=reporting)
     _leave(artifact, strict=strict)

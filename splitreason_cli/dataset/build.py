@@ -11,6 +11,7 @@ from ..errors import RecordError
 from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..records.data import AnnotatedTrace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
+from ..store.digests import code_of
 from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .benchmarks import read_ngrams
@@ -22,6 +23,8 @@ DROPPED = "dropped.jsonl"
 """Good traces that were left out, as `rejected` records in the artifact's folder."""
 TALLY = "tally.json"
 WRITE_EVERY = 256
+TOKENIZING = ("jinja2", "tokenizers", "transformers")
+"""What counts tokens."""
 
 
 def build_sft(
@@ -40,10 +43,11 @@ def build_sft(
     Raises:
         ModelError: the tokenizer does not load. InputError: a file of benchmark problems cannot be read.
     """
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)})
+    code = code_of(__name__, TOKENIZING if config.tokenizer else ())
+    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)}, code)
     if found := store.find(recipe):
         return found, True
-    with store.work(recipe) as work:
+    with store.work(recipe, resumes=False) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
         selection = _selection(config)
         kept, dropped = _Output(work / RECORDS), _Output(work / DROPPED)
@@ -71,11 +75,10 @@ def tally_of(artifact: Artifact) -> Tally:
 
 
 class _Output:
-    """An append-only file of lines, started anew and written in blocks."""
+    """An append-only file of lines, written in blocks."""
 
     def __init__(self, path: Path) -> None:
         self.journal = Journal(path)
-        self.journal.restart(0)
         self.count = 0
         self._lines: list[bytes] = []
 

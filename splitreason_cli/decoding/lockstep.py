@@ -8,8 +8,8 @@ so that a hand-over costs the big model only the tokens it has not read yet.
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from ..models.pair import Pair
 from ..models.sampling import GREEDY, Sampling, forbid, predictions_of, sample
 from ..records.data import Author
 from ..split.budget import OffloadBudget
-from ..split.controller import Limits, SplitController
+from ..split.controller import SplitController
 from ..split.events import Action, Decode, Finish, Probe, Probed, Produced
+from ..split.limits import Limits
 from ..split.policies import Policy
 from ..split.signals import PREDICTIONS, CloseSignal, Prediction, Signal
 
@@ -64,19 +65,24 @@ class CachedModel:
         self.forwarded_tokens = 0
         self._logits: dict[int, Tensor] = {}
 
-    def next_logits(self, rows: Sequence[int], contexts: Sequence[Sequence[int]]) -> "Tensor":
+    def next_logits(
+        self, rows: Sequence[int], contexts: Sequence[Sequence[int]], after: Sequence[int] | None = None
+    ) -> "Tensor":
         """Read what each context has beyond what it shares with the last call's, and return the logits after its end.
 
         Args:
             rows: the conversations, each at most once.
             contexts: their token ids.
+            after: how many tokens each conversation has kept of those that it has read; its ids are those behind them.
+                All ids are given, and compared with what was read, if None.
 
         Returns:
             float32 tensor [len(rows), vocabulary].
         """
         import torch
 
-        behind = [(row, self._unread(row, ids)) for row, ids in zip(rows, contexts, strict=True)]
+        places = after if after is not None else [0] * len(rows)
+        behind = [(row, self._unread(row, ids, at)) for row, ids, at in zip(rows, contexts, places, strict=True)]
         # Rows that read one token and rows that read a whole prompt go separately: together all would be padded.
         short = [(row, ids) for row, ids in behind if len(ids) == 1]
         long = [(row, ids) for row, ids in behind if len(ids) > 1]
@@ -92,14 +98,20 @@ class CachedModel:
         """Free what all other conversations hold; they have ended. `rows` are ascending."""
         self.cache.keep(rows)
 
-    def _unread(self, row: int, ids: Sequence[int]) -> Sequence[int]:
+    def _unread(self, row: int, ids: Sequence[int], after: int) -> Sequence[int]:
         """The end of a context that its row has not read, after the row forgot what is no longer in it."""
         read = self.read[row]
-        if ids[: len(read)] != read:
-            same = next((n for n, pair in enumerate(zip(ids, read, strict=False)) if pair[0] != pair[1]), len(ids))
-            # The logits of an earlier token are gone, so the last one is read again if nothing follows it.
-            del read[min(same, len(ids) - 1) :]
-        return ids[len(read) :]
+        if after > len(read):
+            raise ValueError(f"row {row} has read {len(read)} tokens, not {after}")
+        beyond = read[after:]
+        if ids[: len(beyond)] == beyond:
+            return ids[len(beyond) :]
+        shorter = min(len(ids), len(beyond))
+        same = next((n for n in range(shorter) if ids[n] != beyond[n]), shorter)
+        # The logits of an earlier token are gone, so the last one is read again if nothing follows it.
+        unread = ids[same:] or read[after + same - 1 : after + same]
+        del read[after + len(ids) - len(unread) :]
+        return unread
 
     def _forward(self, group: list[tuple[int, Sequence[int]]]) -> None:
         import torch
@@ -144,12 +156,15 @@ class _Row:
     rng: random.Random
     floor: Decode | None = None
     probe: Probe | None = None
+    settled: dict[Author, int] = field(default_factory=dict)
 
-    @property
-    def small_context(self) -> list[int]:
-        if self.probe:
-            return self.controller.small_context_at(self.probe.upto)
-        return self.controller.context["small"]
+    def read(self, author: Author) -> tuple[list[int], int]:
+        """What a model reads next: its context behind the tokens that stay of what it read last, and their number."""
+        after = self.settled.get(author, 0)
+        self.settled[author] = self.controller.settled_tokens(author)
+        if self.probe and author == "small":
+            return self.controller.small_context_at(self.probe.upto, after), after
+        return self.controller.context[author][after:], after
 
     def take(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -180,10 +195,8 @@ class SplitDecoder:
             budget: shared by the requests; None grants every hand-over.
             on_tick: called after each decoded position with the number of requests still running.
         """
-        budget = budget or OffloadBudget()
-        rows = [self._start(request, budget) for request in requests]
-        small = CachedModel(self.pair.small, len(rows))
-        with self._big_side(rows) as decode_big:
+        small = CachedModel(self.pair.small, len(requests))
+        with self._started(requests, budget) as rows, self._big_side(rows) as decode_big:
             while any(row.floor for row in rows):
                 self._read_small(small, rows)
                 decode_big()
@@ -199,12 +212,20 @@ class SplitDecoder:
         yield partial(self._decode_big, big, rows)
         self.forwarded_tokens["big"] += big.forwarded_tokens
 
-    def _start(self, request: Request, budget: OffloadBudget) -> _Row:
+    @contextmanager
+    def _started(self, requests: Sequence[Request], budget: OffloadBudget | None) -> Iterator[list[_Row]]:
+        """Their rows, whose controllers end with this however it ends."""
+        budget, rows = budget or OffloadBudget(), list[_Row]()
+        with ExitStack() as stack:
+            for request in requests:
+                controller = stack.enter_context(self._controller(request, budget))
+                rows.append(_Row(controller, random.Random(request.seed)))
+                rows[-1].take(controller.start())
+            yield rows
+
+    def _controller(self, request: Request, budget: OffloadBudget) -> SplitController:
         prompts = self.pair.prompts(request.problem)
-        controller = self.pair.controller(prompts, request.policy, request.limits or self.limits, budget)
-        row = _Row(controller, random.Random(request.seed))
-        row.take(controller.start())
-        return row
+        return self.pair.controller(prompts, request.policy, request.limits or self.limits, budget)
 
     def _read_small(self, model: CachedModel, rows: list[_Row]) -> None:
         """One position of the small model: it decodes where it has the floor, and answers probes where it has not."""
@@ -212,7 +233,7 @@ class SplitDecoder:
         if not busy:
             return
         model.keep(_unfinished(rows))
-        logits = model.next_logits(busy, [rows[i].small_context for i in busy])
+        logits = model.next_logits(busy, *_reads(rows, busy, "small"))
         deciding = [n for n, i in enumerate(busy) if not rows[i].probe]
         tokens = self._choose(logits[deciding], [rows[busy[n]] for n in deciding])
         told = self._predictions(logits, {n: rows[busy[n]].controller.policy.needs for n in deciding})
@@ -242,7 +263,7 @@ class SplitDecoder:
         if not busy:
             return
         model.keep(_unfinished(rows))
-        logits = model.next_logits(busy, [rows[i].controller.context["big"] for i in busy])
+        logits = model.next_logits(busy, *_reads(rows, busy, "big"))
         for i, token in zip(busy, self._choose(logits, [rows[i] for i in busy]), strict=True):
             rows[i].take(rows[i].controller.receive(Produced("big", (token,))))
 
@@ -265,3 +286,8 @@ def _unfinished(rows: Sequence[_Row]) -> list[int]:
 def forbidden(rows: "Sequence[_Row]") -> list[frozenset[int]]:
     """What each row's model must not write."""
     return [row.floor.forbid if row.floor else frozenset() for row in rows]
+
+
+def _reads(rows: Sequence[_Row], busy: Sequence[int], author: Author) -> tuple[list[list[int]], list[int]]:
+    reads = [rows[number].read(author) for number in busy]
+    return [ids for ids, _ in reads], [after for _, after in reads]

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..models.backend import BackendError, Chunk, SamplingParams, Session
+from ..models.backend import BackendError, Chunk, SamplingParams, Session, nonempty
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
@@ -143,11 +143,9 @@ class PipelinedDecoder:
             stop=tokens.end_of_text | (tokens.tags - floor.forbid), forbid=floor.forbid, logprobs=self.logprobs,
             predictions=bool(self.controller.policy.needs & PREDICTIONS),
         )  # fmt: skip
-        produced = 0
         try:
-            async with contextlib.aclosing(stream):
-                async for chunk in stream:
-                    produced += len(chunk.ids)
+            async with contextlib.aclosing(nonempty(stream)) as chunks:
+                async for chunk in chunks:
                     self.take(self.controller.receive(Produced("small", chunk.ids, chunk.predictions)), chunk.logprobs)
                     self._warm_big()
                     yield
@@ -156,9 +154,6 @@ class PipelinedDecoder:
         except BackendError as error:
             self.controller.receive(Failed("small"))
             raise SmallModelError(str(error)) from error
-        if not produced:
-            self.controller.receive(Failed("small"))
-            raise SmallModelError("the small model wrote nothing")
 
     def _warm_big(self) -> None:
         """Let the big model read along: whole strides, one request at a time."""
@@ -239,10 +234,11 @@ class _BigTurn:
             left = min(self.config.stream_tokens, floor.max_tokens - (len(self.span) - self.emitted))
             if left <= 0:
                 return
-            self.stream = self.decoder.big.stream(
+            stream = self.decoder.big.stream(
                 list(self.controller.context["big"]), left, self.decoder.sampling_of("big"),
                 stop=self.controller.tokens_of("big").end_of_text, forbid=floor.forbid, logprobs=self.decoder.logprobs,
             )  # fmt: skip
+            self.stream = nonempty(stream)
         self.reading = asyncio.create_task(_next(self.stream))
 
     def _take_chunk(self) -> None:
@@ -254,8 +250,6 @@ class _BigTurn:
             return self._fail(str(error))
         if chunk is None:
             self.stream = None
-            return None
-        if not chunk.ids:
             return None
         self.last_token = self.decoder.clock()
         if not self.span:

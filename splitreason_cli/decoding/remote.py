@@ -16,13 +16,16 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import EndpointError, ModelError
-from ..models.backend import BackendError, SamplingParams, Session
+from ..models.backend import BackendError, SamplingParams, Session, nonempty
 from ..models.connections import Timeouts
 from ..models.sides import Running, Side, connect
 from ..split.events import Decode
 from ..store.keys import read_key
 
 T = TypeVar("T")
+
+CHECK_TOKENS = 8
+"""What a model is asked for to see that it writes: a host of text may show nothing for a tag that it begins with."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,9 @@ class RemoteModel:
         ids = self.loaded.prompt_ids("1", hint=False)
         stop = self.loaded.token_ids.end_of_text
         try:
-            async with aclosing(session.stream(ids, 1, SamplingParams(), stop=stop)) as chunks:
-                async for _ in chunks:
-                    pass
+            stream = session.stream(ids, CHECK_TOKENS, SamplingParams(), stop=stop)
+            async with aclosing(nonempty(stream)) as chunks:
+                await anext(chunks)
         finally:
             await session.aclose()
 
@@ -188,22 +191,20 @@ class RemoteRow:
         self, ids: list[int], limit: int, forbid: frozenset[int], seed: int, delay: float, tokens: deque[int]
     ) -> None:
         """Fill `tokens` from one stream. Raises BackendError."""
-        model, written = self._model, 0
+        model = self._model
         sampling, stop = SamplingParams(self._temperature, seed=seed), model.loaded.token_ids.end_of_text
         await asyncio.sleep(delay)
         async with model.slots:
             # The same server as before, which has the conversation's beginning in its cache.
             session = self._session = self._session or model.backend.session()
             try:
-                async with aclosing(session.stream(ids, limit, sampling, stop=stop, forbid=forbid)) as chunks:
+                stream = session.stream(ids, limit, sampling, stop=stop, forbid=forbid)
+                async with aclosing(nonempty(stream)) as chunks:
                     async for chunk in chunks:
                         if unknown := [token for token in chunk.ids if not 0 <= token < model.token_limit]:
                             raise BackendError(f"the server wrote token {unknown[0]}, which the tokenizer has not")
-                        written += len(chunk.ids)
                         tokens.extend(chunk.ids)
                         model.arrived.set()
-                if not written:
-                    raise BackendError("the server ended the stream without a token")
             except BackendError:
                 self._session = None
                 await session.aclose()

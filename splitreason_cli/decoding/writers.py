@@ -19,11 +19,11 @@ class BigWriter(Protocol):
 
     failed: dict[int, str]
 
-    def next_tokens(self, contexts: Mapping[int, list[int]]) -> dict[int, int]:
+    def next_tokens(self, chunks: Mapping[int, list[int]]) -> dict[int, int]:
         """The next token of at least one of these rows, by row number, unless all of them fail.
 
         Args:
-            contexts: for each row what the controller's context of the big model holds, and what was written since.
+            chunks: what was written in each row since its controller was told.
         """
         ...
 
@@ -41,11 +41,13 @@ class BigHere:
         self._model, self._rows, self._sampling = CachedModel(big, len(rows)), rows, sampling
         self.failed: dict[int, str] = {}
 
-    def next_tokens(self, contexts: Mapping[int, list[int]]) -> dict[int, int]:
-        logits = self._model.next_logits(list(contexts), list(contexts.values()))
-        rows = [self._rows[number] for number in contexts]
+    def next_tokens(self, chunks: Mapping[int, list[int]]) -> dict[int, int]:
+        rows = [self._rows[number] for number in chunks]
+        reads = [row.read("big") for row in rows]
+        contexts = [ids + chunk for (ids, _), chunk in zip(reads, chunks.values(), strict=True)]
+        logits = self._model.next_logits(list(chunks), contexts, [after for _, after in reads])
         tokens = sample(forbid(logits, forbidden(rows)), self._sampling, [row.rng for row in rows])
-        return dict(zip(contexts, tokens, strict=True))
+        return dict(zip(chunks, tokens, strict=True))
 
     def settle(self) -> None: ...
 
@@ -60,23 +62,23 @@ class BigElsewhere:
         self._streams = [remote.row(sampling.temperature, row.rng.getrandbits(31)) for row in rows]
         self.failed: dict[int, str] = {}
 
-    def next_tokens(self, contexts: Mapping[int, list[int]]) -> dict[int, int]:
+    def next_tokens(self, chunks: Mapping[int, list[int]]) -> dict[int, int]:
         while True:
             self._remote.arrived.clear()
-            found = {number: self._take(number, context) for number, context in contexts.items()}
+            found = {number: self._take(number, chunk) for number, chunk in chunks.items()}
             tokens = {number: token for number, token in found.items() if token is not None}
-            if tokens or all(number in self.failed for number in contexts):
+            if tokens or all(number in self.failed for number in chunks):
                 return tokens
             self._remote.arrived.wait()
 
-    def _take(self, number: int, context: list[int]) -> int | None:
+    def _take(self, number: int, chunk: list[int]) -> int | None:
         row = self._rows[number]
         if number in self.failed or row.floor is None:
             return None
-        written = len(context) - len(row.controller.context["big"])
         try:
             return self._streams[number].next_token(
-                context, replace(row.floor, max_tokens=row.floor.max_tokens - written)
+                row.controller.context["big"] + chunk,
+                replace(row.floor, max_tokens=row.floor.max_tokens - len(chunk)),
             )
         except BackendError as error:
             self.failed[number] = str(error)

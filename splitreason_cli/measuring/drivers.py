@@ -4,13 +4,13 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..decoding.boundaries import boundaries
 from ..decoding.lockstep import Request, SplitDecoder
-from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
+from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, PipelineStats, SmallModelError
 from ..errors import EndpointError, InputError, SrxError
 from ..models.backend import BackendError, SamplingParams
 from ..models.loading import LoadedModel
@@ -19,7 +19,8 @@ from ..models.sampling import Sampling
 from ..models.sides import Running
 from ..records.data import Author, Problem
 from ..split.budget import OffloadBudget
-from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
+from ..split.controller import SplitController
+from ..split.limits import LEAST_ROOM_TOKENS, Limits
 from ..split.policies import Policy
 
 MOST_FAILURES = 3
@@ -177,11 +178,18 @@ class ServerDriver:
 
     async def _decode(self, job: Job, budget: OffloadBudget) -> Decoded:
         controller = self._controller(job, budget)
-        started, failure = time.perf_counter(), ""
+        started = time.perf_counter()
+        with _counted_if_kept(controller):
+            stats = await self._pipelined(controller, job)
+        seconds, waits = time.perf_counter() - started, stats.hand_over_seconds
+        wait = sum(waits) / len(waits) if waits else None
+        return Decoded(job, controller, self._pair.text(controller), seconds, wait)
+
+    async def _pipelined(self, controller: SplitController, job: Job) -> PipelineStats:
         async with AsyncExitStack() as stack:
-            small, big = self._small.session(), self._big.session()
-            for session in (small, big):
-                stack.push_async_callback(session.aclose)
+            small, big = [
+                await stack.enter_async_context(aclosing(backend.session())) for backend in (self._small, self._big)
+            ]
             sampling = SamplingParams(self._sampling.temperature, self._sampling.top_p, job.seed)
             decoder = PipelinedDecoder(controller, small, big, sampling, self._pipeline, is_boundary=self._is_boundary)
             try:
@@ -190,20 +198,11 @@ class ServerDriver:
                         if decoder.stats.degraded:
                             break
             except SmallModelError as error:
-                failure = f"the small model: {error}"
-        stats = decoder.stats
-        failure = f"the big model: {stats.degraded}" if stats.degraded else failure
-        if failure:
-            # What is not kept does not count against the cap.
-            big_tokens = controller.big_tokens
-            whole_spans = controller.hand_overs - controller.cut_spans
-            budget.record(small=big_tokens - len(controller.completion), big=-big_tokens, whole_spans=-whole_spans)
-            raise _SampleError(failure)
-        waits = stats.hand_over_seconds
-        seconds = time.perf_counter() - started
-        return Decoded(
-            job, controller, self._pair.text(controller), seconds, sum(waits) / len(waits) if waits else None
-        )
+                if not decoder.stats.degraded:
+                    raise _SampleError(f"the small model: {error}") from error
+        if decoder.stats.degraded:
+            raise _SampleError(f"the big model: {decoder.stats.degraded}")
+        return decoder.stats
 
     def _controller(self, job: Job, budget: OffloadBudget) -> SplitController:
         prompts = self._pair.prompts(job.problem.problem)
@@ -213,6 +212,21 @@ class ServerDriver:
 
 def _tick(on_tick: Callable[[int], None], size: int, running: int) -> None:
     on_tick(size - running)
+
+
+@contextmanager
+def _counted_if_kept(controller: SplitController) -> Iterator[None]:
+    """End the controller; what a sample that is not kept has written does not count against the cap."""
+    try:
+        with controller:
+            yield
+    except BaseException:
+        big_tokens = controller.big_tokens
+        whole_spans = controller.hand_overs - controller.cut_spans
+        controller.budget.record(
+            small=big_tokens - len(controller.completion), big=-big_tokens, whole_spans=-whole_spans
+        )
+        raise
 
 
 class _SampleError(Exception):

@@ -16,9 +16,10 @@ from ..models.loading import text_of
 from ..models.sampling import Sampling
 from ..records.data import Author, BenchResult, Generation, Problem, Segment
 from ..split.budget import OffloadBudget
-from ..split.controller import Limits
+from ..split.limits import Limits
 from ..split.policies import EntropyRecorder
-from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
+from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store, replay
+from ..store.digests import code_of
 from ..store.jsonl import encode, write_atomically
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
@@ -100,7 +101,7 @@ class StoredGenerations:
     artifact: Artifact
 
     def __iter__(self) -> Iterator[Generation]:
-        return (Generation.from_dict(value) for value in Journal(self.artifact.records).replay())
+        return map(Generation.from_dict, replay(self.artifact.records))
 
 
 class Runner:
@@ -159,12 +160,13 @@ class Runner:
         config = {name: value for name, value in asdict(self.config).items() if name not in places}
         if self.data.code:
             config["task_source"] = self.data.code
-        return Recipe(STAGE, {**config, **what}, {"problems": self.data.digest, **inputs})
+        code = code_of(__name__, (*self.backends.libraries, "math-verify"))
+        return Recipe(STAGE, {**config, **what}, {"problems": self.data.digest, **inputs}, code)
 
     def _decode_all(self, system: System, journal: Journal) -> None:
         """Bring the journal to all samples, in order."""
         driver = self._open()
-        finished = [Generation.from_dict(value) for value in journal.replay()]
+        finished = [Generation.from_dict(value) for value in replay(journal.path)]
         if len(finished) < len(self.jobs):
             # Of a batch that is not whole nothing is kept: its samples shared the budget while they were decoded.
             finished = finished[: len(finished) // driver.batch_size * driver.batch_size]
@@ -190,10 +192,10 @@ class Runner:
     def _sort(self, journal: Journal) -> None:
         """Put the samples in the order of the run, which servers do not finish them in."""
         order = [(sample, problem.id) for sample, problem in self.jobs]
-        if [(value["sample"], value["id"]) for value in journal.replay()] == order:
+        if [(value["sample"], value["id"]) for value in replay(journal.path)] == order:
             return
         place = {key: at for at, key in enumerate(order)}
-        records = [Generation.from_dict(value) for value in journal.replay()]
+        records = [Generation.from_dict(value) for value in replay(journal.path)]
         write_atomically(journal.path, map(encode, sorted(records, key=lambda g: place[g.sample, g.id])))
 
     def _generations(self, system: System, decoded: Sequence[Decoded]) -> list[Generation]:
@@ -239,13 +241,12 @@ class Runner:
                 Job(0, problem, recorder, self._seed(0, problem.id))
                 for recorder, problem in zip(recorders, self.data.problems, strict=False)
             ]
-            with self.store.work(recipe) as work:
+            with self.store.work(recipe, resumes=False) as work:
                 self._open().run(jobs, OffloadBudget(), lambda decoded: None, lambda ended: None)
                 journal = Journal(work / RECORDS)
-                journal.restart(0)
                 journal.append([orjson.dumps({"entropies": recorder.entropies}) + b"\n" for recorder in recorders])
                 artifact = self.store.publish(recipe, work, len(recorders))
-        return [float(value) for record in Journal(artifact.records).replay() for value in record["entropies"]]
+        return [float(value) for record in replay(artifact.records) for value in record["entropies"]]
 
     def _open(self) -> Driver:
         if self._driver is None:

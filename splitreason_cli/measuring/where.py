@@ -12,7 +12,7 @@ from ..models.pair import Pair
 from ..models.sampling import Sampling
 from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
-from ..split.controller import Limits
+from ..split.limits import Limits
 from .drivers import BatchDriver, Driver, ServerDriver
 
 BenchRuntime = Literal["in-process", "vllm"]
@@ -37,6 +37,13 @@ class Backends:
     @property
     def on_servers(self) -> bool:
         return self.runtime == "vllm" or bool(self.small.urls or self.big.urls)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What computes generations here."""
+        starts_server = self.runtime == "vllm" and not (self.small.urls and self.big.urls)
+        engines = ["vllm"] if starts_server else [] if self.on_servers else ["torch"]
+        return ("jinja2", "tokenizers", "transformers", *engines)
 
     def identities(self, authors: Sequence[Author]) -> dict[str, str]:
         """What results of these models depend on: digests of folders, names of what URLs serve wherever they are.

@@ -5,6 +5,7 @@ with one server, so that the key-value cache of the request's prefix is found ag
 """
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -78,6 +79,22 @@ class Session(Protocol):
 
     async def aclose(self) -> None:
         """Let go of what the session holds."""
+
+
+async def nonempty(stream: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    """What a session's stream writes, without empty chunks. Whoever reads a stream reads it through this.
+
+    Closing it closes the stream. Raises BackendError, also if there is no token at all: who asked again would not be
+    answered otherwise, and would ask for ever.
+    """
+    is_any = False
+    async with aclosing(stream):
+        async for chunk in stream:
+            if chunk.ids:
+                is_any = True
+                yield chunk
+    if not is_any:
+        raise BackendError("the stream ended without a token")
 
 
 @dataclass(frozen=True)

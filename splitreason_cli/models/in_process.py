@@ -53,6 +53,7 @@ class InProcessSession:
 
     def __init__(self, loaded: LoadedModel, thread: ThreadPoolExecutor) -> None:
         self._cached = CachedModel(loaded, rows=1)
+        self._growing: Sequence[int] | None = None
         self._max_tokens = loaded.model.config.max_position_embeddings
         self._thread = thread
         self._lock = asyncio.Lock()
@@ -99,15 +100,17 @@ class InProcessSession:
         self, context: list[int], sampling: SamplingParams, forbidden: frozenset[int], rng: random.Random, told: bool
     ) -> tuple[int, float, list[Prediction]]:
         """A token, its natural-log probability among those that are allowed, and if told the prediction among all."""
-        logits = self._logits(context)[None]
+        logits = self._logits(context, grows=True)[None]
         predictions = predictions_of(logits, PREDICTIONS) if told else []
         possible = forbid(logits, [forbidden])
         (token,) = sample(possible, Sampling(sampling.temperature, sampling.top_p), [rng])
         return token, float(possible[0].log_softmax(-1)[token]), predictions
 
-    def _logits(self, context: Sequence[int]) -> "Tensor":
-        """Float32 logits [vocabulary] after `context`."""
-        context = list(context)
+    def _logits(self, context: Sequence[int], *, grows: bool = False) -> "Tensor":
+        """Float32 logits [vocabulary] after `context`, a list to which its owner only adds if it `grows`."""
         if len(context) > self._max_tokens:
             raise BackendError(f"the context has {len(context):,} tokens, the model reads {self._max_tokens:,}")
-        return self._cached.next_logits([0], [context])[0]
+        # If that was what was read last, all of it is still there.
+        after = len(self._cached.read[0]) if context is self._growing else 0
+        self._growing = context if grows else None
+        return self._cached.next_logits([0], [list(context[after:])], [after])[0]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from ..records.data import Author
 from ..split.budget import Budget, OffloadBudget
-from ..split.controller import Limits, SplitController
+from ..split.controller import SplitController
+from ..split.limits import Limits
 from ..split.policies.base import Policy, TextOf
 from ..split.vocabulary import TokenIds, Vocabulary, bytes_of
 from .loading import LoadedModel, text_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import UsageError
-from .backend import BackendError, Chunk, NextToken, SamplingParams, Served
+from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, nonempty
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
 from .sampling import TOP_LOGPROBS
 from .wire import ChunkReader, StreamReader, StreamRequest, parse_choices, parse_models, parse_next_tokens
@@ -127,8 +127,10 @@ class CompletionsBackend:
         session = CompletionsSession(self, server)
         try:
             await session.next_token([[0]], 0)
-            async for _ in session.stream([0], 1, SamplingParams(), stop=frozenset(), logprobs=True):
-                pass
+            stream = session.stream([0], 1, SamplingParams(), stop=frozenset(), logprobs=True)
+            async with contextlib.aclosing(nonempty(stream)) as chunks:
+                async for _ in chunks:
+                    pass
         finally:
             await session.aclose()
 

@@ -3,7 +3,8 @@
 The records of a measurement are in `bench_records`; `KINDS` names them all.
 """
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
 from .measurement import (
@@ -21,10 +22,10 @@ from .measurement import (
 from .record import SCHEMA, Record, SchemaError
 
 __all__ = [
-    "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Generation",
-    "GrpoStep", "HardSpan", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError", "Segment",
-    "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace", "TrainStep",
-    "Unplaced", "label", "read_any",
+    "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Code",
+    "Generation", "GrpoStep", "HardSpan", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError",
+    "Segment", "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace",
+    "TrainStep", "Unplaced", "label", "read_any",
 ]  # fmt: skip
 
 
@@ -189,8 +190,29 @@ class Rejected(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Code:
+    """What computes a result: `sources` maps files of this package to digests, `libraries` names to versions.
+
+    A version is null where the library is not installed.
+    """
+
+    sources: dict[str, str]
+    libraries: dict[str, str | None]
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits."""
+        lines = sorted(f"{name}\0{value}\n" for part in (self.sources, self.libraries) for name, value in part.items())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArtifactInfo(Record):
-    """One artifact of the store. `key` is its content address, `created` an ISO 8601 UTC time."""
+    """One artifact of the store. `key` is its content address, `created` an ISO 8601 UTC time.
+
+    `code` is the digest of the `sources` and `libraries` that it was finished with; older artifacts lack these two.
+    `begun` holds other codes that parts of it were made with before, oldest first.
+    """
 
     kind: ClassVar[str] = "artifact"
     key: str
@@ -202,6 +224,9 @@ class ArtifactInfo(Record):
     config: dict[str, Any]
     inputs: dict[str, str]
     code: str
+    sources: dict[str, str] = field(default_factory=dict)
+    libraries: dict[str, str | None] = field(default_factory=dict)
+    begun: tuple[Code, ...] = ()
 
 
 KINDS: dict[str, type[Record]] = {

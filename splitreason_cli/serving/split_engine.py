@@ -16,8 +16,9 @@ from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
 from ..split.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, PlannedBudget
-from ..split.controller import LEAST_ROOM_TOKENS, Limits, SplitController
+from ..split.controller import SplitController
 from ..split.events import Failed
+from ..split.limits import LEAST_ROOM_TOKENS, Limits
 from ..split.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
 from .breaker import Breaker
 from .engine import EngineUnavailable
@@ -98,24 +99,25 @@ class SplitEngine:
         if request.logprobs and not (self.small.has_logprobs and self.big.has_logprobs):
             raise RequestError("one of the two models tells no log-probabilities", "logprobs")
         started = self.clock()
-        budget, controller = self._controller(request)
-        text = self._text_stream(request, controller)
-        resting = controller.may_hand_over and not self.breaker.allows(self.clock())
-        if resting:
-            controller.receive(Failed("big"))
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(budget.close)
-            small, big = self.small.session(), self.big.session()
-            for session in (small, big):
-                stack.push_async_callback(session.aclose)
+            controller = self._controller(request, stack)
+            text = self._text_stream(request, controller)
+            resting = controller.may_hand_over and not self.breaker.allows(self.clock())
+            if resting:
+                controller.receive(Failed("big"))
+            small, big = [
+                await stack.enter_async_context(contextlib.aclosing(backend.session()))
+                for backend in (self.small, self.big)
+            ]
             decoder = PipelinedDecoder(
                 controller, small, big, SamplingParams(request.temperature, request.top_p, request.seed), self.pipeline,
                 logprobs=request.logprobs, is_boundary=self._is_boundary,
                 on_big_failure=lambda reason: self.breaker.failed(self.clock()),
             )  # fmt: skip
             try:
-                async for delta in self._deltas(decoder, text, request):
-                    yield delta
+                async with contextlib.aclosing(self._deltas(decoder, text, request)) as deltas:
+                    async for delta in deltas:
+                        yield delta
             except SmallModelError as error:
                 raise EngineUnavailable(f"the small model failed: {error}") from error
             for delta in text.flush():
@@ -165,7 +167,8 @@ class SplitEngine:
 
     # What a request asks for
 
-    def _controller(self, request: GenerationRequest) -> tuple[PlannedBudget, SplitController]:
+    def _controller(self, request: GenerationRequest, stack: contextlib.AsyncExitStack) -> SplitController:
+        """What it holds of the budget is released at the end of `stack`."""
         prompts: dict[Author, list[int]] = {author: self._prompt(author, request) for author in self.pair.models}
         max_tokens = self.config.max_tokens if request.max_tokens is None else request.max_tokens
         context_tokens: dict[Author, int] = {}
@@ -179,9 +182,9 @@ class SplitEngine:
         policy = self._policy(request)
         ledger = self.ledger if request.offload_budget is None else self._own_ledger(request.offload_budget)
         expected = self.lengths.forecast(max_tokens) if self.config.plan == "expected" else 0
-        budget = PlannedBudget(ledger, expected)
+        budget = stack.enter_context(contextlib.closing(PlannedBudget(ledger, expected)))
         limits = Limits(max_tokens, self.config.max_span_tokens, context_tokens)
-        return budget, self.pair.controller(prompts, policy, limits, budget)
+        return stack.enter_context(self.pair.controller(prompts, policy, limits, budget))
 
     def _own_ledger(self, share: float) -> OffloadBudget:
         """Of one request: how long spans are is known from those of others."""

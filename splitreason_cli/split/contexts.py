@@ -22,8 +22,12 @@ class Reading(Protocol):
         """The writer wrote a token."""
         ...
 
-    def at(self, offset: int) -> list[int]:
-        """The whole context if the turn ended after `offset` tokens."""
+    def at(self, offset: int, after: int) -> list[int]:
+        """The context if the turn ended after `offset` tokens, without its first `after` ones, which are settled."""
+        ...
+
+    def settled(self, offset: int) -> int:
+        """How many tokens of the context stay if the turn goes on for `offset` tokens at least."""
         ...
 
     def settle(self, offset: int) -> None:
@@ -44,8 +48,11 @@ class SameIds:
     def read(self, token: int) -> None:
         self._context.append(token)
 
-    def at(self, offset: int) -> list[int]:
-        return self._context[: self._start + offset]
+    def at(self, offset: int, after: int) -> list[int]:
+        return self._context[after : self._start + offset]
+
+    def settled(self, offset: int) -> int:
+        return self._start + offset
 
     def settle(self, offset: int) -> None:
         del self._context[self._start + offset :]
@@ -71,9 +78,12 @@ class Translated:
         self._context += ids_of(self._reader, settled)
         self._places.append((len(self._context), held))
 
-    def at(self, offset: int) -> list[int]:
+    def at(self, offset: int, after: int) -> list[int]:
         length, held = self._places[offset]
-        return self._context[:length] + ids_of(self._reader, held)
+        return self._context[after:length] + ids_of(self._reader, held)
+
+    def settled(self, offset: int) -> int:
+        return self._places[offset][0]
 
     def settle(self, offset: int) -> None:
         length, held = self._places[offset]
@@ -118,9 +128,13 @@ class Contexts:
         self.ids["big"].append(token)
         self._by_small.read(token)
 
-    def small_at(self, offset: int) -> list[int]:
-        """What the small model has read after the span's first `offset` big tokens."""
-        return self._by_small.at(offset)
+    def small_at(self, offset: int, after: int) -> list[int]:
+        """What the small model has read after the span's first `offset` big tokens, without its first `after` ones."""
+        return self._by_small.at(offset, after)
+
+    def settled(self, author: Author, offset: int) -> int:
+        """How many tokens of a context stay if the span goes on for `offset` big tokens at least."""
+        return self._span_start["big"] + offset if author == "big" else self._by_small.settled(offset)
 
     def end_small_turn(self) -> None:
         """The big model reads all that the small one wrote."""

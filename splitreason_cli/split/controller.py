@@ -29,32 +29,10 @@ from ..records.data import Author
 from .budget import Budget, OffloadBudget
 from .contexts import Contexts
 from .events import Action, Cancelled, Decode, Emit, Event, Failed, Finish, FinishReason, Probe, Probed, Produced
+from .limits import PROBE_TOKENS, TAGS_OF_SPAN, TRANSLATION_TOKENS, Limits
 from .policies.base import Place, Policy, Span, TextOf
 from .signals import PREDICTIONS, CloseSignal, Prediction, Signal
 from .vocabulary import TokenIds, Vocabulary
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`max_tokens` bounds the completion without tags, `max_span_tokens` one span (None: only by the completion).
-
-    `context_tokens` is what a model reads at most, prompt and tags included; without an entry there is no such limit.
-    """
-
-    max_tokens: int
-    max_span_tokens: int | None = None
-    context_tokens: Mapping[Author, int] = field(default_factory=dict)
-
-
-TAGS_OF_SPAN = 2
-PROBE_TOKENS = 1
-"""Room that a context keeps for the token that a server decodes to tell the probability of the closing tag."""
-
-TRANSLATION_TOKENS = 64
-"""Room that a context keeps for the other model's text, which may take more tokens in its own vocabulary."""
-
-LEAST_ROOM_TOKENS = TRANSLATION_TOKENS + 16
-"""What a prompt must leave free in a context, so that something can be written."""
 
 
 class ProtocolError(RuntimeError):
@@ -63,7 +41,7 @@ class ProtocolError(RuntimeError):
 
 @dataclass
 class SplitController:
-    """The decisions of one request.
+    """The decisions of one request. Hold it by `with`: left unfinished it is cancelled, and its lease is free again.
 
     Args:
         small_prompt, big_prompt: token ids; only the small model's may speak of the tags.
@@ -77,7 +55,8 @@ class SplitController:
             without the floor may be some text behind.
         completion: the token ids of all segments in order.
         segments: (author, token ids) of the final text, a new one at every hand-over.
-        hand_overs, refused, cut_spans: requests granted, refused, and spans that a limit, budget or failure ended.
+        hand_overs, refused, cut_spans: requests granted, refused, and spans that a limit, budget or failure ended. Once
+            the big model has failed, there are no requests any more.
         discarded_tokens: big tokens that were cut because the small model took back before them.
         ended_in_span: whether the text ended while the big model was writing.
     """
@@ -125,6 +104,12 @@ class SplitController:
             raise ProtocolError(f"policy {self.policy.name!r} reads text, and nothing was given to read it with")
         self._decode: Mapping[Author, TextOf] = self.decode if self.decode and reads_text else {}
 
+    def __enter__(self) -> "SplitController":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.receive(Cancelled())
+
     @property
     def big_tokens(self) -> int:
         return sum(len(ids) for author, ids in self.segments if author == "big")
@@ -140,10 +125,7 @@ class SplitController:
 
     def start(self) -> tuple[Action, ...]:
         """The first actions. Call once."""
-        if self._at_limit():
-            self._finish("length")
-        else:
-            self._continue_small()
+        self._continue_small()
         return self._take_actions()
 
     def receive(self, event: Event) -> tuple[Action, ...]:
@@ -172,11 +154,21 @@ class SplitController:
         """The offsets in this span after which it is not decided yet whether the small model takes back."""
         return range(self._confirmed + 1, len(self._span) + 1)
 
-    def small_context_at(self, offset: int) -> list[int]:
-        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span."""
+    def small_context_at(self, offset: int, after: int = 0) -> list[int]:
+        """What the small model is to have read to tell whether it takes back after `offset` tokens of this span.
+
+        Args:
+            after: leave out the first so many tokens, which are settled.
+        """
         if self._floor != "big" or not 0 <= offset <= len(self._span):
             raise ProtocolError(f"no token {offset} in a span of {len(self._span)}")
-        return self._contexts.small_at(offset)
+        return self._contexts.small_at(offset, after)
+
+    def settled_tokens(self, author: Author) -> int:
+        """How many tokens at the beginning of a model's context stay as they are, whatever comes."""
+        if self._floor == "small":
+            return len(self.context[author])
+        return self._contexts.settled(author, self._confirmed)
 
     # The small model has the floor
 
@@ -206,8 +198,12 @@ class SplitController:
         return self._decode_small()
 
     def _continue_small(self) -> None:
+        # Text that was held back in the other vocabulary may have filled the context at the hand-over.
+        if self._at_limit():
+            return self._finish("length")
         if self._asks_before_tokens or not self._policy_hands_over():
             self._decode_small()
+        return None
 
     def _policy_hands_over(self, prediction: Prediction | None = None) -> bool:
         if self.policy.tagged or not self._big_is_usable:
@@ -228,8 +224,10 @@ class SplitController:
     # Handing over and back
 
     def _hand_over(self) -> bool:
+        if not self._big_is_usable:
+            return False
         lease = min(self.budget.span_reserve_tokens, self._left(spans=1))
-        if not self._big_is_usable or lease < 1 or not self.budget.reserve(lease):
+        if lease < 1 or not self.budget.reserve(lease):
             self.refused += 1
             return False
         self._lease = lease
@@ -242,8 +240,8 @@ class SplitController:
         return True
 
     def _decode_big(self) -> None:
-        """Let the big model go on, or take back if neither span limit nor budget leaves it a token."""
-        if not self._may_confirm():
+        """Let the big model go on, or take back if its context, the span limit or the budget leaves it no token."""
+        if self._at_limit() or not self._may_confirm():
             self._hand_back(cut=True)
             return self._continue_small()
         left = self._left()
@@ -301,7 +299,7 @@ class SplitController:
             self._confirm_token(offset)
             if self.policy.closes(Span(self._span[:offset], signals.get(offset), self._decode.get("big"))):
                 self._hand_back(cut=False)
-                return self._finish("length") if self._at_limit() else self._continue_small()
+                return self._continue_small()
             if self._at_limit():
                 return self._finish("length")
         if self._confirmed < len(self._span):
@@ -331,7 +329,7 @@ class SplitController:
         self._big_is_usable = False
         if self._floor == "big":
             self._hand_back(cut=True)
-            self._decode_small()
+            self._continue_small()
 
     # The end, and what both sides share
 
@@ -370,8 +368,8 @@ class SplitController:
     def _finish(self, reason: FinishReason) -> None:
         if self._floor == "big":
             self.ended_in_span = True
-            self._contexts.close_span(self._confirmed, None)
             self._end_span(cut=reason != "stop")
+            self._contexts.close_span(self._confirmed, None)
         else:
             self._contexts.end_small_turn()
         self.finish_reason = reason

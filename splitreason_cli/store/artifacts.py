@@ -1,36 +1,41 @@
 """The artifact store: results addressed by what made them, published whole, resumable until then.
 
     artifacts/<stage>/<key>   meta.json, records.jsonl, rejected.jsonl, or a model folder
-    work/<key>                the same, unfinished; a rerun goes on here
+    work/<key>                the same, unfinished, and begun.json; a rerun goes on here
     replies/<annotator>/      what annotating models replied, kept for every run that asks the same
     spool/                    copies of standard input
 
 An artifact's key is a digest of stage, code, resolved configuration and input digests, so the same command finds it
 and any change misses it. `os.rename` of the finished folder publishes it: it is there completely or not at all.
+Unfinished work is found without its code, so that a newer srx goes on with it; the artifact says so. Whoever only reads
+writes nothing, so that a store may be read-only.
 """
 
 import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import platformdirs
 from filelock import FileLock, Timeout
 
 from ..errors import InputError, MachineError
-from ..records.data import ArtifactInfo
+from ..records.data import ArtifactInfo, Code
+from .differences import described
 from .jsonl import disk_fault, read_lines, write_atomically
 
-PACKAGE = Path(__file__).parent.parent
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
 META = "meta.json"
+BEGUN = "begun.json"
+"""What unfinished work was made with, see `Begun`."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,21 @@ class Recipe:
     stage: str
     config: dict[str, Any]
     inputs: dict[str, str]
-
-    @property
-    def code(self) -> str:
-        """Digest of the sources this stage runs on."""
-        return _code_digest(self.stage)
+    code: Code
 
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
-        value = {"stage": self.stage, "code": self.code, "config": self.config, "inputs": self.inputs}
-        return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        return _digest({**self._work, "code": self.code.digest})
+
+    @property
+    def work_key(self) -> str:
+        """The address of the unfinished work, which is the same for every version of the code."""
+        return _digest(self._work)
+
+    @property
+    def _work(self) -> dict[str, Any]:
+        return {"stage": self.stage, "config": self.config, "inputs": self.inputs}
 
 
 @dataclass(frozen=True)
@@ -70,25 +79,56 @@ class Artifact:
         return self.path / REJECTED
 
 
-class Store:
-    """A folder of artifacts. Raises MachineError wherever the folder cannot be written."""
+@dataclass(frozen=True)
+class Begun:
+    """Under what unfinished work was made: all codes so far, oldest first.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `replaces` is True if it began afresh: it is to replace a finished artifact, which no longer counts.
+    """
+
+    codes: tuple[Code, ...] = ()
+    replaces: bool = False
 
     @classmethod
-    def default(cls) -> "Store":
+    def of(cls, work: Path) -> "Begun":
+        """What a folder of work says of itself; nothing if it is not there or says nothing."""
+        try:
+            return msgspec.json.decode((work / BEGUN).read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+
+
+class Store:
+    """A folder of artifacts. Raises MachineError wherever the folder cannot be written.
+
+    Args:
+        on_note: called with what people should know of the work that is found.
+        fresh: neither take nor go on with anything that was not made through this object.
+    """
+
+    def __init__(self, root: Path, on_note: Callable[[str], None] = lambda text: None, *, fresh: bool = False) -> None:
+        self.root, self.on_note, self.fresh = root, on_note, fresh
+        self._made: set[str] = set()
+
+    @classmethod
+    def default(cls, on_note: Callable[[str], None] = lambda text: None, *, fresh: bool = False) -> "Store":
         """The store at `$SRX_HOME`, else in the user's data folder (`$XDG_DATA_HOME/srx`)."""
         home = os.environ.get("SRX_HOME")
-        return cls(Path(home) if home else platformdirs.user_data_path("srx"))
+        return cls(Path(home) if home else platformdirs.user_data_path("srx"), on_note, fresh=fresh)
 
     def artifact_path(self, recipe: Recipe) -> Path:
         return self.root / "artifacts" / recipe.stage / recipe.key
 
+    def work_path(self, recipe: Recipe) -> Path:
+        return self.root / "work" / recipe.work_key
+
     def find(self, recipe: Recipe) -> Artifact | None:
-        """The finished artifact of this recipe, if there is one."""
+        """The finished artifact of this recipe, if there is one and nobody has begun to replace it."""
+        if self.fresh and recipe.key not in self._made:
+            return None
         path = self.artifact_path(recipe)
-        return _load(path) if (path / META).exists() else None
+        is_taken = (path / META).exists() and not Begun.of(self.work_path(recipe)).replaces
+        return _load(path) if is_taken else None
 
     def folder(self, *parts: str) -> Path:
         """A folder of the store, created if need be."""
@@ -104,18 +144,34 @@ class Store:
         return path
 
     @contextlib.contextmanager
-    def work(self, recipe: Recipe) -> Iterator[Path]:
-        """The recipe's unfinished folder, locked against a second process doing the same.
+    def work(self, recipe: Recipe, *, resumes: bool = True) -> Iterator[Path]:
+        """The recipe's unfinished folder, locked against a second process doing the same with any version of the code.
 
-        Raises MachineError if there is such a process.
+        Without `resumes` it is empty. Raises MachineError if there is such a process.
         """
-        path = self.folder("work", recipe.key)
         try:
-            with FileLock(self.folder("locks") / recipe.key, timeout=0):
+            with FileLock(self.folder("locks") / recipe.work_key, timeout=0):
+                path = self.folder("work", recipe.work_key)
+                self._begin(path, recipe, resumes=resumes)
                 yield path
         except Timeout:
             hint = "Wait for it, then run the command again"
             raise MachineError("another srx process is making the same artifact", hint) from None
+
+    def _begin(self, work: Path, recipe: Recipe, *, resumes: bool) -> None:
+        """Note in the folder what code goes on with it, and say so if another one began."""
+        begun = Begun.of(work)
+        # A folder that is being removed loses its files in any order.
+        if self.fresh or not resumes or not begun.codes or not _holds_work(work):
+            self.remove(work)
+            begun = Begun(replaces=self.fresh or begun.replaces)
+            self.folder("work", recipe.work_key)
+        if others := [code for code in begun.codes if code != recipe.code]:
+            changes = described(others[0], recipe.code)
+            self.on_note(f"going on with work that another version of srx began (changed: {changes})")
+        if recipe.code not in begun.codes:
+            begun = replace(begun, codes=(*begun.codes, recipe.code))
+        write_atomically(work / BEGUN, iter([msgspec.json.encode(begun)]))
 
     def draft(self, recipe: Recipe, work: Path, records: int, unfinished: str = "") -> Artifact:
         """The work folder as an artifact that is not published; `unfinished` says what is left to do and how."""
@@ -123,32 +179,53 @@ class Store:
         return Artifact(work, info, unfinished)
 
     def publish(self, recipe: Recipe, work: Path, records: int) -> Artifact:
-        """Turn a finished work folder into the artifact of its recipe."""
+        """Turn a finished work folder into the artifact of its recipe, replacing one if the work began afresh."""
         target = self.artifact_path(recipe)
         self.folder("artifacts", recipe.stage)
         info = self._info(recipe, work, records, target)
         write_atomically(work / META, iter([orjson.dumps(info.to_dict(), option=orjson.OPT_INDENT_2)]))
-        if finished := self.find(recipe):
+        if (target / META).exists() and not Begun.of(work).replaces:
             # Another process published between our look and our lock.
             self.remove(work)
-            return finished
-        try:
-            work.rename(target)
-        except OSError as error:
-            raise disk_fault(target, error) from None
+            return _load(target)
+        self._put(work, target)
+        self._made.add(recipe.key)
         return Artifact(target, info)
 
+    def _put(self, work: Path, target: Path) -> None:
+        """Rename `work` to `target`; what was there is deleted once the new one is in its place."""
+        # Where `garbage` finds it if this process is killed in between.
+        aside = self.folder("work") / f"{target.name}.replaced"
+        self.remove(aside)
+        try:
+            if target.exists():
+                target.rename(aside)
+            try:
+                work.rename(target)
+            except OSError:
+                if aside.exists():
+                    aside.rename(target)
+                raise
+            (target / BEGUN).unlink()
+        except OSError as error:
+            raise disk_fault(target, error) from None
+        self.remove(aside)
+
     def _info(self, recipe: Recipe, work: Path, records: int, path: Path) -> ArtifactInfo:
+        files = [file for file in work.rglob("*") if file.is_file() and file != work / BEGUN]
         return ArtifactInfo(
             key=recipe.key,
             stage=recipe.stage,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             records=records,
-            bytes=sum(file.stat().st_size for file in work.rglob("*") if file.is_file()),
+            bytes=sum(file.stat().st_size for file in files),
             path=str(path),
             config=recipe.config,
             inputs=recipe.inputs,
-            code=recipe.code,
+            code=recipe.code.digest,
+            sources=recipe.code.sources,
+            libraries=recipe.code.libraries,
+            begun=tuple(code for code in Begun.of(work).codes if code != recipe.code),
         )
 
     def artifacts(self) -> list[Artifact]:
@@ -195,11 +272,6 @@ class Journal:
         except OSError as error:
             raise disk_fault(path, error) from None
 
-    def replay(self) -> Iterator[dict[str, Any]]:
-        """The records appended so far, in order."""
-        for line in read_lines(self.path):
-            yield orjson.loads(line.data)
-
     def append(self, lines: list[bytes], *, sync: bool = True) -> None:
         """Add complete lines. Raises MachineError if the disk is full; what was written before stays.
 
@@ -220,6 +292,12 @@ class Journal:
             for _ in range(keep):
                 stream.readline()
             stream.truncate(stream.tell())
+
+
+def replay(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a journal or artifact, in order. It is only read; a journal has no torn line once it is opened."""
+    for line in read_lines(path):
+        yield orjson.loads(line.data)
 
 
 def file_digest(path: Path) -> str:
@@ -249,12 +327,12 @@ def _load(path: Path) -> Artifact:
         raise InputError(f"{meta}: {error}", f"Remove the folder {path} and run the command again") from None
 
 
-def _code_digest(stage: str) -> str:
-    sources = [*PACKAGE.glob("core/*.py"), *PACKAGE.glob("adapters/*.py"), PACKAGE / "stages" / f"{stage}.py"]
-    digest = hashlib.sha256()
-    for source in sorted(sources):
-        digest.update(f"{source.name}\0{file_digest(source)}\n".encode())
-    return digest.hexdigest()[:16]
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _holds_work(work: Path) -> bool:
+    return any(file.is_file() and file.stat().st_size for file in work.rglob("*") if file != work / BEGUN)
 
 
 def _newest(path: Path) -> float:

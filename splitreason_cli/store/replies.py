@@ -5,7 +5,7 @@ rerun, a resumed run and a run with other alignment settings or a newer srx ask 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ class Replies:
     Args:
         folder: the replies of one annotator with one set of questions.
         run: the name of this run, which no other process uses at the same time.
+        others: further folders, whose replies are as good.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(self, folder: Path, run: str, others: Sequence[Path] = ()) -> None:
         self._own = Journal(folder / f"{run}.jsonl")
-        self._files = [self._own.path, *sorted(path for path in folder.glob("*.jsonl") if path != self._own.path)]
+        found = [path for place in (folder, *others) for path in sorted(place.glob("*.jsonl"))]
+        self._files = [self._own.path, *(path for path in found if path != self._own.path)]
         self._places: dict[str, tuple[int, int]] = {}
         self._length = self._own.path.stat().st_size
         self._synced = time.monotonic()

@@ -1,5 +1,8 @@
 """Where a stage's records come from, and where the bad ones go."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import TypeVar
 
 import orjson
 
-from ..errors import InputError, PartialError, RecordError
+from ..errors import InputError, MachineError, PartialError, RecordError
 from ..records.data import Rejected
 from .artifacts import Store, file_digest
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
@@ -45,7 +48,7 @@ class Source:
         if name != STDIN:
             path = Path(name)
             return cls(path, name, file_digest(path))
-        spooled = spool_stdin(store.folder("spool"))
+        spooled = spool_stdin(_spool(store))
         digest = file_digest(spooled)
         path = spooled.with_name(f"{digest[:16]}.jsonl")
         spooled.replace(path)
@@ -67,6 +70,16 @@ class Source:
             return parquet_length(self.path)
         with self.path.open("rb") as stream:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(2**20), b""))
+
+
+def _spool(store: Store) -> Path:
+    """Where standard input is copied to: the store, or a folder of this process if the store is only to be read."""
+    try:
+        return store.folder("spool")
+    except MachineError:
+        folder = Path(tempfile.mkdtemp(prefix="srx-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
 
 class Quarantine:

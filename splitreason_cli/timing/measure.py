@@ -22,12 +22,12 @@ from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
-from ..models.backend import Backend, BackendError, SamplingParams, Session
+from ..models.backend import Backend, BackendError, SamplingParams, Session, nonempty
 from ..models.pair import Pair
 from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import Author, LatencyResult
-from ..split.controller import Limits
 from ..split.latency import Rates, Setup, evenly, pipelined_timing
+from ..split.limits import Limits
 from ..split.vocabulary import TokenIds
 from .workload import Scripted, Workload
 
@@ -131,9 +131,10 @@ class _Runs:
             is_boundary=lambda _, offset: workload.ends_sentence(offset),
         )  # fmt: skip
         started = time.perf_counter()
-        async with aclosing(decoder.run()) as steps:
-            async for _ in steps:
-                pass
+        with controller:
+            async with aclosing(decoder.run()) as steps:
+                async for _ in steps:
+                    pass
         seconds = time.perf_counter() - started
         if decoder.stats.degraded:
             raise BackendError(decoder.stats.degraded)
@@ -177,8 +178,8 @@ class _Runs:
 
 async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:
     ids: list[int] = []
-    async with aclosing(session.stream(list(context), tokens, GREEDY, stop=frozenset())) as stream:
-        async for chunk in stream:
+    async with aclosing(nonempty(session.stream(list(context), tokens, GREEDY, stop=frozenset()))) as chunks:
+        async for chunk in chunks:
             ids += chunk.ids
     return ids
 

@@ -17,8 +17,9 @@ from ..decoding.remote import RemoteModel
 from ..decoding.writers import BigElsewhere, BigHere, BigWriter
 from ..models.loading import LoadedModel
 from ..split.budget import OffloadBudget
-from ..split.controller import Limits, SplitController
+from ..split.controller import SplitController
 from ..split.events import Cancelled, Decode, Probed, Produced
+from ..split.limits import Limits
 from ..split.policies import CloseSignal, Sampled
 from .policy_engine import PolicyEngine
 from .remote_rollouts import pair_with
@@ -59,10 +60,8 @@ class EngineRollouts(RolloutDecoder):
 
         Raises ModelError if a conversation outgrows the engine.
         """
-        budget = budget or OffloadBudget()
-        rows = [self._start(request, budget) for request in requests]
         self._failed = {}
-        with self._writer(rows) as writer:
+        with self._started(requests, budget) as rows, self._writer(rows) as writer:
             while self._engine.is_any(any(row.floor for row in rows)):
                 self._write_turns(rows)
                 self._write_chunks(rows, writer)
@@ -103,12 +102,12 @@ class EngineRollouts(RolloutDecoder):
     def _write_chunks(self, rows: "list[_Row]", writer: BigWriter) -> None:
         """The big model goes on by a chunk in each span."""
         spans = {n: (row.floor, list[int]()) for n, row in enumerate(rows) if row.floor and row.floor.author == "big"}
-        while contexts := {
-            number: rows[number].controller.context["big"] + chunk
+        while chunks := {
+            number: chunk
             for number, (floor, chunk) in spans.items()
             if number not in writer.failed and self._goes_on(rows[number].controller, floor, chunk)
         }:
-            for number, token in writer.next_tokens(contexts).items():
+            for number, token in writer.next_tokens(chunks).items():
                 spans[number][1].append(token)
         for number, (_, chunk) in spans.items():
             row = rows[number]

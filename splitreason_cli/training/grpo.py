@@ -12,6 +12,7 @@ from ..models.loading import default_device, load_model, model_digest
 from ..models.sides import Side
 from ..records.data import Generation, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
+from ..store.digests import code_of
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
@@ -19,8 +20,8 @@ from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from .model_card import grpo_measures
 from .policy_engine import PolicyEngineConfig, checked_engine
 from .reporters import NO_REPORTING, Reporting
-from .rewards.named import reward_source
-from .trainers import MODEL, OnStep, memory_advice, publish, save_model
+from .rewards.named import reward_inputs
+from .trainers import MODEL, OnStep, computing_libraries, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
 COLUMNS = ("problem", "answer", *ID_COLUMNS)
@@ -80,10 +81,9 @@ def train_grpo(
         config = replace(config, big=served.name if served else config.big)
         model = ranks.from_main(lambda: model_digest(config.model))
         big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
-        inputs = {"in": source.digest, "model": model, "big": big}
-        if code := reward_source(config.rewarded):
-            inputs["reward"] = code
-        recipe = Recipe(STAGE, asdict(config), inputs)
+        inputs = {"in": source.digest, "model": model, "big": big, **reward_inputs(config.rewarded)}
+        libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
+        recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)

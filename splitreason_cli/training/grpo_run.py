@@ -13,8 +13,8 @@ from ..decoding.remote import RemoteModel
 from ..errors import UsageError
 from ..models.loading import LoadedModel, text_of
 from ..records.data import Generation, GrpoStep, Problem, Segment
-from ..split.controller import Limits
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
+from ..split.limits import Limits
 from ..store.artifacts import Journal
 from ..store.jsonl import encode
 from ..tasks.grader import Grader

@@ -108,7 +108,7 @@ class PolicyEngine:
         """A continuation of each prompt, with the token of `stop` or the end of text that ended it.
 
         `max_tokens` is that of the rank that asks for most; a full context leaves fewer. Raises ModelError if it leaves
-        none.
+        none, or if a continuation is empty.
         """
         asked = self._gather([(list(prompts), max_tokens)])
         together = [ids for part, _ in asked for ids in part]
@@ -124,8 +124,12 @@ class PolicyEngine:
             _, written, _, _ = self._generation.generate(
                 prompts=self._equal_part(together), images=None, num_generations=1
             )
+        every = self._gather(written)
+        if not all(every):
+            # Asked again, it would write nothing again, for ever.
+            raise ModelError("vLLM continued a prompt by no token", "Look into its log")
         first = sum(len(part) for part, _ in asked[: self._rank])
-        return [list(ids) for ids in self._gather(written)[first : first + len(prompts)]]
+        return [list(ids) for ids in every[first : first + len(prompts)]]
 
     def _equal_part(self, prompts: list[list[int]]) -> list[list[int]]:
         """This rank's share of all prompts. The last one again fills up: another could write for longer than any."""

@@ -11,8 +11,9 @@ from ..errors import EndpointError
 from ..models.backend import BackendError
 from ..models.loading import LoadedModel
 from ..models.pair import Pair
-from ..split.controller import Limits, SplitController
+from ..split.controller import SplitController
 from ..split.events import Cancelled, Produced
+from ..split.limits import Limits
 from ..split.policies import Sampled
 from .rollouts import Rollout, RolloutDecoder
 

@@ -11,8 +11,9 @@ from ..models.loading import text_of
 from ..models.pair import Pair
 from ..models.sampling import Sampling, forbid, sample
 from ..records.data import Author
-from ..split.controller import Limits, SplitController
+from ..split.controller import SplitController
 from ..split.decisions import Role, decided
+from ..split.limits import Limits
 from ..split.policies import Sampled
 
 if TYPE_CHECKING:

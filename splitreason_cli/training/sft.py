@@ -11,6 +11,7 @@ from ..models.tokenizing import add_tags, example_ids
 from ..records import markup
 from ..records.data import SftConversation, SftExample, TrainStep
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
+from ..store.digests import code_of
 from ..store.source import Quarantine, Source, read_records
 from . import ranks
 from .lora import lora_config, require_rank, without_bias
@@ -20,6 +21,7 @@ from .trainers import (
     MODEL,
     TRAINER,
     OnStep,
+    computing_libraries,
     last_complete_checkpoint,
     mark_callback,
     memory_advice,
@@ -98,7 +100,7 @@ def train_sft(
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
     digests = ranks.from_main(lambda: {"in": source.digest, "model": model_digest(config.model)})
-    recipe = Recipe(STAGE, asdict(config), digests)
+    recipe = Recipe(STAGE, asdict(config), digests, code_of(__name__, computing_libraries(config.lora_rank)))
     if found := ranks.from_main(lambda: store.find(recipe)):
         return found, True
     with ranks.work(store, recipe) as work:

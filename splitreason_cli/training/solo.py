@@ -31,13 +31,16 @@ class SoloDecoder:
         prompts = [self.small.prompt_ids(problem, hint=self.hint) for problem in problems]
         rngs = [random.Random(seed) for seed in seeds]
         written: list[list[int]] = [[] for _ in prompts]
+        unread = list(prompts)
         model = CachedModel(self.small, len(prompts))
         running = list(range(len(prompts)))
         while running:
             model.keep(running)
-            logits = model.next_logits(running, [prompts[row] + written[row] for row in running])
+            read = [len(model.read[row]) for row in running]
+            logits = model.next_logits(running, [unread[row] for row in running], read)
             for row, token in zip(running, sample(logits, self.sampling, [rngs[row] for row in running]), strict=True):
                 written[row].append(token)
+                unread[row] = [token]
             running = [row for row in running if not self._ended(written[row])]
         return [self._rollout(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
 

@@ -35,8 +35,15 @@ OnStep = Callable[[StepReport], None]
 MODEL, TRAINER = "model", "trainer"
 """The folders of the finished model and of the unfinished run."""
 
+LIBRARIES = ("accelerate", "jinja2", "tokenizers", "torch", "transformers", "trl")
+
 COMPLETE = "complete"
 """The file that a checkpoint has once all ranks have written their parts of it."""
+
+
+def computing_libraries(lora_rank: int) -> tuple[str, ...]:
+    """The libraries that compute what a run of training comes to."""
+    return (*LIBRARIES, "peft") if lora_rank else LIBRARIES
 
 
 def shared_arguments(

@@ -12,6 +12,7 @@ from splitreason_cli.store.embedded import MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks import mini
+from tests.older_code import older_code
 
 
 def traces(count):
@@ -84,6 +85,27 @@ def test_a_run_that_stopped_anywhere_resumes_to_the_same_records(source, tmp_pat
     seen = []
     resumed, _ = annotate(source, AnnotateConfig(), other, on_record=seen.append)
     assert resumed.records.read_bytes() == whole == b"".join(seen)
+
+
+def test_scores_are_those_of_one_code_but_for_work_that_another_began(source, tmp_path, store, monkeypatch):
+    def stop(progress):
+        if progress.rows == 70:
+            raise KeyboardInterrupt
+
+    def scored():
+        return {path: path.read_bytes().count(b"\n") for path in (store.root / "replies").glob("*/*.jsonl")}
+
+    with monkeypatch.context() as before:
+        before.setattr("splitreason_cli.annotating.annotate.code_of", older_code)
+        with pytest.raises(KeyboardInterrupt):
+            annotate(source, AnnotateConfig(), store, on_progress=stop)
+    (old,) = scored().values()
+    resumed, _ = annotate(source, AnnotateConfig(), store)
+    assert sorted(scored().values()) == sorted([old, 200 - old])
+    assert len(resumed.info.begun) == 1
+    other, _ = annotate(source, AnnotateConfig(fraction=0.1), store)
+    assert sorted(scored().values()) == sorted([old, 200 - old, old]), "of its own code, which begins nothing"
+    assert other.info.begun == ()
 
 
 def test_the_hardest_lines_survive_the_cap():

@@ -16,6 +16,7 @@ from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
+from tests.older_code import NOTE, older_code
 from tests.scripted_endpoint import FAULTS, ScriptedEndpoint, faulty, hardest_lines, serving
 
 WORDS = ["so", "the", "sum", "of", "all", "terms", "is", "even", "and", "we", "check", "each", "case", "again", "prime"]
@@ -236,6 +237,23 @@ def test_a_token_budget_stops_cleanly_and_a_higher_one_goes_on(case):
     artifact, _ = run.run(budget=10**6, concurrency=2)
     assert (len(annotated(artifact)), artifact.unfinished) == (30, "")
     assert set(run.endpoint.calls.values()) == {1}
+
+
+def test_after_an_upgrade_an_interrupted_run_pays_for_nothing_again_and_says_one_line(case, monkeypatch):
+    run = case(ScriptedEndpoint(), count=30)
+    with monkeypatch.context() as before:
+        before.setattr("splitreason_cli.annotating.annotate.code_of", older_code)
+        cut, _ = run.run(budget=4000, concurrency=2)
+    paid, done = len(run.endpoint.calls), len(annotated(cut))
+    spent = run.at.prompt_tokens
+    notes = []
+    run.store = Store(run.store.root, notes.append)
+    artifact, _ = run.run(budget=10**6, concurrency=2)
+    assert 0 < paid == done < 30
+    assert set(run.endpoint.calls.values()) == {1}
+    assert run.at.prompt_tokens > spent, "what both versions spent counts together"
+    assert notes == [NOTE]
+    assert [code.digest for code in artifact.info.begun] == [cut.info.code]
 
 
 def test_the_same_id_twice_is_quarantined(case):

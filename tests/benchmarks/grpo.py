@@ -40,8 +40,8 @@ from splitreason_cli.decoding.lockstep import CachedModel
 from splitreason_cli.measuring import bench
 from splitreason_cli.measuring.statistics import bootstrap_ci95, pass_at_1
 from splitreason_cli.models.loading import load_model
-from splitreason_cli.records.data import AnnotatedTrace, Generation, HardSpan, Problem
-from splitreason_cli.split.controller import Limits
+from splitreason_cli.records.data import AnnotatedTrace, Author, Generation, HardSpan, Problem
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
@@ -276,7 +276,7 @@ class _Rereading(RolloutDecoder):
     def _read_small(self, model: CachedModel, rows: Any) -> None:
         for number, row in enumerate(rows):
             if row.probe or (row.floor and row.floor.author == "small" and self._turns[number] == "big"):
-                model.read[number].clear()
+                self._forget(model, number, row, "small")
             if row.floor and row.floor.author == "small":
                 self._turns[number] = "small"
         super()._read_small(model, rows)
@@ -284,9 +284,13 @@ class _Rereading(RolloutDecoder):
     def _decode_big(self, model: CachedModel, rows: Any) -> None:
         for number, row in enumerate(rows):
             if row.floor and row.floor.author == "big" and self._turns[number] == "small":
-                model.read[number].clear()
+                self._forget(model, number, row, "big")
                 self._turns[number] = "big"
         super()._decode_big(model, rows)
+
+    def _forget(self, model: CachedModel, number: int, row: Any, author: Author) -> None:
+        model.read[number].clear()
+        row.settled.pop(author, None)
 
 
 def noisy(trace: AnnotatedTrace, rng: random.Random) -> AnnotatedTrace:

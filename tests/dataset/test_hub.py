@@ -13,6 +13,7 @@ from splitreason_cli.errors import InputError
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 from splitreason_cli.store.artifacts import RECORDS, Recipe, Store
 from splitreason_cli.store.jsonl import encode
+from tests.older_code import NO_CODE
 
 FOLDERS = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"]
 
@@ -37,7 +38,7 @@ def write(tmp_path):
         records = [selection.choose(trace) for trace in traces(count)]
         store = Store(tmp_path / "store")
         shown = {"max_tokens": None, "instruction": config.instruction, "decontaminate": ("/home/me/aime24.jsonl",)}
-        recipe = Recipe("build_sft", shown, {"in": "a" * 64, "n": str(count), "layout": config.format})
+        recipe = Recipe("build_sft", shown, {"in": "a" * 64, "n": str(count), "layout": config.format}, NO_CODE)
         with store.work(recipe) as work:
             (work / RECORDS).write_bytes(b"".join(map(encode, records)))
             artifact = store.publish(recipe, work, len(records))

@@ -13,7 +13,7 @@ from splitreason_cli.models.loading import LoadedModel, load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sampling import Sampling
 from splitreason_cli.split.budget import OffloadBudget
-from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import Always, Learned, Never, Random
 from splitreason_cli.tasks import mini
 
@@ -202,6 +202,83 @@ def test_a_context_that_was_cut_back_is_read_from_where_it_differs():
         expected = last_logits(model, context)
         torch.testing.assert_close(cached.next_logits([0], [context])[0], expected, atol=1e-4, rtol=1e-4)
         context = context[: rng.randint(3, len(context))] + [rng.randrange(40) for _ in range(rng.randint(0, 3))]
+
+
+def test_a_context_given_from_where_it_stays_is_read_as_a_whole_one_is():
+    model = tiny_model(0)
+    cached = CachedModel(LoadedModel("tiny", model, None), rows=1)
+    rng = random.Random(1)
+    context = [1, 2, 3, 4, 5, 6]
+    cached.next_logits([0], [context])
+    for _ in range(60):
+        stays = rng.randint(3, len(context))
+        context = context[:stays] + [rng.randrange(40) for _ in range(rng.randint(0, 3))]
+        after = rng.randint(0, stays)
+        logits = cached.next_logits([0], [context[after:]], [after])[0]
+        torch.testing.assert_close(logits, last_logits(model, context), atol=1e-4, rtol=1e-4)
+        assert cached.read[0] == context
+
+
+class Counted(list):
+    """Counts the items that are looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, place):
+        self.looked_at += len(range(*place.indices(len(self)))) if isinstance(place, slice) else 1
+        return super().__getitem__(place)
+
+    def __iter__(self):
+        self.looked_at += len(self)
+        return super().__iter__()
+
+
+def test_what_stays_is_not_looked_at_again():
+    cached = CachedModel(LoadedModel("tiny", tiny_model(0), None), rows=1)
+    cached.read[0] = Counted()
+    context = [n % 40 for n in range(300)]
+    cached.next_logits([0], [context], [0])
+    for token in range(40):
+        cached.next_logits([0], [[context[-1], token]], [len(context) - 1])
+        context.append(token)
+    assert cached.read[0] == context
+    assert cached.read[0].looked_at <= 40
+
+
+def test_more_than_was_read_cannot_stay():
+    cached = CachedModel(LoadedModel("tiny", tiny_model(0), None), rows=1)
+    cached.next_logits([0], [[1, 2, 3]])
+    with pytest.raises(ValueError, match="has read 3 tokens, not 4"):
+        cached.next_logits([0], [[5]], [4])
+
+
+class Handed:
+    """A model that counts what it is handed."""
+
+    def __init__(self, model, decoder):
+        self.keep, self._model, self._decoder = model.keep, model, decoder
+
+    def next_logits(self, rows, contexts, after):
+        self._decoder.handed += sum(map(len, contexts))
+        return self._model.next_logits(rows, contexts, after)
+
+
+class Counting(SplitDecoder):
+    handed = 0
+
+    def _read_small(self, model, rows):
+        super()._read_small(Handed(model, self), rows)
+
+    def _decode_big(self, model, rows):
+        super()._decode_big(Handed(model, self), rows)
+
+
+@pytest.mark.parametrize("policy", [Learned, Always, lambda: Random(0.2, 3, random.Random(1))])
+def test_a_step_hands_over_what_is_new_and_a_token_that_may_be_cut(pair, problems, policy):
+    decoder = Counting(Pair.of(*pair, hint=True), Limits(150))
+    controls = decoder.decode([Request(p, policy()) for p in problems])
+    forwarded = sum(decoder.forwarded_tokens.values())
+    assert forwarded <= decoder.handed <= forwarded + sum(control.big_tokens for control in controls)
 
 
 def test_only_what_differs_is_read_again():

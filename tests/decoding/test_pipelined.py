@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from splitreason_cli.decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from splitreason_cli.models.backend import SamplingParams
 from splitreason_cli.split.budget import OffloadBudget
-from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.controller import SplitController
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import Always, Entropy, Learned, Never, Random, Relay
 from tests.scripted import OPEN, TOKENS, drive, scripted
 from tests.scripted_backend import ScriptedBackend, in_chunks
@@ -105,7 +106,7 @@ def test_a_wide_stride_asks_the_small_model_seldom_and_throws_away_little():
     assert thrown / spans < 24
 
 
-@pytest.mark.parametrize("fault", ["refuse", "reset", "hang"])
+@pytest.mark.parametrize("fault", ["refuse", "reset", "hang", "empty"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_big_model_that_fails_leaves_the_rest_to_the_small_one(fault, number):
     reasons = []
@@ -134,6 +135,32 @@ def test_a_small_model_that_fails_ends_the_request(call):
     with pytest.raises(SmallModelError, match="refused"):
         run(PipelinedDecoder(controller(Learned), small, big, SamplingParams(), EXACT))
     assert small.open_streams == big.open_streams == 0
+
+
+def test_a_small_model_that_writes_nothing_is_asked_once():
+    small, big = pair(0)
+    small._fault = lambda name, n: "empty" if name == "stream" else ""
+    with pytest.raises(SmallModelError, match="without a token"):
+        run(PipelinedDecoder(controller(Learned), small, big, SamplingParams(), EXACT))
+    assert (small.calls["stream"], small.open_streams) == (1, 0)
+
+
+class Silent(ScriptedBackend):
+    """Ends its streams without a word."""
+
+    async def stream(self, *args, **kwargs):
+        self.calls["stream"] += 1
+        for chunk in ():
+            yield chunk
+
+
+def test_a_big_model_that_says_nothing_is_asked_once():
+    small, big = pair(0)[0], Silent(None, 0)
+    decoder = PipelinedDecoder(controller(lambda: Relay(3, 4)), small, big, SamplingParams(), EXACT)
+    run(decoder)
+    assert (big.calls["stream"], decoder.stats.degraded) == (1, "the stream ended without a token")
+    assert (decoder.controller.hand_overs, decoder.controller.refused) == (1, 0)
+    assert decoder.finish_reason in ("stop", "length")
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 20])

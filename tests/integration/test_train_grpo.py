@@ -9,7 +9,7 @@ from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep, Problem
-from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines, write_atomically
 from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder, pair_with

@@ -5,6 +5,7 @@ import pytest
 from splitreason_cli.errors import ModelError
 from splitreason_cli.measuring.bench import BenchConfig, RandomShare, StoredGenerations, Watcher, bench, comparisons
 from splitreason_cli.store.artifacts import Store
+from tests.older_code import NOTE, older_code
 
 SMALL_RUN = BenchConfig(problems=48, batch_size=24)
 
@@ -126,6 +127,34 @@ def test_an_interrupted_run_resumes_to_what_an_uninterrupted_one_is(tmp_path, af
         other = whole[one.result.system, 0.04]
         same = [[dataclasses.replace(g, seconds=0.0) for g in StoredGenerations(run.artifact)] for run in (one, other)]
         assert same[0] == same[1]
+
+
+def test_after_an_upgrade_samples_are_kept_and_the_artifact_says_so(tmp_path, monkeypatch):
+    config = dataclasses.replace(SMALL_RUN, problems=24, batch_size=8)
+
+    def stop(generations):
+        if generations:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as before:
+        before.setattr("splitreason_cli.measuring.runner.code_of", older_code)
+        with pytest.raises(KeyboardInterrupt):
+            list(bench(config, ["small"], [None], Store(tmp_path), watcher=Watcher(on_generations=stop)))
+    notes, made = [], []
+    watcher = Watcher(on_generations=lambda generations: made.append(len(generations)))
+    (resumed,) = bench(config, ["small"], [None], Store(tmp_path, notes.append), watcher=watcher)
+    assert (notes, made) == ([NOTE], [8, 8, 8])
+    assert len(resumed.artifact.info.begun) == 1
+
+
+def test_afresh_every_system_is_decoded_once_more_and_its_copies_copy_the_new_one(tmp_path):
+    config = dataclasses.replace(SMALL_RUN, problems=24)
+    names = ["split", "entropy"]
+    old = list(bench(config, names, [None, 0.03], Store(tmp_path)))
+    new = list(bench(config, names, [None, 0.03], Store(tmp_path, fresh=True)))
+    assert not any(run.cached for run in new)
+    assert [run.artifact.path for run in new] == [run.artifact.path for run in old]
+    assert all(run.cached for run in bench(config, names, [None, 0.03], Store(tmp_path)))
 
 
 def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):

@@ -13,7 +13,7 @@ from splitreason_cli.measuring.grade_log import NO_COMPLETION, bench_log
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import encode, write_atomically
 
-LOGS = Path(__file__).parent.parent / "adapters" / "sample_logs"
+LOGS = Path(__file__).parent / "sample_logs"
 CONFIG = BenchConfig(problems=16)
 
 

@@ -16,7 +16,8 @@ from splitreason_cli.measuring.systems.small import Small
 from splitreason_cli.measuring.systems.split import Split
 from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import Generation, Segment
-from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.controller import SplitController
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import EntropyRecorder, Placed
 from tests.scripted import TOKENS, drive, entropy_at, scripted
 from tests.scripted_backend import in_chunks

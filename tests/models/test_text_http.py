@@ -5,10 +5,17 @@ import json
 
 import pytest
 
+from splitreason_cli.decoding.pipelined import PipelinedDecoder
 from splitreason_cli.models.backend import BackendError, SamplingParams
 from splitreason_cli.models.loading import load_tokenizer
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.records import markup
+from splitreason_cli.split.controller import SplitController
+from splitreason_cli.split.limits import Limits
+from splitreason_cli.split.policies import Relay
+from splitreason_cli.split.vocabulary import TokenIds
+from tests.scripted import TOKENS, scripted
+from tests.scripted_backend import ScriptedBackend
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, ScriptedVllm
 
@@ -73,6 +80,28 @@ def test_a_stream_that_is_not_what_was_asked_for_says_why(tokenizer, steps, comp
     tags = frozenset({tokenizer.convert_tokens_to_ids(markup.OPEN)})
     with pytest.raises(BackendError, match=complaint):
         stream_from(ScriptedVllm(steps=steps), tokenizer, forbid=tags)
+
+
+def test_a_host_that_answers_nothing_is_asked_once_and_the_small_model_goes_on(tokenizer):
+    server = ScriptedVllm(steps=(piece(""), piece("", "length")))
+    letters = tokenizer.encode("ab", add_special_tokens=False)
+    control = TokenIds(None, None, frozenset({tokenizer.eos_token_id}))
+    small = ScriptedBackend(scripted("small", 0, 0, letters, TOKENS), 0)
+
+    async def run():
+        with serving(server) as url:
+            backend = TextBackend([url], "mini", tokenizer=tokenizer)
+            controller = SplitController([5], [5], control, Relay(4, 4), Limits(40))
+            decoder = PipelinedDecoder(controller, small, backend.session(), SamplingParams())
+            emitted = [one.emit.author async for one in decoder.run()]
+            await backend.aclose()
+        return decoder, emitted
+
+    decoder, emitted = asyncio.run(run())
+    assert len(server.bodies) == 1
+    assert decoder.stats.degraded.endswith("without a token")
+    assert set(emitted) == {"small"}
+    assert len(decoder.controller.completion) == 40
 
 
 def test_log_probabilities_are_refused_before_anything_is_sent(tokenizer):

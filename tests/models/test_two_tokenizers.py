@@ -7,8 +7,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from splitreason_cli.decoding.lockstep import Request, SplitDecoder
 from splitreason_cli.models.loading import LoadedModel
 from splitreason_cli.models.pair import Pair
-from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.controller import SplitController
 from splitreason_cli.split.events import Decode, Probe, Probed, Produced
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import CloseSignal, Learned
 from splitreason_cli.split.vocabulary import bytes_of
 from tests.trained_tokenizers import byte_level, llama_2

@@ -450,6 +450,17 @@ def test_warming_up_asks_every_server_for_log_probabilities():
     asyncio.run(run())
 
 
+def test_a_server_that_writes_nothing_is_not_warm():
+    async def run():
+        server = ScriptedVllm(steps=((),), answers=logprob_answers)
+        with serving(server) as url:
+            async with backend(url) as opened:
+                await opened.warm_up()
+
+    with pytest.raises(BackendError, match="without a token"):
+        asyncio.run(run())
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "http://user:geheim@host"])
 def test_an_address_that_is_none_or_holds_a_password_is_refused(url):
     with pytest.raises(UsageError) as refused:

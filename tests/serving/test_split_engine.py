@@ -1,6 +1,7 @@
 """The engine on the embedded pair in this process: what it serves is what the batch driver decodes."""
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,10 +19,12 @@ from splitreason_cli.serving.breaker import Breaker
 from splitreason_cli.serving.engine import EngineUnavailable
 from splitreason_cli.serving.requests import Delta, Finished, GenerationRequest, RequestError
 from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
-from splitreason_cli.split.controller import Limits
-from splitreason_cli.split.policies import Learned
+from splitreason_cli.split.limits import Limits
+from splitreason_cli.split.policies import Always, Learned
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
+from tests.scripted import scripted
+from tests.scripted_backend import ScriptedBackend
 
 EXACT = PipelineConfig(probe_stride_tokens=1)
 
@@ -265,3 +268,94 @@ def test_a_budget_that_has_room_for_the_spans_grants_them(pair, thread, problems
     assert free.usage.spans > 0
     ((_, capped),) = answers(served, ask(problems[0], offload_budget=2.5 * free.usage.offload_share))
     assert (capped.usage.spans, capped.usage.refused) == (free.usage.spans, 0)
+
+
+def scripted_engine(pair, big=None, **config):
+    """Of models that never end: the small one writes a and b, the big one x and y."""
+    control = pair[0].token_ids
+    models = {
+        author: scripted(author, 0, 0, pair[0].tokenizer.encode(letters, add_special_tokens=False), control)
+        for author, letters in (("small", "ab"), ("big", "xy"))
+    }
+    small, written = (ScriptedBackend(models[author], author) for author in ("small", "big"))
+    config = EngineConfig("pair", policy="relay(48, 8)", max_tokens=400, offload_budget=0.5, **config)
+    return SplitEngine(small, big or written, Pair.of(*pair, hint=True), config)
+
+
+def is_at_rest(served):
+    streams = served.small.open_streams, served.big.open_streams
+    return (served.ledger.reserved, served.ledger.planned_tokens, *streams) == (0, 0, 0, 0)
+
+
+async def leave(served, request):
+    """Close the answer while the big model writes."""
+    stream = served.generate(request)
+    async for delta in stream:
+        if delta.author == "big":
+            assert served.ledger.reserved > 0
+            return await stream.aclose()
+    raise AssertionError("the big model never wrote")
+
+
+def test_a_client_who_leaves_while_the_big_model_writes_leaves_nothing_reserved(pair):
+    served = scripted_engine(pair)
+    for _ in range(3):
+        asyncio.run(leave(served, ask("7")))
+        assert is_at_rest(served)
+
+
+def test_a_client_who_runs_out_of_time_leaves_nothing_reserved(pair):
+    served = scripted_engine(pair)
+
+    async def run_out_of_time():
+        async def collect():
+            with contextlib.ExitStack() as stack:
+                # Also where it fails before: then nothing waits for it.
+                stack.callback(began.set)
+                async for delta in served.generate(ask("7")):
+                    if delta.author == "big":
+                        began.set()
+
+        began = asyncio.Event()
+        task = asyncio.create_task(collect())
+        await began.wait()
+        assert served.ledger.reserved > 0
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert is_at_rest(served)
+
+    asyncio.run(run_out_of_time())
+
+
+def test_a_stop_text_of_the_big_model_leaves_nothing_reserved(pair):
+    served = scripted_engine(pair)
+    for stop in ("x", "y", "xy", "yx"):
+        ((deltas, end),) = answers(served, ask("7", stop=(stop,)))
+        assert end.usage.spans > 0
+        assert end.reason == "stop"
+        assert stop not in text(deltas)
+        assert is_at_rest(served)
+
+
+class Refusing(ScriptedBackend):
+    def session(self):
+        raise BackendError("no more sessions")
+
+
+def test_a_request_that_fails_before_it_begins_leaves_nothing_planned(pair):
+    served = scripted_engine(pair, big=Refusing(None, 0))
+    with pytest.raises(BackendError, match="no more sessions"):
+        answers(served, ask("7"))
+    assert is_at_rest(served)
+
+
+def test_a_policy_that_breaks_leaves_nothing_reserved(pair):
+    class Breaking(Always):
+        def closes(self, span):
+            raise ZeroDivisionError
+
+    served = scripted_engine(pair)
+    served.policies = {"relay": lambda context, arguments: Breaking()}
+    with pytest.raises(ZeroDivisionError):
+        answers(served, ask("7"))
+    assert is_at_rest(served)

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.split.budget import FIRST_SPAN_TOKENS, OffloadBudget
-from splitreason_cli.split.controller import Limits, ProtocolError, SplitController
+from splitreason_cli.split.controller import ProtocolError, SplitController
 from splitreason_cli.split.events import Cancelled, Decode, Emit, Failed, Finish, Probe, Probed, Produced
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import Always, CloseSignal, Learned, Never, Random
 from tests.scripted import CLOSE, END, OPEN, TOKENS, choose, closes, drive, scripted
 
@@ -122,6 +123,33 @@ def test_learned_decoding_equals_a_loop_that_knows_nothing_of_the_controller(see
             author = "small"
     assert control.completion == text
     assert [a for a, ids in control.segments for _ in ids] == written
+
+
+class Watched(SplitController):
+    """Checks after every event that what was settled has stayed."""
+
+    def receive(self, event):
+        settled = {author: ids[: self.settled_tokens(author)] for author, ids in self.context.items()}
+        actions = super().receive(event)
+        for author, ids in settled.items():
+            assert self.context[author][: len(ids)] == ids
+            assert self.settled_tokens(author) >= len(ids)
+        return actions
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    policy=st.sampled_from(sorted(POLICIES)),
+    span=st.sampled_from([None, 1, 4]),
+    size=st.integers(1, 9),
+)
+def test_settled_tokens_stay_whatever_comes(seed, policy, span, size):
+    small, big = scripted(("small", seed)), scripted(("big", seed), tags=0)
+    control = Watched(SMALL_PROMPT, BIG_PROMPT, TOKENS, POLICIES[policy](), Limits(40, span))
+    drive(control, small, big, seed, lambda: size)
+    assert {author: control.settled_tokens(author) for author in control.context} == {
+        author: len(ids) for author, ids in control.context.items()
+    }
 
 
 def test_a_refused_hand_over_is_decoded_again_without_the_tag():

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from splitreason_cli.split.budget import OffloadBudget
-from splitreason_cli.split.controller import Limits, SplitController
+from splitreason_cli.split.controller import SplitController
 from splitreason_cli.split.events import Decode, Emit, Produced
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import (
     Always,
     CloseSignal,

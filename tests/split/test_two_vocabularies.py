@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from splitreason_cli.models.vocabulary import HubVocabulary
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.contexts import Translated
-from splitreason_cli.split.controller import Limits, ProtocolError, SplitController
-from splitreason_cli.split.events import Cancelled, Emit, Failed, Finish, Probed, Produced
+from splitreason_cli.split.controller import ProtocolError, SplitController
+from splitreason_cli.split.events import Cancelled, Decode, Emit, Failed, Finish, Probed, Produced
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import Always, CloseSignal, Learned, Never, Pattern, Random
 from splitreason_cli.split.vocabulary import LONGEST_WAIT, TokenIds, bytes_of, ids_of
 from tests.scripted import drive, scripted
@@ -74,7 +75,14 @@ class Watched(SplitController):
         before = {author: list(ids) for author, ids in self.context.items()}
         discarded, floor = self.discarded_tokens, self._floor
         at = [self.small_context_at(n) for n in range(len(self._span) + 1)] if floor == "big" else []
+        settled = {author: self.settled_tokens(author) for author in before}
+        for offset in range(self._confirmed, len(self._span) + 1) if floor == "big" else ():
+            after = settled["small"]
+            assert before["small"][:after] + self.small_context_at(offset, after) == at[offset]
         actions = super().receive(event)
+        for author, tokens in settled.items():
+            assert self.context[author][:tokens] == before[author][:tokens], "what is settled stays"
+            assert self.settled_tokens(author) >= tokens
         for author, ids in before.items():
             if discarded == self.discarded_tokens:
                 assert self.context[author][: len(ids)] == ids, "a context may only grow"
@@ -131,6 +139,27 @@ def test_how_tokens_are_grouped_changes_nothing(pair, seed, text, policy, share,
         emitted = drive(control, *models_of(control, seed, text), seed, size)
         runs.append((emitted, control.segments, control.finish_reason, control.context, control.budget))
     assert runs[0] == runs[1]
+
+
+class Roomy(SplitController):
+    """Checks that no model is asked to write where nothing is left."""
+
+    def receive(self, event):
+        actions = super().receive(event)
+        assert all(action.max_tokens > 0 for action in actions if isinstance(action, Decode))
+        return actions
+
+
+@settings(deadline=None)
+@given(**RUNS, size=st.integers(1, 9), room=st.integers(70, 90))
+def test_text_that_was_held_back_fills_a_context_and_ends_the_completion(
+    pair, seed, text, policy, share, span, size, room
+):
+    control = controller(pair, POLICIES[policy](), 200, span, share, Roomy)
+    control.limits = Limits(200, span, {"small": room, "big": room})
+    drive(control, *models_of(control, seed, text), seed, lambda: size)
+    assert control.budget.reserved == 0
+    assert all(len(ids) < room for ids in control.context.values())
 
 
 @settings(deadline=None)

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.errors import InputError, MachineError
-from splitreason_cli.store.artifacts import RECORDS, Journal, Recipe, Store, folder_digest
+from splitreason_cli.records.data import Code
+from splitreason_cli.store.artifacts import RECORDS, Journal, Recipe, Store, folder_digest, replay
 
-RECIPE = Recipe("annotate", {"threshold": 0.7}, {"in": "abc"})
+CODE = Code(sources={"a.py": "1", "b.py": "1"}, libraries={"torch": "2.13.0"})
+NEWER = Code(sources={"a.py": "1", "b.py": "2"}, libraries={"torch": "2.13.1"})
+RECIPE = Recipe("annotate", {"threshold": 0.7}, {"in": "abc"}, CODE)
+UPGRADED = dataclasses.replace(RECIPE, code=NEWER)
 
 
 def publish(store, recipe=RECIPE, lines=(b'{"n":1}\n',)):
@@ -22,13 +26,13 @@ def test_the_same_recipe_finds_the_artifact_and_any_change_misses_it(tmp_path):
     store = Store(tmp_path)
     artifact = publish(store)
     assert store.find(RECIPE) == artifact
-    for change in ({"stage": "bench"}, {"config": {"threshold": 0.8}}, {"inputs": {"in": "abd"}}):
+    for change in ({"stage": "bench"}, {"config": {"threshold": 0.8}}, {"inputs": {"in": "abd"}}, {"code": NEWER}):
         assert store.find(dataclasses.replace(RECIPE, **change)) is None
 
 
 def test_the_key_does_not_depend_on_the_order_of_the_configuration():
     one, two = {"a": 1, "b": 2}, {"b": 2, "a": 1}
-    assert Recipe("bench", one, {}).key == Recipe("bench", two, {}).key
+    assert Recipe("bench", one, {}, CODE).key == Recipe("bench", two, {}, CODE).key
 
 
 def test_unfinished_work_is_no_artifact(tmp_path):
@@ -38,7 +42,95 @@ def test_unfinished_work_is_no_artifact(tmp_path):
     assert store.find(RECIPE) is None
     assert store.artifacts() == []
     with store.work(RECIPE) as work:
-        assert list(Journal(work / RECORDS).replay()) == [{"n": 1}]
+        assert list(replay(work / RECORDS)) == [{"n": 1}]
+
+
+def begin(store, recipe=RECIPE, line=b'{"n":1}\n'):
+    """Leave unfinished work."""
+    with store.work(recipe) as work:
+        Journal(work / RECORDS).append([line])
+
+
+def test_unfinished_work_of_older_code_is_gone_on_with_and_the_artifact_says_so(tmp_path):
+    notes = []
+    store = Store(tmp_path, notes.append)
+    begin(store)
+    begin(store)
+    assert notes == []
+    with store.work(UPGRADED) as work:
+        assert list(replay(work / RECORDS)) == [{"n": 1}, {"n": 1}]
+        artifact = store.publish(UPGRADED, work, 2)
+    assert notes == ["going on with work that another version of srx began (changed: b.py; torch 2.13.0 -> 2.13.1)"]
+    assert store.find(UPGRADED) == artifact
+    assert store.find(RECIPE) is None
+    assert (artifact.info.code, artifact.info.begun) == (NEWER.digest, (CODE,))
+    assert sorted(path.name for path in artifact.path.iterdir()) == ["meta.json", "records.jsonl"]
+
+
+def test_code_that_only_went_on_for_a_while_is_kept_in_mind(tmp_path):
+    store = Store(tmp_path)
+    begin(store)
+    begin(store, UPGRADED)
+    assert publish(store).info.begun == (NEWER,)
+
+
+def test_work_that_never_got_anywhere_was_not_begun_by_anyone(tmp_path):
+    notes = []
+    store = Store(tmp_path, notes.append)
+    with store.work(RECIPE):
+        pass
+    assert publish(store, UPGRADED).info.begun == ()
+    assert notes == []
+
+
+def test_work_that_does_not_say_who_began_it_is_not_gone_on_with(tmp_path):
+    store = Store(tmp_path)
+    begin(store)
+    (store.work_path(RECIPE) / "begun.json").unlink()
+    assert list(replay(publish(store, lines=[b'{"n":2}\n']).records)) == [{"n": 2}]
+
+
+def test_two_versions_do_not_work_on_the_same_at_once(tmp_path):
+    with (
+        Store(tmp_path).work(RECIPE),
+        pytest.raises(MachineError, match="another srx process"),
+        Store(tmp_path).work(UPGRADED),
+    ):
+        pass
+
+
+def test_afresh_nothing_is_taken_and_the_new_artifact_replaces_the_finished_one(tmp_path):
+    old = publish(Store(tmp_path))
+    begin(Store(tmp_path), line=b'{"n":2}\n')
+    store = Store(tmp_path, fresh=True)
+    assert store.find(RECIPE) is None
+    new = publish(store, lines=[b'{"n":3}\n'])
+    assert new.path == old.path
+    assert list(replay(new.records)) == [{"n": 3}]
+    assert store.find(RECIPE) == new, "what it has made itself is as fresh as can be"
+    assert Store(tmp_path).find(RECIPE) == new
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_what_began_afresh_is_gone_on_with_and_the_finished_artifact_stays_until_then(tmp_path):
+    old = publish(Store(tmp_path))
+    begin(Store(tmp_path, fresh=True), line=b'{"n":2}\n')
+    store = Store(tmp_path)
+    assert store.find(RECIPE) is None
+    assert store.get(old.info.key) == old
+    new = publish(store, lines=[b'{"n":3}\n'])
+    assert list(replay(new.records)) == [{"n": 2}, {"n": 3}]
+
+
+def test_an_artifact_of_an_srx_that_kept_no_sources_can_be_read(tmp_path):
+    store = Store(tmp_path)
+    meta = publish(store).path / "meta.json"
+    value = orjson.loads(meta.read_bytes())
+    meta.write_bytes(
+        orjson.dumps({name: value[name] for name in value if name not in ("sources", "libraries", "begun")})
+    )
+    info = store.get("").info
+    assert (info.sources, info.libraries, info.begun) == ({}, {}, ())
 
 
 @given(lines=st.lists(st.integers(-(2**63), 2**63), max_size=5), cut=st.integers(0, 200))
@@ -51,7 +143,7 @@ def test_a_journal_cut_anywhere_keeps_its_complete_lines(tmp_path_factory, lines
     complete = data.count(b"\n")
     assert path.read_bytes() == b"".join(encoded[:complete])
     journal.append([b'{"n":"next"}\n'])
-    assert [value["n"] for value in journal.replay()] == [*lines[:complete], "next"]
+    assert [value["n"] for value in replay(path)] == [*lines[:complete], "next"]
 
 
 def test_a_journal_longer_than_a_block_is_cut_at_its_last_line(tmp_path):

@@ -1,10 +1,15 @@
+import asyncio
+
 import pytest
 
 from splitreason_cli.errors import EndpointError
+from splitreason_cli.models.backend import BackendError
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.sides import Side
-from splitreason_cli.timing.measure import LatencyConfig, Sample, bench_latency, summarize
+from splitreason_cli.timing.measure import LatencyConfig, Sample, _decode, bench_latency, summarize
 from splitreason_cli.timing.workload import Workload
+from tests.scripted import scripted
+from tests.scripted_backend import ScriptedBackend
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 
@@ -47,6 +52,13 @@ def test_a_server_that_refuses_ends_the_benchmark_by_its_words(tmp_path):
         config = LatencyConfig(side, side, rounds=1, log_folder=tmp_path)
         with pytest.raises(EndpointError, match="Check that both servers are up"):
             bench_latency(config)
+
+
+def test_a_model_that_writes_nothing_is_not_measured():
+    silent = ScriptedBackend(scripted("silent"), 0, fault=lambda call, number: "empty")
+    with pytest.raises(BackendError, match="without a token"):
+        asyncio.run(_decode(silent, [1], 8))
+    assert silent.calls["stream"] == 1
 
 
 def test_a_scripted_span_ends_with_a_sentence():

@@ -14,8 +14,8 @@ from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
-from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.training import ranks
@@ -163,6 +163,14 @@ def test_no_call_asks_for_more_than_the_engine_reads(pair):
     assert generation.calls == [(2, 5)]
     with pytest.raises(ModelError, match="reads"):
         engine.generate([prompt + prompt], 50, 1.0)
+
+
+def test_an_engine_that_writes_nothing_is_an_error(pair):
+    generation = FakeGeneration(pair[0].model)
+    generation.generate = lambda prompts, images, num_generations: (prompts, [[] for _ in prompts], None, None)
+    decoder = EngineRollouts(*pair, LIMITS, NEARLY_GREEDY, engine=PolicyEngine(generation, shared=False), hint=True)
+    with pytest.raises(ModelError, match="no token"):
+        decoder.rollouts(PROBLEMS, SEEDS)
 
 
 class Ranks:

@@ -21,6 +21,8 @@ from splitreason_cli.training.price import Price
 from splitreason_cli.training.reporters import NO_REPORTING
 from tests.untagged import write_untagged
 
+from ..older_code import older_code
+
 SHORT = dataclasses.replace(
     RECIPES["mini"], max_steps=4, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=2,
     offload_budget=0.02, max_tokens=120,
@@ -80,19 +82,22 @@ def test_a_run_changes_the_model_and_tells_what_happened_at_each_step(source, st
     assert f"| share, mean of the last 4 steps | {share:.4g} |" in card
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(source, store, tmp_path):
+def test_an_interrupted_run_goes_on_to_the_same_weights_also_after_an_upgrade(source, store, tmp_path, monkeypatch):
     def stop(report):
         if report.step == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train_grpo(source, SHORT, store, on_step=stop)
+    with monkeypatch.context() as before:
+        before.setattr("splitreason_cli.training.grpo.code_of", older_code)
+        with pytest.raises(KeyboardInterrupt):
+            train_grpo(source, SHORT, store, on_step=stop)
     seen, samples = [], []
     resumed, _ = train_grpo(
         source, SHORT, store, on_step=lambda report: seen.append(report.step), on_sample=samples.append
     )
     whole, _ = train_grpo(source, SHORT, Store(tmp_path / "other"))
     assert seen == [sample.sample for sample in samples] == [3, 4]
+    assert (len(resumed.info.begun), whole.info.begun) == (1, ())
     assert untimed(resumed) == untimed(whole)
     assert resumed.records.read_bytes() == whole.records.read_bytes()
     assert same(weights(resumed.path / "model"), weights(whole.path / "model"))

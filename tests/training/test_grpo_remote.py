@@ -13,7 +13,7 @@ from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import GrpoStep
-from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source

@@ -7,8 +7,8 @@ from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import Problem
-from splitreason_cli.split.controller import Limits
 from splitreason_cli.split.decisions import Role, roles
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.training.grpo_trainer import decision_logprobs

@@ -4,13 +4,14 @@ from huggingface_hub import ModelCard
 from splitreason_cli.errors import UsageError
 from splitreason_cli.store.artifacts import Recipe
 from splitreason_cli.training.hub import CARD, published, require_hub, write_card
+from tests.older_code import NO_CODE
 
 
 def test_a_card_loads_as_one_of_the_hub_and_names_no_folder_of_this_machine(tmp_path):
     folder = tmp_path / "private" / "my-model"
     folder.mkdir(parents=True)
     config = {"model": str(folder), "big": "http://10.0.0.7:8000/v1", "seed": 0}
-    write_card(folder, "grpo", Recipe("train_sft", config, {"in": "a" * 64}), {"accuracy": 0.5})
+    write_card(folder, "grpo", Recipe("train_sft", config, {"in": "a" * 64}, NO_CODE), {"accuracy": 0.5})
     card = ModelCard.load(folder / CARD)
     assert card.data.base_model == "my-model"
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "text-generation")

@@ -11,7 +11,7 @@ from splitreason_cli.models.loading import LoadedModel, load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sides import Side
 from splitreason_cli.records.data import Problem
-from splitreason_cli.split.controller import Limits
+from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.training.remote_rollouts import RemoteRolloutDecoder, pair_with
@@ -145,6 +145,16 @@ def test_a_row_that_the_server_fails_for_good_holds_no_decision_and_leaves_the_o
     assert all(same(one, other) for n, (one, other) in enumerate(zip(found, expected, strict=True)) if n != victim)
 
 
+def test_a_host_of_text_that_answers_nothing_is_asked_as_often_as_it_may_be(pair):
+    server = ServedModel(pair[1], lambda body: "empty")
+    with serving(server) as url, connect_remote(Side(url, "mini-big", text_only=True), QUICK) as model:
+        found = RemoteRolloutDecoder(pair[0], model, LIMITS, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
+    failed = [one.failed for one in found if one.spans]
+    assert failed
+    assert all("without a token" in why for why in failed)
+    assert len(server.bodies) == len(failed) * (1 + QUICK.retries)
+
+
 def test_a_server_that_is_gone_is_an_error_before_anything_starts(pair):
     with serving(ServedModel(pair[1])) as url:
         pass
@@ -152,9 +162,9 @@ def test_a_server_that_is_gone_is_an_error_before_anything_starts(pair):
         connect_remote(Side(url), QUICK)
 
 
-def test_a_server_that_refuses_to_write_is_an_error(pair):
-    refusing = ServedModel(pair[1], lambda body: "refused")
-    with remote(refusing) as model, pytest.raises(EndpointError, match="HTTP 500: out of order"):
+@pytest.mark.parametrize(("fault", "why"), [("refused", "HTTP 500: out of order"), ("empty", "without a token")])
+def test_a_server_that_does_not_write_is_an_error(pair, fault, why):
+    with remote(ServedModel(pair[1], lambda body: fault)) as model, pytest.raises(EndpointError, match=why):
         model.checked()
 
 

@@ -20,6 +20,8 @@ from splitreason_cli.training import sft as stage
 from splitreason_cli.training.sft import RECIPES, TrainSftConfig, tokenize, train_sft
 from tests.untagged import write_untagged
 
+from ..older_code import NOTE, older_code
+
 SHORT = dataclasses.replace(RECIPES["mini"], max_steps=12, batch_size=4, per_device_batch_size=2, save_steps=4)
 
 
@@ -82,6 +84,29 @@ def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
     resumed = weights(train_sft(source, SHORT, other, on_step=lambda report: seen.append(report.step))[0])
     assert seen == [9, 10, 11, 12]
     assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
+def test_after_an_upgrade_a_stopped_run_goes_on_from_its_checkpoint_and_says_so(source, store, monkeypatch):
+    def stop(report):
+        if report.step == 10:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as before:
+        before.setattr("splitreason_cli.training.sft.code_of", older_code)
+        with pytest.raises(KeyboardInterrupt):
+            train_sft(source, SHORT, store, on_step=stop)
+    notes, seen = [], []
+    artifact, _ = train_sft(
+        source, SHORT, Store(store.root, notes.append), on_step=lambda report: seen.append(report.step)
+    )
+    assert (notes, seen) == ([NOTE], [9, 10, 11, 12])
+    assert len(artifact.info.begun) == 1
+    afresh = []
+    again, cached = train_sft(
+        source, SHORT, Store(store.root, fresh=True), on_step=lambda report: afresh.append(report.step)
+    )
+    assert (afresh, cached, again.info.begun) == (list(range(1, 13)), False, ())
+    assert again.path == artifact.path
 
 
 def test_tokens_have_the_seam_where_decoding_has_it():

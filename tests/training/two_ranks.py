@@ -10,6 +10,7 @@ from splitreason_cli.models.loading import load_model
 from splitreason_cli.store.artifacts import Recipe, Store
 from splitreason_cli.training import ranks
 from splitreason_cli.training.sharded import refresh
+from tests.older_code import NO_CODE
 
 
 def message(act):
@@ -37,9 +38,9 @@ def fail_on_main():
 def work_where_rank_1_has_another_disk(folder):
     """Both nodes have a folder of that name."""
     ranks.VISIBLE_AFTER_SECONDS = 0.1
-    recipe = Recipe("train_sft", {}, {})
+    recipe = Recipe("train_sft", {}, {}, NO_CODE)
     disk = folder / f"node-{ranks.rank()}"
-    (disk / "store" / "work" / recipe.key).mkdir(parents=True)
+    (disk / "store" / "work" / recipe.work_key).mkdir(parents=True)
     with contextlib.chdir(disk), ranks.work(Store(Path("store")), recipe):
         pass
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ...errors import SrxError
 from ...plugins import call, parse_call
 from ...records.data import AnnotatedTrace, HardSpan, Trace, Unplaced
-from ...store.artifacts import Recipe, Store
+from ...store.artifacts import Begun, Recipe, Store
 from ...store.replies import Replies
 from ..concurrent import StopMappingError
 from ..config import AnnotateConfig, Resources
@@ -36,6 +36,7 @@ class Job:
 
     Args:
         recipe: of what the run makes; its inputs hold the digests that `Annotator.inputs` names.
+        begun: the codes that unfinished work of it was made with before.
         on_tokens: is told how many prompt and completion tokens have been paid for until now.
     """
 
@@ -43,11 +44,13 @@ class Job:
     resources: Resources
     store: Store
     recipe: Recipe
+    begun: Begun
     on_tokens: Callable[[int, int], None]
 
-    def replies(self, name: str) -> Replies:
-        """What is kept of replies under this name, by all runs that give it."""
-        return Replies(self.store.folder("replies", name), self.recipe.key)
+    def replies(self, name: str, others: Iterable[str] = ()) -> Replies:
+        """What is kept of replies under this name, by all runs that give it; those under `others` are as good."""
+        places = [self.store.folder("replies", other) for other in others]
+        return Replies(self.store.folder("replies", name), self.recipe.work_key, places)
 
 
 class Annotator(ABC):
@@ -55,10 +58,12 @@ class Annotator(ABC):
 
     Attributes:
         summary: who marks, in a few words, for `--help`.
+        libraries: names of the distributions that compute its result.
         flags: of the command line that are for it alone. required: those among them that it cannot do without.
     """
 
     summary: ClassVar[str] = ""
+    libraries: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[str, ...]] = ()
 

@@ -67,6 +67,7 @@ class LlmAnnotator(Annotator):
     """
 
     summary = "a chat model"
+    libraries = ("json-repair", "rapidfuzz", "regex")
     flags = required = ("--model", "--base-url")
 
     endpoint: EndpointConfig

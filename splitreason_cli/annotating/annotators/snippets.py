@@ -18,6 +18,7 @@ class SnippetsAnnotator(Annotator):
     """
 
     summary = "a file of snippets"
+    libraries = ("rapidfuzz", "regex")
     flags = required = ("--snippets",)
 
     def __init__(self, path: Path, config: AlignConfig) -> None:

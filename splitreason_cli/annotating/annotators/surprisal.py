@@ -15,7 +15,8 @@ from ...errors import UsageError
 from ...models.endpoint import CallError, Endpoint, EndpointConfig
 from ...models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only, model_digest
 from ...records import markup
-from ...records.data import AnnotatedTrace, HardSpan, Trace
+from ...records.data import AnnotatedTrace, Code, HardSpan, Trace
+from ...store.artifacts import Recipe
 from ...store.replies import Replies
 from ..alignment import keep_hardest
 from ..concurrent import map_ordered
@@ -42,6 +43,7 @@ class LocalSurprisal(Annotator):
     """Scores with both models in this process, in groups, unless they are behind servers. Raises ModelError."""
 
     summary = "the pair's own surprisal"
+    libraries = ("jinja2", "tokenizers", "torch", "transformers")
     flags = ("--small-url", "--big-url")
 
     def __init__(self, config: SurprisalConfig, replies: Replies) -> None:
@@ -60,9 +62,10 @@ class LocalSurprisal(Annotator):
 
     @classmethod
     def make(cls, job: Job) -> Annotator:
-        config, inputs = job.config, job.recipe.inputs
-        question = repr((job.recipe.code, inputs["small"], inputs["big"], config.threshold))
-        replies = job.replies(f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}")
+        config, recipe = job.config, job.recipe
+        # Scores are those of one code. Of other codes they count where the work was begun with them.
+        earlier = [_scores(recipe, code) for code in job.begun.codes if code != recipe.code]
+        replies = job.replies(_scores(recipe, recipe.code), earlier)
         scoring = SurprisalConfig(config.small, config.big, config.threshold, config.fraction)
         if job.resources.endpoints:
             small, big = job.resources.endpoints
@@ -139,6 +142,12 @@ def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float],
         HardSpan(start=start, end=end, score=max(gap for left, right, gap in hits if left < end and right > start))
         for start, end in markup.line_spans(text, [(left, right) for left, right, _ in hits])
     ]
+
+
+def _scores(recipe: Recipe, code: Code) -> str:
+    """The name of the lines' scores that a code computes for the models and threshold of a recipe."""
+    question = repr((code.digest, recipe.inputs["small"], recipe.inputs["big"], recipe.config["threshold"]))
+    return f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
 def _encode(loaded: LoadedModel, trace: Trace) -> Any:

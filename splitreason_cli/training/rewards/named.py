@@ -25,6 +25,7 @@ def make_reward(text: str, setup: Setup) -> Reward:
     return REWARDS.find(name).make(text, arguments, setup)
 
 
-def reward_source(text: str) -> str:
-    """A digest of the package that adds the reward; empty for ours."""
-    return REWARDS.source(parse_call(text)[0])
+def reward_inputs(text: str) -> dict[str, str]:
+    """What results depend on where a package adds the reward: the digest of its code. Nothing for ours."""
+    source = REWARDS.source(parse_call(text)[0])
+    return {"reward": source} if source else {}
