@@ -12,7 +12,7 @@
 Ctrl-C exits with 130. A bug keeps its traceback and exits with 1.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class SrxError(Exception):
@@ -33,12 +33,12 @@ class SrxError(Exception):
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # The processes of a training run send each other their errors, whatever arguments those were made with.
         return _revived, (type(self), self.args, self.__dict__)
 
 
-def _revived(kind: type[SrxError], args: tuple[Any, ...], fields: dict[str, Any]) -> SrxError:
+def _revived(kind: type[SrxError], args: tuple[object, ...], fields: dict[str, object]) -> SrxError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(fields)
     return error

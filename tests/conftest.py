@@ -1,6 +1,7 @@
 """For all tests: none fails because the machine was busy for a moment. Timings belong in benchmarks."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -8,6 +9,11 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As the command line has it: what TRL's rollouts promise is pinned by tests here.
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that. Tests of Ctrl-C would
+# wait for an interruption that never comes, until their time-out.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: what fails, fails again. `--hypothesis-profile explore` draws others.
 settings.register_profile("patient", deadline=None, derandomize=True)

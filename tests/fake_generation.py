@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from splitreason_cli.decoding.lockstep import CachedModel
+from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.loading import LoadedModel
 
 

@@ -115,6 +115,8 @@ class ScriptedEndpoint:
             text = "\n".join(f"<snippet>{snippet}</snippet>" for snippet in snippets)
         if fault == "truncated":
             text = text[: len(text) // 2]
+        if fault == "parts":
+            text = [{"type": "text", "text": text}]
         usage = {"prompt_tokens": len(reasoning) // 4 + 200, "completion_tokens": len(text) // 4}
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         return JSONResponse({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage})

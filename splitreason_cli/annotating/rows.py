@@ -5,10 +5,11 @@ completions of a problem, each with a correctness label) and `messages` (one cha
 """
 
 import hashlib
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from ..records import markup
-from ..records.data import SchemaError, Trace
+from ..records.data import SchemaError, Trace, json_object
 
 Generations = Literal["first", "correct", "all"]
 
@@ -19,30 +20,29 @@ _EXPANDED = {
 }  # fmt: skip
 
 
-def traces_of(row: Any, generations: Generations = "correct") -> list[Trace]:
+def traces_of(row: object, generations: Generations = "correct") -> list[Trace]:
     """The traces of one row: none if no generation is wanted, one or more otherwise. Raises SchemaError.
 
     A generation is correct if one of its labels says so. Ids are the row's `id` or `uuid`, with the number of the
     generation behind it where a row can hold several, or a digest of the text.
     """
-    if not isinstance(row, dict):
-        raise SchemaError(f"a row is a JSON object, got {type(row).__name__}")
-    if isinstance(row.get("generations"), list):
-        return _from_generations(row, generations)
-    if isinstance(row.get("messages"), list) and "reasoning" not in row:
-        return [_from_messages(row)]
+    row = json_object(row)
+    texts, messages = row.get("generations"), row.get("messages")
+    if isinstance(texts, list):
+        return _from_generations(row, texts, generations)
+    if isinstance(messages, list) and "reasoning" not in row:
+        return [_from_messages(row, messages)]
     if "reasoning" not in row and row.get("kind", Trace.kind) == Trace.kind:
         raise SchemaError("fields 'reasoning', 'generations' and 'messages' are all missing; one must hold the trace")
     return [Trace.from_dict({"answer": "", **row, "id": _identity(row, str(row.get("reasoning")))})]
 
 
-def _from_generations(row: dict[str, Any], wanted: Generations) -> list[Trace]:
-    texts = row["generations"]
+def _from_generations(row: Mapping[str, object], texts: Sequence[object], wanted: Generations) -> list[Trace]:
     chosen = list(range(len(texts)))
     if wanted == "first":
         chosen = chosen[:1]
     elif wanted == "correct":
-        labels = [row[name] for name in _LABELS if isinstance(row.get(name), list)]
+        labels = [label for name in _LABELS if isinstance(label := row.get(name), list)]
         if not labels or any(len(label) != len(texts) for label in labels):
             raise SchemaError(f"no correctness label for each generation ({_LABELS[0]}); use --generations all")
         chosen = [index for index in chosen if any(label[index] for label in labels)]
@@ -50,15 +50,15 @@ def _from_generations(row: dict[str, Any], wanted: Generations) -> list[Trace]:
     return [_trace(row, f"{name}-{index}", texts[index], {"generation": index}) for index in chosen]
 
 
-def _from_messages(row: dict[str, Any]) -> Trace:
-    turns = {turn.get("role"): turn.get("content") for turn in row["messages"] if isinstance(turn, dict)}
+def _from_messages(row: Mapping[str, object], messages: Sequence[object]) -> Trace:
+    turns = {turn.get("role"): turn.get("content") for turn in messages if isinstance(turn, dict)}
     text = turns.get("assistant")
     if not isinstance(text, str):
         raise SchemaError("field 'messages' holds no text of the assistant")
     return _trace({"problem": turns.get("user"), **row}, _identity(row, text), text, {})
 
 
-def _trace(row: dict[str, Any], name: str, text: Any, extra: dict[str, Any]) -> Trace:
+def _trace(row: Mapping[str, object], name: str, text: object, extra: Mapping[str, object]) -> Trace:
     if not isinstance(text, str):
         raise SchemaError(f"a generation is a text, got {type(text).__name__}")
     reasoning, response = markup.split_thinking(text)
@@ -67,7 +67,7 @@ def _trace(row: dict[str, Any], name: str, text: Any, extra: dict[str, Any]) -> 
     return Trace.from_dict({**others, **extra, **own, "reasoning": reasoning, "response": response})
 
 
-def _identity(row: dict[str, Any], text: str) -> str:
+def _identity(row: Mapping[str, object], text: str) -> str:
     for column in ("id", "uuid"):
         if value := row.get(column):
             return str(value)

@@ -7,14 +7,14 @@ cannot force JSON, one `<snippet>` element for each passage; either form is read
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import json_repair
 import orjson
 
 from ..records import markup
+from ..records.record import JsonObject
 
-SCHEMA: dict[str, Any] = {
+SCHEMA: JsonObject = {
     "type": "object",
     "properties": {"snippets": {"type": "array", "items": {"type": "string"}}},
     "required": ["snippets"],
@@ -79,7 +79,7 @@ def parse(reply: str) -> ParsedReply:
         return ParsedReply(tuple(_texts(repaired)), complete=_closes(reply[start:]))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     """The strings in a parsed reply: in lists and in objects' values, however they are nested."""
     if isinstance(value, str):
         # A model that writes LaTeX's \frac or \theta unescaped has written a control character.

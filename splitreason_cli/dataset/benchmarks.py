@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
-from ..records.data import SchemaError
+from ..records.data import SchemaError, json_object
 from ..store.jsonl import decode, read_lines
 from .decontamination import NgramIndex
 
@@ -28,9 +27,8 @@ def read_ngrams(files: Iterable[str], n: int) -> NgramIndex:
     return index
 
 
-def _problem(row: Any) -> str:
-    if not isinstance(row, dict):
-        raise SchemaError(f"a row is a JSON object, got {type(row).__name__}")
+def _problem(row: object) -> str:
+    row = json_object(row)
     if "problem" not in row:
         raise SchemaError("field 'problem' is missing")
     if not isinstance(row["problem"], str):

@@ -1,7 +1,6 @@
 """What a published data set says about itself, in Markdown."""
 
-from typing import Any
-
+from ..records.data import JsonObject
 from ..records.markdown import cell, public, setting, table
 from .selection import Tally
 
@@ -27,9 +26,7 @@ def size_category(rows: int) -> str:
     return next((name for limit, name in SIZES if rows < limit), "n>10M")
 
 
-def body(
-    title: str, version: str, config: dict[str, Any], inputs: dict[str, str], tally: Tally, columns: list[str]
-) -> str:
+def body(title: str, version: str, config: JsonObject, inputs: dict[str, str], tally: Tally, columns: list[str]) -> str:
     """The card below its front matter.
 
     Args:
@@ -55,10 +52,10 @@ def body(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _counts(tally: Tally, max_tokens: int | None) -> list[tuple[str, str]]:
+def _counts(tally: Tally, max_tokens: object) -> list[tuple[str, str]]:
     counts = {"kept": tally.kept, "dropped, the problem of another trace": tally.repeated}
     counts |= {f"dropped, found in {cell(public(file))}": count for file, count in tally.found_in.items()}
-    if max_tokens is not None:
+    if isinstance(max_tokens, int):
         counts[f"dropped, over {max_tokens:,} tokens"] = tally.too_long
     counts["quarantined as malformed"] = tally.quarantined
     return [(name, f"{count:,}") for name, count in counts.items()]

@@ -5,17 +5,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from .. import __version__
 from ..errors import InputError
-from ..records.data import Record, SftConversation, SftExample
+from ..records.data import JsonObject, Record, SftConversation, SftExample
 from ..store.artifacts import Artifact
 from ..store.jsonl import disk_fault, read_lines
 from . import data_card
 from .selection import Tally
+
+if TYPE_CHECKING:
+    from pyarrow import Schema
 
 SPLITS = ("train", "test")
 CARD = "README.md"
@@ -96,7 +99,7 @@ def _write_shards(folder: Path, records: Path, kind: str, splits: list[str]) -> 
     return list(schema.names)
 
 
-def _schema(kind: str) -> Any:
+def _schema(kind: str) -> "Schema":
     import pyarrow as pa
 
     text, messages = pa.string(), pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -104,7 +107,7 @@ def _schema(kind: str) -> Any:
     return pa.schema([("id", text), *turns, ("reasoning_sha256", text), ("tokens", pa.int64()), ("extra", text)])
 
 
-def _batches(records: Path, cls: type[Record]) -> Iterator[list[dict[str, Any]]]:
+def _batches(records: Path, cls: type[Record]) -> Iterator[list[JsonObject]]:
     """Rows in lists whose lines have about `BATCH_BYTES`."""
     rows, size = [], 0
     for line in read_lines(records):

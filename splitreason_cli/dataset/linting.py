@@ -1,14 +1,16 @@
 """What is wrong with tagged data: the tags themselves, and text that is not that of its trace."""
 
-from typing import Any
+from typing import TypeVar
 
 from ..records import markup
-from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace, read_any
+from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace
 from ..records.prompts import thinking
 from .sft import reasoning_sha256, why_malformed
 
 Tagged = AnnotatedTrace | SftExample | SftConversation
-TAGGED_KINDS = (AnnotatedTrace.kind, SftExample.kind, SftConversation.kind)
+TAGGED: tuple[type[Tagged], ...] = (AnnotatedTrace, SftExample, SftConversation)
+ORIGINAL: tuple[type[Trace | AnnotatedTrace], ...] = (Trace, AnnotatedTrace)
+R = TypeVar("R", bound=Record)
 
 
 class Originals:
@@ -30,16 +32,16 @@ class Originals:
         return None
 
 
-def read_tagged(value: Any) -> Tagged:
+def read_tagged(value: object) -> Tagged:
     """Read a JSON object as one of the kinds that hold tagged or taggable text. Raises SchemaError."""
-    return _read(value, TAGGED_KINDS)  # type: ignore[return-value]
+    return _read(value, TAGGED)
 
 
-def read_original(value: Any) -> Trace | AnnotatedTrace:
+def read_original(value: object) -> Trace | AnnotatedTrace:
     """Read a trace, annotated or not; a missing `kind` counts as one that is not. Raises SchemaError."""
     if isinstance(value, dict):
         value = {"kind": Trace.kind, **value}
-    return _read(value, (Trace.kind, AnnotatedTrace.kind))  # type: ignore[return-value]
+    return _read(value, ORIGINAL)
 
 
 def why_wrong(record: Tagged, originals: Originals | None = None) -> str | None:
@@ -81,9 +83,11 @@ def _why_untrainable(record: SftExample | SftConversation) -> tuple[str | None, 
     return None, reasoning
 
 
-def _read(value: Any, kinds: tuple[str, ...]) -> Record:
+def _read(value: object, classes: tuple[type[R], ...]) -> R:
+    kinds = {cls.kind: cls for cls in classes}
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in kinds:
         got = repr(kind) if kind else "a line without a kind"
-        raise SchemaError(f"expected a record of kind {', '.join(kinds[:-1])} or {kinds[-1]}, got {got}")
-    return read_any(value)
+        *most, last = kinds
+        raise SchemaError(f"expected a record of kind {', '.join(most)} or {last}, got {got}")
+    return kinds[kind].from_dict(value)

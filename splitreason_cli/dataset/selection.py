@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from ..records import markup
-from ..records.data import AnnotatedTrace
+from ..records.data import AnnotatedTrace, JsonObject, SftRecord
 from .decontamination import NgramIndex
-from .sft import BuildSftConfig, SftRecord, Split, build, split_of
+from .sft import BuildSftConfig, Split, build, split_of
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Tally:
         parts += [f"{self.too_long:,} over {max_tokens:,} tokens"] if self.too_long else []
         return ", ".join(parts)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         return dict(msgspec.to_builtins(self))
 
     @classmethod
-    def from_dict(cls, value: Any) -> Self:
+    def from_dict(cls, value: object) -> Self:
         return msgspec.convert(value, cls)
 
 

@@ -7,11 +7,10 @@ from typing import Literal
 
 from ..errors import UsageError
 from ..records import markup
-from ..records.data import AnnotatedTrace, Message, SftConversation, SftExample
+from ..records.data import AnnotatedTrace, Message, SftConversation, SftExample, SftRecord
 from ..records.prompts import completion, user_message
 
 Split = Literal["train", "test"]
-SftRecord = SftExample | SftConversation
 
 
 class Format(StrEnum):

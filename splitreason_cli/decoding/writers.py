@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ..models.backend import BackendError
+from ..models.cached import CachedModel
 from ..models.loading import LoadedModel
 from ..models.sampling import Sampling, forbid, sample
-from .lockstep import CachedModel, forbidden
+from .lockstep import forbidden
 from .remote import RemoteModel
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError, UsageError
 from ..records.data import BenchComparison, BenchResult, Generation, Record, SchemaError, label
@@ -99,7 +98,7 @@ def _held(place: str, store: Store) -> dict[Key, Run]:
     return {**found, **held}
 
 
-def _record(value: Any) -> Record:
+def _record(value: object) -> Record:
     """A record that may stand in such a file. Raises SchemaError."""
     kind = value.get("kind") if isinstance(value, dict) else None
     kinds: dict[str, type[Record]] = {cls.kind: cls for cls in (Generation, BenchResult, BenchComparison)}

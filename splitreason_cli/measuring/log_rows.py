@@ -6,14 +6,14 @@ lighteval   its details: `doc`, `model_response`
 plain       `problem`, `answer`, and `completion`, `response` or `generation`, or a list in `completions`, ...
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 
-from ..records.data import BenchComparison, BenchResult, Generation, SchemaError
+from ..records.data import BenchComparison, BenchResult, Generation, SchemaError, json_object
 from ..records.markup import THINK_CLOSE
 from ..tasks.problems import row_id
 
@@ -52,15 +52,14 @@ class LoggedSamples:
     completions: tuple[Completion, ...]
     id: str | None = None
     question: str | None = None
-    gold: tuple[str, Any] | None = None
+    gold: tuple[str, object] | None = None
     key: str | None = None
     filter: str | None = None
 
 
-def layout_of(row: Any) -> Layout:
+def layout_of(row: object) -> Layout:
     """Which program wrote a row. Raises SchemaError."""
-    if not isinstance(row, dict):
-        raise SchemaError(f"a row is a JSON object, got {type(row).__name__}")
+    row = json_object(row)
     if row.get("kind") == Generation.kind:
         return "generation"
     if row.get("kind") in (BenchResult.kind, BenchComparison.kind):
@@ -78,6 +77,12 @@ def layout_of(row: Any) -> Layout:
     )
 
 
+def unknown_in(generation: Generation) -> set[str]:
+    """What the log of an imported generation did not say, see `UNKNOWN`; nothing of what srx made itself."""
+    names = generation.extra.get(UNKNOWN)
+    return set(map(str, names)) if isinstance(names, list) else set()
+
+
 def completion_of(generation: Generation) -> str | None:
     """The text to grade, without the prompt; None where there is none because the request failed."""
     if generation.finish_reason == "error" and not generation.segments:
@@ -85,8 +90,9 @@ def completion_of(generation: Generation) -> str | None:
     return "".join(segment.text for segment in generation.segments)
 
 
-def samples_of(row: dict[str, Any]) -> LoggedSamples:
+def samples_of(row: object) -> LoggedSamples:
     """The completions in a row of any layout but `generation`. Raises SchemaError."""
+    row = json_object(row)
     match layout_of(row):
         case "lm_eval":
             return _from_lm_eval(row)
@@ -95,10 +101,10 @@ def samples_of(row: dict[str, Any]) -> LoggedSamples:
     return _from_plain(row)
 
 
-def _from_lm_eval(row: dict[str, Any]) -> LoggedSamples:
-    doc, prompt = row["doc"], _first_argument(row.get("arguments"))
-    texts = [text for instance in row["resps"] for text in (instance if isinstance(instance, list) else [instance])]
-    _check_texts(texts, "resps")
+def _from_lm_eval(row: Mapping[str, object]) -> LoggedSamples:
+    doc, prompt = _object(row, "doc"), _first_argument(row.get("arguments"))
+    given = [text for one in _list(row, "resps") for text in (one if isinstance(one, list) else [one])]
+    texts = _checked_texts(given, "resps")
     return LoggedSamples(
         "lm_eval",
         tuple(Completion(_without_prompt(text, prompt)) for text in texts),
@@ -110,20 +116,17 @@ def _from_lm_eval(row: dict[str, Any]) -> LoggedSamples:
     )
 
 
-def _from_lighteval(row: dict[str, Any]) -> LoggedSamples:
-    doc, response = row["doc"], row["model_response"]
-    texts = _list(response, "text")
-    _check_texts(texts, "model_response.text")
+def _from_lighteval(row: Mapping[str, object]) -> LoggedSamples:
+    doc, response = _object(row, "doc"), _object(row, "model_response")
+    texts = _checked_texts(_list(response, "text"), "model_response.text")
     specific = doc.get("specific")
-    known = {name: _list(response, name) for name in ("reasonings", "output_tokens")}
+    thoughts, counts = (_list(response, name)[: len(texts)] for name in ("reasonings", "output_tokens"))
     completions = [
         # It writes an empty text for a request that failed, and calls that wrong.
         Completion(_thought_through(_without_prompt(text, response.get("input")), thought) or None, tokens=count)
-        for text, thought, count in zip_longest(
-            texts, known["reasonings"][: len(texts)], [len(ids) or None for ids in known["output_tokens"][: len(texts)]]
-        )
+        for text, thought, count in zip_longest(texts, thoughts, map(_length, counts))
     ]
-    golds = [doc["choices"][index] for index in _gold_indices(doc)]
+    golds = _golds(doc)
     return LoggedSamples(
         "lighteval",
         tuple(completions),
@@ -133,11 +136,10 @@ def _from_lighteval(row: dict[str, Any]) -> LoggedSamples:
     )
 
 
-def _from_plain(row: dict[str, Any]) -> LoggedSamples:
+def _from_plain(row: Mapping[str, object]) -> LoggedSamples:
     column = next(name for name in _COMPLETIONS if name in row)
     value = row[column]
-    texts = value if isinstance(value, list) else [value]
-    _check_texts(texts, column)
+    texts = _checked_texts(value if isinstance(value, list) else [value], column)
     thoughts = [row[name] for name in _REASONINGS if isinstance(row.get(name), str)] if len(texts) == 1 else []
     reasons = row.get("finish_reasons", row.get("finish_reason"))
     reasons = reasons if isinstance(reasons, list) else [reasons] * len(texts)
@@ -158,7 +160,7 @@ def _from_plain(row: dict[str, Any]) -> LoggedSamples:
     )
 
 
-def _usage(row: dict[str, Any]) -> tuple[int | None, int | None]:
+def _usage(row: Mapping[str, object]) -> tuple[int | None, int | None]:
     """Tokens of the completion and of them the big model's, in our names, OpenAI's, or those of `srx serve`."""
     usage = row.get("usage")
     usage = usage if isinstance(usage, dict) else {}
@@ -168,34 +170,37 @@ def _usage(row: dict[str, Any]) -> tuple[int | None, int | None]:
     return _first_count(tokens), _first_count(big_tokens)
 
 
-def _first_count(values: Sequence[Any]) -> int | None:
+def _first_count(values: Sequence[object]) -> int | None:
     return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), None)
 
 
-def _check_texts(texts: Sequence[Any], where: str) -> None:
-    if not texts:
+def _checked_texts(values: Sequence[object], where: str) -> list[str | None]:
+    if not values:
         raise SchemaError(f"field '{where}' holds no completion")
-    for text in texts:
-        if text is not None and not isinstance(text, str):
-            raise SchemaError(f"field '{where}': a completion is a text, got {type(text).__name__}")
+    texts: list[str | None] = []
+    for value in values:
+        if value is not None and not isinstance(value, str):
+            raise SchemaError(f"field '{where}': a completion is a text, got {type(value).__name__}")
+        texts.append(value)
+    return texts
 
 
-def _thought_through(text: str | None, thought: Any = None) -> str | None:
+def _thought_through(text: str | None, thought: object = None) -> str | None:
     """The response behind the thinking that a server returned apart from it; unfinished thinking is left open."""
     if not isinstance(thought, str) or not thought:
         return text
     return f"{thought}\n{THINK_CLOSE}\n\n{text}" if text else thought
 
 
-def _without_prompt(text: str | None, prompt: Any) -> str | None:
+def _without_prompt(text: str | None, prompt: object) -> str | None:
     return text.removeprefix(prompt) if text and isinstance(prompt, str) else text
 
 
-def _question(row: dict[str, Any]) -> str | None:
-    return next((row[name] for name in _QUESTIONS if isinstance(row.get(name), str)), None)
+def _question(row: Mapping[str, object]) -> str | None:
+    return next((text for name in _QUESTIONS if isinstance(text := row.get(name), str)), None)
 
 
-def _first_argument(arguments: Any) -> str | None:
+def _first_argument(arguments: object) -> str | None:
     """The prompt of lm_eval's first request: `{"gen_args_0": {"arg_0": prompt}}`, chats as a list of one text."""
     first = arguments.get("gen_args_0") if isinstance(arguments, dict) else None
     prompt = first.get("arg_0") if isinstance(first, dict) else None
@@ -212,12 +217,22 @@ def _last_turn(prompt: str | None) -> str | None:
         return prompt
 
 
-def _list(row: dict[str, Any], name: str) -> list[Any]:
+def _list(row: Mapping[str, object], name: str) -> list[object]:
     value = row.get(name)
     return value if isinstance(value, list) else []
 
 
-def _gold_indices(doc: dict[str, Any]) -> list[int]:
+def _object(row: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = row.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _length(ids: object) -> int | None:
+    """How many tokens a completion has; None without any, as of a log that keeps none."""
+    return len(ids) or None if isinstance(ids, list) else None
+
+
+def _golds(doc: Mapping[str, object]) -> list[object]:
     index, choices = doc.get("gold_index"), _list(doc, "choices")
     indices = index if isinstance(index, list) else [index]
-    return [one for one in indices if isinstance(one, int) and 0 <= one < len(choices)]
+    return [choices[one] for one in indices if isinstance(one, int) and 0 <= one < len(choices)]

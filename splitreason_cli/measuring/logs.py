@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from ..errors import RecordError
 from ..records import markup
@@ -91,7 +90,7 @@ def _generations(
             yield generation
 
 
-def _read(row: Any) -> Generation | LoggedSamples:
+def _read(row: object) -> Generation | LoggedSamples:
     return Generation.from_dict(row) if layout_of(row) == Generation.kind else samples_of(row)
 
 

@@ -4,7 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RESAMPLES = 10_000
 _MOST_NUMBERS = 5_000_000
@@ -115,7 +119,7 @@ def _majority(samples: Sequence[Vote]) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
-def _difference_ci95(differences: Any, seed: int, resamples: int) -> tuple[float, float]:
+def _difference_ci95(differences: "NDArray[np.float64]", seed: int, resamples: int) -> tuple[float, float]:
     """`differences`: float array (problems,)."""
     from scipy import stats
 
@@ -127,7 +131,7 @@ def _difference_ci95(differences: Any, seed: int, resamples: int) -> tuple[float
     return _bootstrap(differences, "percentile", float(1 - 2 * stats.norm.sf(quantile)), seed, resamples)
 
 
-def _sign_flip_p(differences: Any, seed: int, resamples: int) -> float:
+def _sign_flip_p(differences: "NDArray[np.float64]", seed: int, resamples: int) -> float:
     """`differences`: float array (problems,); those that are 0 have no sign to flip."""
     import numpy as np
     from scipy import stats
@@ -143,7 +147,9 @@ def _sign_flip_p(differences: Any, seed: int, resamples: int) -> float:
     )  # fmt: skip
 
 
-def _bootstrap(values: Any, method: str, level: float, seed: int, resamples: int) -> tuple[float, float]:
+def _bootstrap(
+    values: "NDArray[np.float64]", method: str, level: float, seed: int, resamples: int
+) -> tuple[float, float]:
     """`values`: float array (problems,), not all alike."""
     import numpy as np
     from scipy import stats

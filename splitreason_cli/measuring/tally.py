@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ..records.data import BenchResult, Generation
 from ..tasks.grading import boxed_answer, normalized
-from .log_rows import UNKNOWN, completion_of
+from .log_rows import completion_of, unknown_in
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
 
 
@@ -48,7 +48,7 @@ class Tally:
         if g.hand_over_seconds is not None:
             self._hand_over_seconds += g.hand_over_seconds * g.spans
             self._measured_spans += g.spans
-        self._unknown.update(g.extra.get(UNKNOWN, ()))
+        self._unknown.update(unknown_in(g))
 
     def summary(self) -> str:
         """Accuracy, the mean over samples, and share in a few words."""

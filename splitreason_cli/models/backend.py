@@ -29,6 +29,9 @@ class SamplingParams:
     seed: int | None = None
 
 
+FinishReason = Literal["stop", "length"]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Some decoded tokens, with their natural-log probabilities and predictions where they were asked for.
@@ -40,7 +43,7 @@ class Chunk:
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
-    finish_reason: Literal["stop", "length"] | None = None
+    finish_reason: FinishReason | None = None
     predictions: tuple[Prediction, ...] = ()
 
 

@@ -7,12 +7,16 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 
+from ..records.record import JsonObject
 from .backend import BackendError
 from .wire import refusal
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
 
 IDLE_SECONDS = 3.0
 """How long an unused connection is kept: less than the 5 s of vLLM's server, which else closes it under a request."""
@@ -43,7 +47,7 @@ class Timeouts:
 class EventStream:
     """The server-sent events of one answer. Closing it closes the connection, which makes vLLM abort the request."""
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: "ClientResponse") -> None:
         self._response, self._rest = response, b""
 
     async def read(self) -> list[bytes]:
@@ -72,7 +76,7 @@ class Connections:
 
     def __init__(self, api_key: str | None, timeouts: Timeouts, *, proxies: bool = False) -> None:
         self._key, self._timeouts, self._proxies = api_key, timeouts, proxies
-        self._client: Any = None
+        self._client: ClientSession | None = None
 
     async def get(self, url: str) -> bytes:
         """The body of an answer. If the connection breaks, aiohttp asks once more. Raises BackendError."""
@@ -81,7 +85,7 @@ class Connections:
             async with asyncio.timeout(seconds), self._open().get(url, allow_redirects=False) as response:
                 return await self._accepted(response)
 
-    async def post(self, url: str, body: dict[str, Any]) -> bytes:
+    async def post(self, url: str, body: JsonObject) -> bytes:
         """The body of an answer. Raises BackendError."""
         seconds = self._timeouts.answer_seconds
         with _explained(seconds):
@@ -91,7 +95,7 @@ class Connections:
             ):
                 return await self._accepted(response)
 
-    async def stream(self, url: str, body: dict[str, Any]) -> EventStream:
+    async def stream(self, url: str, body: JsonObject) -> EventStream:
         """Begin an answer of server-sent events. Raises BackendError."""
         with _explained():
             response = await self._open().post(url, data=orjson.dumps(body), allow_redirects=False)
@@ -108,7 +112,7 @@ class Connections:
         if self._client is not None:
             await self._client.close()
 
-    async def _accepted(self, response: Any) -> bytes:
+    async def _accepted(self, response: "ClientResponse") -> bytes:
         body: bytes = await response.read()
         if response.status != 200:
             reason = refusal(body)
@@ -117,7 +121,7 @@ class Connections:
             raise BackendError(f"HTTP {response.status}: {reason}")
         return body
 
-    def _open(self) -> Any:
+    def _open(self) -> "ClientSession":
         if self._client is None:
             import aiohttp
 

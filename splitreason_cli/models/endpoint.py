@@ -8,10 +8,17 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from ..errors import EndpointError, UsageError
+from ..records.record import JsonObject
 from ..store.keys import read_key
+from .wire import Models
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
 
 FATAL = {401: "the key", 402: "the account's balance", 403: "the key's rights", 404: "--model and --base-url"}
 """HTTP statuses that every further call would meet too, and what to check."""
@@ -30,6 +37,34 @@ class RefusedError(CallError):
 
 class UnreadableError(CallError):
     """The server answered with something that is no completion."""
+
+
+class AnswerMessage(msgspec.Struct):
+    content: str | None = None
+
+
+class PromptLogprob(msgspec.Struct):
+    logprob: float
+
+
+class AnswerChoice(msgspec.Struct):
+    """`prompt_logprobs`, which only vLLM has, are null at the first token and else keyed by token ids."""
+
+    message: AnswerMessage | None = None
+    finish_reason: str | None = None
+    prompt_logprobs: list[dict[str, PromptLogprob] | None] | None = None
+
+
+class AnswerUsage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Answer(msgspec.Struct):
+    """What is read of a completion, of a chat or not: one choice or more."""
+
+    choices: Annotated[list[AnswerChoice], msgspec.Meta(min_length=1)]
+    usage: AnswerUsage | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +90,7 @@ class Endpoint:
     """An open connection pool to one server. Use it within one event loop. Raises UsageError if the key is not set."""
 
     config: EndpointConfig
-    _client: Any = field(init=False, repr=False)
+    _client: "AsyncOpenAI" = field(init=False, repr=False)
     _key: str | None = field(init=False, repr=False)
     _answered: bool = field(init=False, default=False)
     _failures: int = field(init=False, default=0)
@@ -78,12 +113,12 @@ class Endpoint:
             http_client=DefaultAioHttpClient(),
         )
 
-    async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
-        """`POST /chat/completions`; returns the response's JSON object. Raises CallError, EndpointError."""
+    async def chat(self, body: JsonObject) -> Answer:
+        """`POST /chat/completions`. Raises CallError, EndpointError."""
         return await self._post("/chat/completions", body)
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """`POST /completions`; returns the response's JSON object. Raises CallError, EndpointError."""
+    async def complete(self, body: JsonObject) -> Answer:
+        """`POST /completions`. Raises CallError, EndpointError."""
         return await self._post("/completions", body)
 
     async def models(self) -> list[str]:
@@ -91,17 +126,18 @@ class Endpoint:
         with self._explained():
             answer = await self._client.get("/models", cast_to=object)
             try:
-                names = [str(model["id"]) for model in answer["data"]]
-            except (KeyError, TypeError):
+                models = msgspec.convert(answer, Models)
+            except msgspec.ValidationError:
                 raise ValueError(f"no list of models in {str(answer)[:200]!r}") from None
-        return names
+        return [model.id for model in models.data]
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, path: str, body: JsonObject) -> Answer:
         with self._explained():
             answer = await self._client.post(path, cast_to=object, body={"model": self.config.model, **body})
-            if not isinstance(answer, dict) or not answer.get("choices"):
-                raise ValueError(f"no 'choices' in {str(answer)[:200]!r}")
-        return answer
+            try:
+                return msgspec.convert(answer, Answer)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"{error}, in {str(answer)[:200]!r}") from None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -155,7 +191,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         error = cause
 
 
-def _message(error: Any) -> str:
+def _message(error: "APIStatusError") -> str:
     body = error.body
     text = body.get("message") if isinstance(body, dict) else None
     return " ".join(str(text or error.message).split())[:300]

@@ -8,11 +8,11 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from ..decoding.lockstep import CachedModel
 from ..split.signals import PREDICTIONS, Prediction
-from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .backend import BackendError, Chunk, FinishReason, NextToken, SamplingParams
+from .cached import CachedModel
 from .loading import LoadedModel
 from .sampling import Sampling, forbid, predictions_of, sample
 
@@ -74,7 +74,7 @@ class InProcessSession:
         for left in range(max_tokens, 0, -1):
             token, logprob, told = await self._run(lambda: self._choose(context, sampling, forbidden, rng, predictions))
             context.append(token)
-            reason: Literal["stop", "length"] | None = "stop" if token in stop else "length" if left == 1 else None
+            reason: FinishReason | None = "stop" if token in stop else "length" if left == 1 else None
             yield Chunk((token,), (logprob,) if logprobs else None, reason, tuple(told))
             if reason:
                 return

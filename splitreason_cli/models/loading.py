@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelError
 from ..records import markup
@@ -14,6 +13,7 @@ from ..records.prompts import user_message
 from ..split.vocabulary import TokenIds
 from ..store.artifacts import folder_digest
 from ..store.embedded import EMBEDDED_MODELS
+from .protocols import CausalLM, GenerationDefaults, Tokenizer
 from .vocabulary import HubVocabulary, share_vocabulary
 
 TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]
@@ -22,12 +22,21 @@ TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model in evaluation mode with its tokenizer. `model` is None where a server has the weights."""
+    """A causal language model in evaluation mode with its tokenizer.
+
+    `weights` are None where a server has them; `generation_config` is then that of the model, if it has one.
+    """
 
     name: str
-    model: Any
-    tokenizer: Any
-    generation_config: Any = None
+    weights: CausalLM | None
+    tokenizer: Tokenizer
+    generation_config: GenerationDefaults | None = None
+
+    @property
+    def model(self) -> CausalLM:
+        """The weights, of a model that was loaded with them."""
+        assert self.weights is not None, f"{self.name} was loaded without weights"
+        return self.weights
 
     def prompt_ids(self, problem: str, *, hint: bool) -> list[int]:
         """The chat prompt up to where the model's own text begins; `hint` adds the sentence about the tags."""
@@ -37,7 +46,7 @@ class LoadedModel:
     @functools.cached_property
     def token_ids(self) -> TokenIds:
         """The tags and the end-of-text tokens of this model."""
-        config = self.generation_config if self.model is None else self.model.generation_config
+        config = self.generation_config if self.weights is None else self.weights.generation_config
         ends = config.eos_token_id if config else None
         if ends is None:
             ends = self.tokenizer.eos_token_id
@@ -108,8 +117,8 @@ def load_model(reference: str, device: str = "cpu", *, float32: bool = False) ->
     disable_progress_bar()
     path = resolve_model(reference)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model: CausalLM = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=torch.float32 if float32 or device == "cpu" else "auto",
             use_safetensors=True,
@@ -138,7 +147,7 @@ def resolve_tokenizer(reference: str) -> Path:
     return path if path.is_dir() else download(reference, TOKENIZER_FILES)
 
 
-def load_tokenizer(reference: str) -> Any:
+def load_tokenizer(reference: str) -> Tokenizer:
     """Load a tokenizer alone, without reading any weights or running remote code.
 
     Raises ModelError if it does not load, or has no chat template.
@@ -147,7 +156,7 @@ def load_tokenizer(reference: str) -> Any:
 
     path = resolve_tokenizer(reference)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 -- the tokenizers library raises bare ones for a file it cannot use
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "Give a folder with a tokenizer.json and a tokenizer_config.json"
@@ -163,7 +172,8 @@ def load_tokenizer_only(reference: str) -> LoadedModel:
     """
     from transformers import GenerationConfig
 
-    tokenizer, config = load_tokenizer(reference), None
+    tokenizer = load_tokenizer(reference)
+    config: GenerationDefaults | None = None
     # Many models have no generation_config.json; their tokenizer then says what ends a text.
     with contextlib.suppress(OSError, ValueError):
         config = GenerationConfig.from_pretrained(resolve_tokenizer(reference))
@@ -182,7 +192,7 @@ def load_pair(
     return pair
 
 
-def _require_chat_template(reference: str, tokenizer: Any) -> None:
+def _require_chat_template(reference: str, tokenizer: Tokenizer) -> None:
     if not tokenizer.chat_template:
         raise ModelError(f"{reference}: the tokenizer has no chat template", "Add a chat_template.jinja to the folder")
 

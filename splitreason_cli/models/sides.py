@@ -8,14 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import EndpointError, UsageError
 from ..store.embedded import EMBEDDED_MODELS
 from ..store.keys import read_key
-from .backend import Backend, Served
+from .backend import Backend, BackendError, Served
 from .connections import Timeouts
 from .loading import LoadedModel, default_device, load_model, load_tokenizer_only
+from .wire import ModelCard, parse_models
+
+if TYPE_CHECKING:
+    from .vllm_server import VllmServer
 
 _ADDRESS = re.compile(r"(?:([a-z][a-z0-9_-]*)\+)?(https?://.*)")
 
@@ -28,7 +32,7 @@ class Side:
 
     Args:
         model: an embedded model, a folder, a Hugging Face name, or URLs of servers that serve it, separated by commas;
-            each may have a name of `models.protocols` and a plus sign in front.
+            each may have a name of `models.named` and a plus sign in front.
         tokenizer: where its tokenizer lies, if not where the model does or where its server says.
         api_key_env: name of the environment variable with the key of the URLs.
         gpu: devices of a vLLM server that is started here, such as `0` or `0,1`.
@@ -66,7 +70,7 @@ class Side:
 
     @property
     def protocol(self) -> str:
-        """What the URLs speak: a name of `models.protocols`."""
+        """What the URLs speak: a name of `models.named`."""
         return next((name for name, _ in self._addresses() if name), "text" if self.text_only else "tokens")
 
     def _addresses(self) -> list[tuple[str, str]]:
@@ -78,7 +82,7 @@ class Side:
         names = {name for name, _ in self._addresses()}
         if names == {""}:
             return
-        from .protocols import PROTOCOLS
+        from .named import PROTOCOLS
 
         if unknown := names - {"", *PROTOCOLS}:
             known = ", ".join(f"{name}+http://..." for name in PROTOCOLS)
@@ -154,14 +158,14 @@ def _load(side: Side, thread: ThreadPoolExecutor) -> Running:
 
 def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeouts | None = None) -> Running:
     """A side at URLs, with the tokenizer that it names or its server does. Raises ModelError, EndpointError."""
-    from .protocols import PROTOCOLS
+    from .named import PROTOCOLS
 
     # A host of many models need not list them.
-    known: dict[str, Any] = {"id": side.served_name} if side.protocol != "tokens" and side.served_name else {}
-    card = known or _model_card(urls[0], key, side.served_name)
-    loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.get("root") or card["id"]))
-    served = Served(urls, card["id"], key, timeouts or Timeouts(), loaded)
-    return Running(PROTOCOLS[side.protocol](served), loaded, card.get("max_model_len"))
+    name = side.served_name
+    card = ModelCard(name) if side.protocol != "tokens" and name else _model_card(urls[0], key, name)
+    loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.root or card.id))
+    served = Served(urls, card.id, key, timeouts or Timeouts(), loaded)
+    return Running(PROTOCOLS[side.protocol](served), loaded, card.max_model_len)
 
 
 def served_as(side: Side) -> str:
@@ -173,10 +177,10 @@ def served_as(side: Side) -> str:
         return side.served_name
     key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
     card = _model_card(side.urls[0], key, side.served_name)
-    return " ".join(str(card[name]) for name in ("id", "root", "max_model_len") if card.get(name))
+    return " ".join(str(part) for part in (card.id, card.root, card.max_model_len) if part)
 
 
-def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
+def _model_card(url: str, key: str | None, name: str | None) -> ModelCard:
     """What a server says at `/v1/models` of the model of that name, or of its first one. Raises EndpointError."""
     import httpx
 
@@ -186,22 +190,22 @@ def _model_card(url: str, key: str | None, name: str | None) -> dict[str, Any]:
     try:
         answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30)
         answer.raise_for_status()
-        cards: list[dict[str, Any]] = answer.json()["data"]
-        card = cards[0] if name is None else next((card for card in cards if card["id"] == name), None)
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        cards = parse_models(answer.content)
+        card = cards[0] if name is None else next((card for card in cards if card.id == name), None)
+    except (httpx.HTTPError, BackendError, ValueError, LookupError) as error:
         hint = "Check the URL, the key, and that the server is up"
         raise EndpointError(f"{address}: names no model ({type(error).__name__})", hint) from None
     if card is None:
-        raise EndpointError(f"{address}: serves no {name}", f"It serves {', '.join(card['id'] for card in cards[:5])}")
+        raise EndpointError(f"{address}: serves no {name}", f"It serves {', '.join(card.id for card in cards[:5])}")
     return card
 
 
 def _start_vllm(
     sides: list[Side], logs: dict[int, Path], stack: ExitStack, on_status: Callable[[str], None]
-) -> dict[int, Any]:
+) -> "dict[int, VllmServer]":
     from .vllm_server import VllmServer, share_cores, wait_until_ready
 
-    started: dict[int, Any] = {}
+    started: dict[int, VllmServer] = {}
     for side, cores in zip(sides, share_cores(len(sides)), strict=True):
         log = logs[id(side)]
         on_status(f"starting vLLM for {side.model}, log in {log}")

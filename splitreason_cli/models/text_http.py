@@ -10,9 +10,11 @@ What is lost against token ids, which is why vLLM is the first choice:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from ..records.record import JsonObject
 from .backend import BackendError, Chunk, NextToken, Served
+from .protocols import Tokenizer
 from .vllm_http import CompletionsBackend, CompletionsSession, Server
 from .wire import DONE, ChunkReader, StreamRequest, parse_choices
 
@@ -23,7 +25,7 @@ class TextBackend(CompletionsBackend):
 
     has_logprobs: ClassVar[bool] = False
 
-    tokenizer: Any = field(kw_only=True, repr=False)
+    tokenizer: Tokenizer = field(kw_only=True, repr=False)
 
     @classmethod
     def of(cls, served: Served) -> "TextBackend":
@@ -39,7 +41,7 @@ class TextBackend(CompletionsBackend):
 
 
 class TextSession(CompletionsSession):
-    def __init__(self, backend: CompletionsBackend, server: Server, tokenizer: Any) -> None:
+    def __init__(self, backend: CompletionsBackend, server: Server, tokenizer: Tokenizer) -> None:
         super().__init__(backend, server)
         self._tokenizer = tokenizer
 
@@ -55,11 +57,11 @@ class TextSession(CompletionsSession):
             raise BackendError(f"{self.url}: a server without token ids has no log-probabilities of them")
         return TextReader(self._tokenizer, request.max_tokens, request.stop, request.forbid)
 
-    def _body(self, ids: Sequence[int], request: StreamRequest) -> dict[str, Any]:
+    def _body(self, ids: Sequence[int], request: StreamRequest) -> JsonObject:
         sampling = request.sampling
         # The server puts its own beginning of text before the prompt.
         start = 1 if ids and ids[0] == self._tokenizer.bos_token_id else 0
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "model": self._backend.model,
             "prompt": self._tokenizer.decode(ids[start:], skip_special_tokens=False),
             "max_tokens": request.max_tokens,
@@ -76,7 +78,7 @@ class TextSession(CompletionsSession):
 class TextReader:
     """Encodes the text of one stream."""
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     max_tokens: int
     stop: frozenset[int]
     forbid: frozenset[int]

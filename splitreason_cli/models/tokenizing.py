@@ -1,13 +1,13 @@
 """What a trainer makes of training records: their token ids, and how many."""
 
 import hashlib
-from typing import Any
 
-from ..dataset.sft import SftRecord
+from ..errors import ModelError
 from ..records import markup
-from ..records.data import Message, SftExample
+from ..records.data import Message, SftExample, SftRecord
 from ..store.artifacts import file_digest
 from .loading import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
+from .protocols import Tokenizer, Turn
 
 
 def tokenizer_digest(reference: str) -> str:
@@ -21,14 +21,14 @@ def tokenizer_digest(reference: str) -> str:
     return digest.hexdigest()
 
 
-def load_tagging_tokenizer(reference: str) -> Any:
+def load_tagging_tokenizer(reference: str) -> Tokenizer:
     """The tokenizer with both hand-over tags as single tokens, as training has them. Raises ModelError."""
     tokenizer = load_tokenizer(reference)
     add_tags(tokenizer)
     return tokenizer
 
 
-def add_tags(tokenizer: Any) -> list[str]:
+def add_tags(tokenizer: Tokenizer) -> list[str]:
     """Make both hand-over tags single tokens; returns those that were not yet."""
     new = [tag for tag in (markup.OPEN, markup.CLOSE) if tag not in tokenizer.get_vocab()]
     if new:
@@ -36,7 +36,14 @@ def add_tags(tokenizer: Any) -> list[str]:
     return new
 
 
-def example_ids(tokenizer: Any, example: SftExample) -> tuple[list[int], list[int]]:
+def end_of_text(tokenizer: Tokenizer) -> int:
+    """The token that ends a text. Raises ModelError if the tokenizer has none."""
+    if tokenizer.eos_token_id is None:
+        raise ModelError("the tokenizer has no end of text", "Give its tokenizer_config.json an eos_token")
+    return tokenizer.eos_token_id
+
+
+def example_ids(tokenizer: Tokenizer, example: SftExample) -> tuple[list[int], list[int]]:
     """Token ids of prompt and completion with the seam where decoding has it, without end-of-text.
 
     Tokenizing both at once could merge across the seam, or add a second beginning-of-text.
@@ -45,14 +52,14 @@ def example_ids(tokenizer: Any, example: SftExample) -> tuple[list[int], list[in
     return list(prompt), list(tokenizer(example.completion, add_special_tokens=False)["input_ids"])
 
 
-def count_tokens(tokenizer: Any, record: SftRecord) -> int:
+def count_tokens(tokenizer: Tokenizer, record: SftRecord) -> int:
     """The length in tokens: prompt and completion without end-of-text, or all that the template makes of a chat."""
     if isinstance(record, SftExample):
         return sum(map(len, example_ids(tokenizer, record)))
     return len(tokenizer(conversation_text(tokenizer, record.messages), add_special_tokens=False)["input_ids"])
 
 
-def conversation_text(tokenizer: Any, messages: tuple[Message, ...]) -> str:
+def conversation_text(tokenizer: Tokenizer, messages: tuple[Message, ...]) -> str:
     """A chat as its template renders it, with the whole of the assistant's last turn.
 
     Some templates take the thinking out of the assistant's turns, which is right for a chat that goes on and wrong for
@@ -69,5 +76,5 @@ def conversation_text(tokenizer: Any, messages: tuple[Message, ...]) -> str:
     return prompt + turn + (tokenizer.eos_token or "")
 
 
-def _turns(messages: tuple[Message, ...]) -> list[dict[str, str]]:
+def _turns(messages: tuple[Message, ...]) -> list[Turn]:
     return [{"role": message.role, "content": message.content} for message in messages]

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from ..errors import UsageError
+from ..records.record import JsonObject
 from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, nonempty
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
 from .sampling import TOP_LOGPROBS
@@ -115,7 +116,7 @@ class CompletionsBackend:
     async def _check(self, server: Server) -> None:
         with _located(server):
             try:
-                names = parse_models(await self.connections.get(f"{server.url}/models"))
+                names = [card.id for card in parse_models(await self.connections.get(f"{server.url}/models"))]
             except LostConnectionError:
                 self.mark_down(server)
                 raise
@@ -221,9 +222,9 @@ class CompletionsSession:
     def _reader(self, request: StreamRequest) -> ChunkReader:
         return StreamReader(request)
 
-    def _body(self, ids: Sequence[int], request: StreamRequest) -> dict[str, Any]:
+    def _body(self, ids: Sequence[int], request: StreamRequest) -> JsonObject:
         sampling = request.sampling
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "model": self._backend.model,
             "prompt": list(ids),
             "max_tokens": request.max_tokens,
@@ -261,7 +262,7 @@ class CompletionsSession:
             raise
         return reader.read(data)
 
-    async def _post(self, body: dict[str, Any]) -> bytes:
+    async def _post(self, body: JsonObject) -> bytes:
         body = {"model": self._backend.model, **body}
         return await self._sent(lambda url: self._backend.connections.post(url, body))
 

@@ -94,37 +94,16 @@ class VllmServer:
 
         Raises MachineError if the port is taken, the log cannot be written or the interpreter cannot be run.
         """
-        port = _free_port(port)
-        key = secrets.token_urlsafe(24)
+        port, key, device = _free_port(port), secrets.token_urlsafe(24), _device(gpu, cpu_cores)
         place = str(EMBEDDED_MODELS.get(model, model))
-        command = [
-            python,
-            *PROGRAM,
-            "--model",
-            place,
-            "--served-model-name",
-            model,
-            "--host",
-            HOST,
-            "--port",
-            str(port),
-        ]
-        variables = {**ENV, **os.environ, "VLLM_API_KEY": key}
-        if gpu is not None:
-            variables["CUDA_VISIBLE_DEVICES"] = gpu
-        elif not has_gpu():
-            command += CPU_ARGS
-            variables = {**CPU_ENV, **variables}
-            if cpu_cores is not None and cpu_cores.isdecimal():
-                command += ONE_CORE_ARGS
-                variables = {**ONE_CORE_ENV, **variables}
-            elif cpu_cores is not None:
-                variables["VLLM_CPU_OMP_THREADS_BIND"] = cpu_cores
-        command += extra_args
+        serving = ["--model", place, "--served-model-name", model, "--host", HOST, "--port", str(port)]
+        command = [python, *PROGRAM, *serving, *device.args, *extra_args]
+        own = {**device.env, "VLLM_API_KEY": key, **(env or {})}
+        variables = {**ENV, **device.default_env, **os.environ, **own}
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
             with log_path.open("ab") as log:
-                return cls(model, port, key, log_path, _guarded(command, log, {**variables, **(env or {})}), log.tell())
+                return cls(model, port, key, log_path, _guarded(command, log, variables), log.tell())
         except OSError as error:
             hint = "Check the folder of the log and the interpreter"
             raise MachineError(f"vLLM cannot be started ({error})", hint) from None
@@ -222,6 +201,27 @@ def has_gpu() -> bool:
     """Whether there is a device for vLLM that `CUDA_VISIBLE_DEVICES` does not hide."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+
+
+@dataclass(frozen=True)
+class _Device:
+    """What a server is told of where it runs. This process's variables go before `default_env`, `env` before them."""
+
+    args: Sequence[str] = ()
+    default_env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def _device(gpu: str | None, cpu_cores: str | None) -> _Device:
+    if gpu is not None:
+        return _Device(env={"CUDA_VISIBLE_DEVICES": gpu})
+    if has_gpu():
+        return _Device()
+    if cpu_cores is None:
+        return _Device(CPU_ARGS, CPU_ENV)
+    if cpu_cores.isdecimal():
+        return _Device([*CPU_ARGS, *ONE_CORE_ARGS], {**CPU_ENV, **ONE_CORE_ENV})
+    return _Device(CPU_ARGS, CPU_ENV, {"VLLM_CPU_OMP_THREADS_BIND": cpu_cores})
 
 
 def share_cores(servers: int) -> list[str]:

@@ -3,15 +3,54 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal, Required, TypedDict
 
 from ..errors import ModelError
 from ..records import markup
 from ..split.vocabulary import bytes_of
+from .protocols import BackendTokenizer, Tokenizer
 
 _SPACE = "▁"
 _HINT = "Use tokenizers with byte-level BPE (Qwen, Llama 3, GPT-2) or byte fallback (Llama 2, Gemma), or one for both"
 _SAMPLE = "So  x² = 12.5,\n\tand 'it' is — naïve! 你好 🙂"
+
+
+class Component(TypedDict, total=False):
+    """A part of a tokenizer's settings as `tokenizers` writes it. A sequence holds others under one of the names."""
+
+    type: Required[str]
+    normalizers: list["Component"]
+    pretokenizers: list["Component"]
+    decoders: list["Component"]
+    add_prefix_space: bool
+    prepend_scheme: str
+    pattern: dict[str, str]
+    content: str
+
+
+class Algorithm(TypedDict, total=False):
+    """How a tokenizer cuts words; the marks are texts that it puts at the pieces of a word."""
+
+    type: Required[str]
+    continuing_subword_prefix: str | None
+    end_of_word_suffix: str | None
+    byte_fallback: bool
+
+
+class Settings(TypedDict):
+    """A tokenizer's settings, as in tokenizer.json."""
+
+    model: Algorithm
+    normalizer: Component | None
+    pre_tokenizer: Component | None
+    decoder: Component | None
+    post_processor: object
+    truncation: object
+    padding: object
+
+
+_Sequence = Literal["normalizers", "pretokenizers", "decoders"]
+_SEQUENCES: tuple[_Sequence, ...] = ("normalizers", "pretokenizers", "decoders")
 
 
 class HubVocabulary:
@@ -21,13 +60,13 @@ class HubVocabulary:
     whose tokens are text with `▁` for spaces, and `<0xE2>` for bytes. Raises ModelError for any other.
     """
 
-    def __init__(self, name: str, tokenizer: Any) -> None:
+    def __init__(self, name: str, tokenizer: Tokenizer) -> None:
         from tokenizers import Tokenizer
 
-        backend = getattr(tokenizer, "backend_tokenizer", None)
+        backend: BackendTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise ModelError(f"{name}: not a fast tokenizer", _HINT)
-        settings = json.loads(backend.to_str())
+        settings: Settings = json.loads(backend.to_str())
         _require_known_kind(name, settings)
         byte_level = _has(settings["decoder"], "ByteLevel")
         added = backend.get_added_tokens_decoder()
@@ -54,7 +93,7 @@ class HubVocabulary:
         return self._byte_tokens[byte]
 
 
-def share_vocabulary(small: Any, big: Any) -> bool:
+def share_vocabulary(small: Tokenizer, big: Tokenizer) -> bool:
     """Whether two tokenizers give the same tokens the same ids, the hand-over tags aside."""
     ids = small.get_vocab(), big.get_vocab()
     if (ids[0].keys() ^ ids[1].keys()) - {markup.OPEN, markup.CLOSE}:
@@ -62,7 +101,7 @@ def share_vocabulary(small: Any, big: Any) -> bool:
     return all(ids[0][token] == ids[1][token] for token in ids[0].keys() & ids[1].keys())
 
 
-def _require_known_kind(name: str, settings: dict[str, Any]) -> None:
+def _require_known_kind(name: str, settings: Settings) -> None:
     model, decoder = settings["model"], settings["decoder"]
     marked = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
     falls_back = model.get("byte_fallback") and _has(decoder, "ByteFallback")
@@ -70,9 +109,10 @@ def _require_known_kind(name: str, settings: dict[str, Any]) -> None:
         raise ModelError(f"{name}: a {model['type']} tokenizer that cannot spell every text", _HINT)
 
 
-def _inside_a_text(settings: dict[str, Any], byte_level: bool) -> dict[str, Any]:
+def _inside_a_text(settings: Settings, byte_level: bool) -> Settings:
     """The settings without what a tokenizer does to a whole text: normalize it, add a space before it."""
-    inside = {**settings, "truncation": None, "padding": None, "post_processor": None, "normalizer": None}
+    inside = settings.copy()
+    inside |= {"truncation": None, "padding": None, "post_processor": None, "normalizer": None}
     if not byte_level:
         inside["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
     for part in _parts(inside["pre_tokenizer"]):
@@ -83,16 +123,16 @@ def _inside_a_text(settings: dict[str, Any], byte_level: bool) -> dict[str, Any]
     return inside
 
 
-def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+def _parts(component: Component | None) -> Iterator[Component]:
     """A normalizer, pre-tokenizer or decoder and those it is a sequence of."""
     if component:
         yield component
-        for kind in ("normalizers", "pretokenizers", "decoders"):
+        for kind in _SEQUENCES:
             for part in component.get(kind, []):
                 yield from _parts(part)
 
 
-def _has(component: dict[str, Any] | None, kind: str) -> bool:
+def _has(component: Component | None, kind: str) -> bool:
     return any(part["type"] == kind for part in _parts(component))
 
 

@@ -5,12 +5,12 @@ Only the fields that are used are parsed; what does not fit raises BackendError 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
 from ..split.signals import Prediction
-from .backend import BackendError, Chunk, NextToken, SamplingParams
+from .backend import BackendError, Chunk, FinishReason, NextToken, SamplingParams
 from .sampling import entropy_of_top
 
 
@@ -34,19 +34,23 @@ TOKEN_KEY = "token_id:"
 
 class Message(msgspec.Struct):
     choices: list[Choice] | None = None
-    error: Any = None
+    error: object = None
 
 
-class _Model(msgspec.Struct):
+class ModelCard(msgspec.Struct):
+    """What a server says of a model at `/v1/models`; `root` and `max_model_len` only vLLM tells."""
+
     id: str
+    root: str | None = None
+    max_model_len: int | None = None
 
 
-class _Models(msgspec.Struct):
-    data: list[_Model]
+class Models(msgspec.Struct):
+    data: list[ModelCard]
 
 
 _message = msgspec.json.Decoder(Message)
-_models = msgspec.json.Decoder(_Models)
+_models = msgspec.json.Decoder(Models)
 
 DONE = b"[DONE]"
 """The data of a stream's last event."""
@@ -65,10 +69,10 @@ def parse_choices(data: bytes) -> list[Choice]:
     return sorted(message.choices, key=lambda choice: choice.index)
 
 
-def parse_models(data: bytes) -> list[str]:
-    """The names that a server serves. Raises BackendError."""
+def parse_models(data: bytes) -> list[ModelCard]:
+    """The models that a server serves. Raises BackendError."""
     try:
-        return [model.id for model in _models.decode(data).data]
+        return _models.decode(data).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BackendError(f"unreadable list of models ({error}): {_excerpt(data)}") from None
 
@@ -128,7 +132,7 @@ class StreamReader:
         if ids and ids[-1] in self.request.stop:
             reason = "stop"
         self._check(ids, reason)
-        finish_reason = cast(Literal["stop", "length"] | None, reason)
+        finish_reason = cast(FinishReason | None, reason)
         return Chunk(tuple(ids), tuple(logprobs) if self.request.logprobs else None, finish_reason, tuple(predictions))
 
     def _ids(self, choice: Choice) -> list[int]:

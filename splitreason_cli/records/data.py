@@ -5,7 +5,7 @@ The records of a measurement are in `bench_records`; `KINDS` names them all.
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from .measurement import (
     Author,
@@ -19,13 +19,13 @@ from .measurement import (
     TokensFrom,
     label,
 )
-from .record import SCHEMA, Record, SchemaError
+from .record import SCHEMA, JsonObject, Record, SchemaError, json_object
 
 __all__ = [
     "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Code",
-    "Generation", "GrpoStep", "HardSpan", "LatencyResult", "Message", "Problem", "Record", "Rejected", "SchemaError",
-    "Segment", "SftConversation", "SftExample", "Simulation", "SimulationMode", "Snippets", "TokensFrom", "Trace",
-    "TrainStep", "Unplaced", "label", "read_any",
+    "Generation", "GrpoStep", "HardSpan", "JsonObject", "LatencyResult", "Message", "Problem", "Record", "Rejected",
+    "SchemaError", "Segment", "SftConversation", "SftExample", "SftRecord", "Simulation", "SimulationMode", "Snippets",
+    "TokensFrom", "Trace", "TrainStep", "Unplaced", "json_object", "label", "read_any",
 ]  # fmt: skip
 
 
@@ -137,6 +137,10 @@ class SftConversation(Record):
     tokens: int | None = None
 
 
+SftRecord = SftExample | SftConversation
+"""A training record in either layout."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainStep(Record):
     """What a trainer logged at one optimizer step. `loss` is in nats per trained token."""
@@ -221,7 +225,7 @@ class ArtifactInfo(Record):
     records: int
     bytes: int
     path: str
-    config: dict[str, Any]
+    config: JsonObject
     inputs: dict[str, str]
     code: str
     sources: dict[str, str] = field(default_factory=dict)
@@ -240,7 +244,7 @@ KINDS: dict[str, type[Record]] = {
 R = TypeVar("R", bound=Record)
 
 
-def read_any(value: Any) -> Record:
+def read_any(value: object) -> Record:
     """Read a JSON object as the record its `kind` names. Raises SchemaError."""
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in KINDS:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 
-def setting(value: Any) -> str:
+def setting(value: object) -> str:
     """The value of a setting as people read it."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(setting, value)) or "none"

@@ -5,12 +5,15 @@ in `extra` and written back untouched, so a user's own columns travel through ev
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import msgspec
 
 SCHEMA = 1
 """Version of the record layouts, raised when a field changes its meaning."""
+
+JsonObject = dict[str, object]
+"""A JSON object. Its values are JSON of any kind, to be told apart by `isinstance` before they are used."""
 
 
 class SchemaError(ValueError):
@@ -22,19 +25,18 @@ class Record:
     """Base of all records: `kind` names the class on the wire, `extra` holds the fields the class does not know."""
 
     kind: ClassVar[str]
-    extra: dict[str, Any] = field(default_factory=dict, repr=False)
+    extra: JsonObject = field(default_factory=dict, repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The JSON object of this record: kind, schema, own fields, then the unknown ones."""
         own = {name: msgspec.to_builtins(getattr(self, name)) for name in _own_fields(type(self))}
         unknown = {name: value for name, value in self.extra.items() if name not in own}
         return {"kind": self.kind, "schema": SCHEMA, **own, **unknown}
 
     @classmethod
-    def from_dict(cls, value: Any) -> Self:
+    def from_dict(cls, value: object) -> Self:
         """Read a JSON object. A missing `kind` counts as this one. Raises SchemaError."""
-        if not isinstance(value, dict):
-            raise SchemaError(f"a record is a JSON object, got {type(value).__name__}")
+        value = json_object(value, "record")
         kind, schema = value.get("kind", cls.kind), value.get("schema", SCHEMA)
         if kind != cls.kind:
             raise SchemaError(f"expected a record of kind '{cls.kind}', got {kind!r}")
@@ -47,6 +49,13 @@ class Record:
             return msgspec.convert({**known, "extra": extra}, cls)
         except msgspec.ValidationError as error:
             raise SchemaError(_explain(error)) from None
+
+
+def json_object(value: object, what: str = "row") -> JsonObject:
+    """The value, if it is a JSON object; `what` names it otherwise. Raises SchemaError."""
+    if not isinstance(value, dict):
+        raise SchemaError(f"a {what} is a JSON object, got {type(value).__name__}")
+    return value
 
 
 def _own_fields(cls: type[Record]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -33,7 +33,7 @@ class Wire:
         self._send = send
         self.started = False
 
-    async def respond(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
+    async def respond(self, status: int, value: object, headers: Mapping[str, str] | None = None) -> None:
         """Send a whole JSON response."""
         await self._start(status, {"content-type": "application/json", **(headers or {})})
         await self._body(msgspec.json.encode(value), more=False)
@@ -41,7 +41,7 @@ class Wire:
     async def start_events(self) -> None:
         await self._start(200, _EVENTS)
 
-    async def events(self, values: Sequence[Any]) -> None:
+    async def events(self, values: Sequence[object]) -> None:
         """Send each value as one event."""
         if values:
             await self._body(b"".join(b"data: " + msgspec.json.encode(value) + b"\n\n" for value in values), more=True)
@@ -93,7 +93,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(receive: Receive, work: Coroutine[object, None, T]) -> T:
     """Do `work`, whose request body was read. When the client leaves, cancel it and raise ClientGoneError."""
     task, watch = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
     try:

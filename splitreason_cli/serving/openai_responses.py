@@ -9,11 +9,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from ..records.record import JsonObject
 from .requests import Channel, Delta, Finished, TokenLogprob, Usage
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Reply(ABC):
     whole_object: ClassVar[str]
     chunk_object: ClassVar[str]
 
-    def whole(self, choices: Mapping[int, Sequence[Delta]], ends: Mapping[int, Finished]) -> Json:
+    def whole(self, choices: Mapping[int, Sequence[Delta]], ends: Mapping[int, Finished]) -> JsonObject:
         """The response to a request that did not ask for a stream."""
         written = [
             {"index": i, **self._content(choices[i]), "finish_reason": end.reason, "degraded": end.degraded or None}
@@ -36,41 +35,41 @@ class Reply(ABC):
         ]
         return {**self._header(self.whole_object), "choices": written, "usage": usage(e.usage for e in ends.values())}
 
-    def opening(self, index: int) -> list[Json]:
+    def opening(self, index: int) -> list[JsonObject]:
         """The chunks with which a choice starts."""
         return []
 
-    def delta(self, index: int, delta: Delta) -> Json:
+    def delta(self, index: int, delta: Delta) -> JsonObject:
         """A chunk of text."""
         return self._chunk({"index": index, **self._piece(index, delta), "finish_reason": None, "author": delta.author})
 
-    def closing(self, index: int, end: Finished) -> Json:
+    def closing(self, index: int, end: Finished) -> JsonObject:
         """The chunk that ends a choice."""
         reason = {"finish_reason": end.reason, "degraded": end.degraded or None}
         return self._chunk({"index": index, **self._nothing(), **reason})
 
-    def usage(self, ends: Iterable[Finished]) -> list[Json]:
+    def usage(self, ends: Iterable[Finished]) -> list[JsonObject]:
         """The last chunk, if the client asked for it."""
         if not self.include_usage:
             return []
         return [{**self._header(self.chunk_object), "choices": [], "usage": usage(end.usage for end in ends)}]
 
-    def _header(self, kind: str) -> Json:
+    def _header(self, kind: str) -> JsonObject:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
-    def _chunk(self, choice: Json) -> Json:
+    def _chunk(self, choice: JsonObject) -> JsonObject:
         return {
             **self._header(self.chunk_object), "choices": [choice], **({"usage": None} if self.include_usage else {})
         }  # fmt: skip
 
     @abstractmethod
-    def _content(self, deltas: Sequence[Delta]) -> Json: ...
+    def _content(self, deltas: Sequence[Delta]) -> JsonObject: ...
 
     @abstractmethod
-    def _piece(self, index: int, delta: Delta) -> Json: ...
+    def _piece(self, index: int, delta: Delta) -> JsonObject: ...
 
     @abstractmethod
-    def _nothing(self) -> Json: ...
+    def _nothing(self) -> JsonObject: ...
 
 
 REASONING = ("reasoning_content", "reasoning")
@@ -81,23 +80,23 @@ class ChatReply(Reply):
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
 
-    def opening(self, index: int) -> list[Json]:
+    def opening(self, index: int) -> list[JsonObject]:
         first = {"index": index, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
         return [self._chunk({**first, "logprobs": None})]
 
-    def _content(self, deltas: Sequence[Delta]) -> Json:
-        message: Json = {"role": "assistant", "content": _text(deltas, "content")}
+    def _content(self, deltas: Sequence[Delta]) -> JsonObject:
+        message: JsonObject = {"role": "assistant", "content": _text(deltas, "content")}
         message |= dict.fromkeys(REASONING, _text(deltas, "reasoning") or None)
         return {"message": message, "logprobs": _chat_logprobs(_tokens(deltas))}
 
-    def _piece(self, index: int, delta: Delta) -> Json:
+    def _piece(self, index: int, delta: Delta) -> JsonObject:
         names = ("content",) if delta.channel == "content" else REASONING
         return {
             "delta": dict.fromkeys(names, delta.text) if delta.text else {},
             "logprobs": _chat_logprobs(delta.logprobs),
         }
 
-    def _nothing(self) -> Json:
+    def _nothing(self) -> JsonObject:
         return {"delta": {}, "logprobs": None}
 
 
@@ -108,19 +107,19 @@ class CompletionReply(Reply):
 
     _told: Counter[int] = field(default_factory=Counter)
 
-    def _content(self, deltas: Sequence[Delta]) -> Json:
+    def _content(self, deltas: Sequence[Delta]) -> JsonObject:
         return {"text": _text(deltas), "logprobs": _completion_logprobs(_tokens(deltas), 0)}
 
-    def _piece(self, index: int, delta: Delta) -> Json:
+    def _piece(self, index: int, delta: Delta) -> JsonObject:
         logprobs = _completion_logprobs(delta.logprobs, self._told[index])
         self._told[index] += sum(len(token.text) for token in delta.logprobs)
         return {"text": delta.text, "logprobs": logprobs}
 
-    def _nothing(self) -> Json:
+    def _nothing(self) -> JsonObject:
         return {"text": "", "logprobs": None}
 
 
-def usage(choices: Iterable[Usage]) -> Json:
+def usage(choices: Iterable[Usage]) -> JsonObject:
     """What all choices of a response took together. They share one prompt, which counts once."""
     used = list(choices)
     prompt_tokens = max((one.prompt_tokens for one in used), default=0)
@@ -143,11 +142,11 @@ def usage(choices: Iterable[Usage]) -> Json:
     }
 
 
-def model_list(models: Sequence[str], created: int) -> Json:
+def model_list(models: Sequence[str], created: int) -> JsonObject:
     return {"object": "list", "data": [model_card(name, created) for name in models]}
 
 
-def model_card(name: str, created: int) -> Json:
+def model_card(name: str, created: int) -> JsonObject:
     return {"id": name, "object": "model", "created": created, "owned_by": "srx"}
 
 
@@ -159,7 +158,7 @@ def _tokens(deltas: Sequence[Delta]) -> tuple[TokenLogprob, ...]:
     return tuple(token for delta in deltas for token in delta.logprobs)
 
 
-def _chat_logprobs(tokens: Sequence[TokenLogprob]) -> Json | None:
+def _chat_logprobs(tokens: Sequence[TokenLogprob]) -> JsonObject | None:
     if not tokens:
         return None
     content = [
@@ -168,7 +167,7 @@ def _chat_logprobs(tokens: Sequence[TokenLogprob]) -> Json | None:
     return {"content": content, "refusal": None}
 
 
-def _completion_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> Json | None:
+def _completion_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> JsonObject | None:
     """`offset` counts the characters of the tokens before these."""
     if not tokens:
         return None

@@ -7,12 +7,12 @@ know why. Fields that nobody knows, and those that change nothing about the comp
 import difflib
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from ..records.data import Message
+from ..records.data import JsonObject, Message
 from ..split.budget import parse_share
 from .requests import GenerationRequest, RequestError
 
@@ -43,7 +43,7 @@ class ApiError(Exception):
         self.code = code
         self.retry_after_seconds = retry_after_seconds
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
 
 
@@ -98,8 +98,8 @@ class _TextPart(msgspec.Struct):
 class _Turn(msgspec.Struct):
     role: str
     content: str | list[_TextPart] | None = None
-    tool_calls: Any = None
-    function_call: Any = None
+    tool_calls: object = None
+    function_call: object = None
 
 
 class _ChatBody(_Body, kw_only=True):
@@ -109,14 +109,14 @@ class _ChatBody(_Body, kw_only=True):
 
 
 class _CompletionBody(_Body, kw_only=True):
-    prompt: Any
+    prompt: object
     logprobs: Annotated[int, Meta(ge=0, le=1)] | None = None
 
 
 OWN_FIELDS = ("offload_budget", "policy", "show_tags")
 """Fields that OpenAI's API does not have. As unknown fields are ignored, a misspelt one of these would be too."""
 
-_UNSUPPORTED: dict[str, tuple[Any, ...]] = {
+_UNSUPPORTED: dict[str, tuple[object, ...]] = {
     "add_generation_prompt": (True,),
     "allowed_token_ids": ([],),
     "audio": (),
@@ -223,7 +223,7 @@ def _convert(data: bytes, kind: type[B], limits: RequestLimits) -> B:
     return body
 
 
-def _same(value: Any, harmless: Any) -> bool:
+def _same(value: object, harmless: object) -> bool:
     return bool(value == harmless) and isinstance(value, bool) == isinstance(harmless, bool)
 
 

@@ -4,9 +4,8 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from ..records.data import Record
+from ..records.data import JsonObject, Record
 from .histograms import POSITION_BINS, Chart, add_positions, histogram, over_steps
 from .measures import GROUP_BY, STEP, measure
 
@@ -189,7 +188,7 @@ def _means_by_group(summaries: Sequence[Summary]) -> list[Chart]:
     ]  # fmt: skip
 
 
-def to_dict(statistics: KindStatistics) -> dict[str, Any]:
+def to_dict(statistics: KindStatistics) -> JsonObject:
     """The statistics as a JSON object; edges and labels only where a chart has them."""
     value = asdict(statistics)
     for chart in value["charts"]:

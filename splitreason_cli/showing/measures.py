@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import singledispatch
 
 from ..records import markup
 from ..records.data import (
@@ -19,6 +20,7 @@ from ..records.data import (
     Rejected,
     SftConversation,
     SftExample,
+    SftRecord,
     Simulation,
     Snippets,
     Trace,
@@ -61,54 +63,31 @@ class Measures:
     malformed: str = ""
 
 
+@singledispatch
 def measure(record: Record) -> Measures:
     """The contribution of a record of any kind. Raises TypeError for a class that has no measures."""
-    match record:
-        case AnnotatedTrace():
-            return _annotated_trace(record)
-        case SftExample():
-            return _sft(record, record.completion)
-        case SftConversation():
-            return _sft(record, _assistant(record.messages))
-        case Generation():
-            return _generation(record)
-        case Trace():
-            # An empty response means that it is not known.
-            responses = [len(record.response)] if record.response else []
-            return Measures(
-                values={"reasoning, characters": [len(record.reasoning)], "response, characters": responses}
-            )
-        case Problem():
-            return Measures(values={"problem, characters": [len(record.problem)]})
-        case Snippets(snippets=snippets):
-            values = {"snippets per trace": [len(snippets)], "snippet, characters": [len(s) for s in snippets]}
-            return Measures(values=values)
-        case BenchResult():
-            shares = [] if record.offload_share is None else [record.offload_share]
-            rates = {"pass@1": [] if record.pass_at_1 is None else [record.pass_at_1], "offload share": shares}
-            return Measures(group=label(record.system, record.offload_budget), values=rates)
-        case BenchComparison():
-            mine, theirs = label(record.system, record.offload_budget), label(record.baseline, record.baseline_budget)
-            found = {"difference in pass@1": [record.difference], "p-value": [record.p_value]}
-            return Measures(group=f"{mine} less {theirs}", values=found)
-        case LatencyResult():
-            return Measures(group=record.mode, values={"seconds": [record.seconds]})
-        case Simulation():
-            return _simulation(record)
-        case TrainStep():
-            return Measures(
-                values={STEP: [record.step], "loss": [record.loss], "learning rate": [record.learning_rate]}
-            )
-        case GrpoStep():
-            return _grpo_step(record)
-        case Rejected():
-            # Line, column and character numbers would make every reason one of its own.
-            return Measures(tallies={"reason": {re.sub(r"\d+", "N", record.reason): 1}})
-        case ArtifactInfo():
-            return Measures(group=record.stage, values={"records": [record.records], "bytes": [record.bytes]})
     raise TypeError(f"no measures for records of kind '{record.kind}'")
 
 
+@measure.register
+def _problem(problem: Problem) -> Measures:
+    return Measures(values={"problem, characters": [len(problem.problem)]})
+
+
+@measure.register
+def _trace(trace: Trace) -> Measures:
+    # An empty response means that it is not known.
+    responses = [len(trace.response)] if trace.response else []
+    return Measures(values={"reasoning, characters": [len(trace.reasoning)], "response, characters": responses})
+
+
+@measure.register
+def _snippets(record: Snippets) -> Measures:
+    lengths = [len(snippet) for snippet in record.snippets]
+    return Measures(values={"snippets per trace": [len(lengths)], "snippet, characters": lengths})
+
+
+@measure.register
 def _annotated_trace(trace: AnnotatedTrace) -> Measures:
     spans = [(span.start, span.end) for span in trace.spans]
     try:
@@ -131,7 +110,17 @@ def _annotated_trace(trace: AnnotatedTrace) -> Measures:
     )
 
 
-def _sft(record: SftExample | SftConversation, tagged: str | None) -> Measures:
+@measure.register
+def _example(example: SftExample) -> Measures:
+    return _sft(example, example.completion)
+
+
+@measure.register
+def _conversation(conversation: SftConversation) -> Measures:
+    return _sft(conversation, _assistant(conversation.messages))
+
+
+def _sft(record: SftRecord, tagged: str | None) -> Measures:
     tallies = {"split": {str(record.split): 1}}
     if tagged is None:
         return Measures(tallies=tallies, malformed="no message has the role assistant")
@@ -158,6 +147,7 @@ def _assistant(messages: Sequence[Message]) -> str | None:
     return next((message.content for message in reversed(messages) if message.role == "assistant"), None)
 
 
+@measure.register
 def _generation(generation: Generation) -> Measures:
     spans, length = [], 0
     for segment in generation.segments:
@@ -185,6 +175,31 @@ def _generation(generation: Generation) -> Measures:
     )
 
 
+@measure.register
+def _bench_result(result: BenchResult) -> Measures:
+    shares = [] if result.offload_share is None else [result.offload_share]
+    rates = {"pass@1": [] if result.pass_at_1 is None else [result.pass_at_1], "offload share": shares}
+    return Measures(group=label(result.system, result.offload_budget), values=rates)
+
+
+@measure.register
+def _bench_comparison(found: BenchComparison) -> Measures:
+    mine, theirs = label(found.system, found.offload_budget), label(found.baseline, found.baseline_budget)
+    values = {"difference in pass@1": [found.difference], "p-value": [found.p_value]}
+    return Measures(group=f"{mine} less {theirs}", values=values)
+
+
+@measure.register
+def _latency(result: LatencyResult) -> Measures:
+    return Measures(group=result.mode, values={"seconds": [result.seconds]})
+
+
+@measure.register
+def _train_step(step: TrainStep) -> Measures:
+    return Measures(values={STEP: [step.step], "loss": [step.loss], "learning rate": [step.learning_rate]})
+
+
+@measure.register
 def _grpo_step(step: GrpoStep) -> Measures:
     names = (
         "reward", "accuracy", "price_paid", "share", "spans", "span_tokens", "closed", "unclosed", "tokens", "price",
@@ -197,6 +212,7 @@ def _grpo_step(step: GrpoStep) -> Measures:
     )
 
 
+@measure.register
 def _simulation(simulation: Simulation) -> Measures:
     return Measures(
         group=f"{simulation.system}, {simulation.mode}" if simulation.system else simulation.mode,
@@ -206,6 +222,17 @@ def _simulation(simulation: Simulation) -> Measures:
             "speed-up over big": [simulation.speedup_over_big],
         },
     )
+
+
+@measure.register
+def _rejected(rejected: Rejected) -> Measures:
+    # Line, column and character numbers would make every reason one of its own.
+    return Measures(tallies={"reason": {re.sub(r"\d+", "N", rejected.reason): 1}})
+
+
+@measure.register
+def _artifact(info: ArtifactInfo) -> Measures:
+    return Measures(group=info.stage, values={"records": [info.records], "bytes": [info.bytes]})
 
 
 def _ratio(part: float, whole: int) -> list[float]:

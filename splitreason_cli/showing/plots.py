@@ -5,11 +5,15 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..store.figures import BLUE, require_format, save_figure
 from .distributions import KindStatistics
 from .histograms import Chart
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = 3
 LABEL_CHARACTERS = 28
@@ -25,14 +29,14 @@ def write_charts(path: Path, kinds: Sequence[KindStatistics]) -> None:
     save_figure(_figure(kinds), path)
 
 
-def _figure(kinds: Sequence[KindStatistics]) -> Any:
+def _figure(kinds: Sequence[KindStatistics]) -> "Figure":
     from matplotlib.figure import Figure
 
     panels = [(kind.kind, chart) for kind in kinds for chart in kind.panels()]
     columns = max(1, min(COLUMNS, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     figure = Figure(figsize=(4.5 * columns, 3 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (kind, chart) in zip(grid, panels, strict=False):
         _draw(axes, chart)
         title = f"{kind}: {chart.name}" + (f", {chart.group}" if chart.group else "")
@@ -43,7 +47,7 @@ def _figure(kinds: Sequence[KindStatistics]) -> Any:
     return figure
 
 
-def _draw(axes: Any, chart: Chart) -> None:
+def _draw(axes: "Axes", chart: Chart) -> None:
     heights = [math.nan if height is None else height for height in chart.heights]
     if chart.edges:
         # A bin of whole numbers is centred on them: the bar of 3 stands over 3.
@@ -59,6 +63,5 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.set_ylim(max(LEAST_ROWS, len(heights)) - 0.5, -0.5)
         axes.set_xlabel(chart.y)
     if chart.y == "count":
-        counts = axes.yaxis if chart.edges else axes.xaxis
-        counts.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="y" if chart.edges else "x", integer=True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -2,10 +2,13 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .jsonl import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -17,7 +20,7 @@ def require_format(path: Path) -> None:
         raise UsageError(f"{path}: no figure format {path.suffix!r}", f"Give a name that ends in {', '.join(FORMATS)}")
 
 
-def save_figure(figure: Any, path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write a matplotlib figure; format by suffix. Raises MachineError if the file cannot be written."""
     image = io.BytesIO()
     figure.savefig(image, format=path.suffix.lower().lstrip("."), dpi=160)

@@ -4,14 +4,18 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import orjson
 
 from ..errors import InputError, UsageError
+from ..records.record import JsonObject
 from .artifacts import folder_digest
 from .jsonl import Line
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 HUB = "hf://"
 _QUERY = ("split", "name", "revision")
@@ -54,7 +58,7 @@ class HubDataset:
             raise _unreachable(self.path, error) from None
         return f"{commit}/{self.name}/{self.split}"
 
-    def rows(self, commit: str) -> Iterator[dict[str, Any]]:
+    def rows(self, commit: str) -> Iterator[JsonObject]:
         """Stream the rows of that commit. Raises InputError where the hub or the network fails."""
         import datasets
 
@@ -65,7 +69,7 @@ class HubDataset:
             raise _unreachable(self.path, error) from None
 
 
-def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+def parquet_rows(path: Path) -> Iterator[JsonObject]:
     """The rows of a parquet file, a few at a time. Raises InputError."""
     with _parquet(path) as file:
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
@@ -79,7 +83,7 @@ def parquet_length(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path) -> Iterator["ParquetFile"]:
     import pyarrow
     import pyarrow.parquet
 
@@ -90,7 +94,7 @@ def _parquet(path: Path) -> Iterator[Any]:
         raise InputError(f"{path}: cannot read as parquet ({_first_line(error)})", "Check the file") from None
 
 
-def as_lines(label: str, rows: Iterable[dict[str, Any]]) -> Iterator[Line]:
+def as_lines(label: str, rows: Iterable[JsonObject]) -> Iterator[Line]:
     """Rows as JSONL lines; `where` counts rows from 1."""
     for number, row in enumerate(rows, start=1):
         yield Line(f"{label}:{number}", orjson.dumps(row, default=str), is_too_long=False)

@@ -4,7 +4,6 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from ..records.markup import THINK_CLOSE
 
@@ -116,10 +115,10 @@ def _equal(answer: str | None, gold: str) -> bool | None:
 
 
 @lru_cache(maxsize=1024)
-def _parsed_gold(gold: str) -> list[Any]:
+def _parsed_gold(gold: str) -> list[object]:
     from math_verify import parse
 
-    parsed: list[Any] = parse(f"${gold}$", parsing_timeout=None, raise_on_error=True)
+    parsed: list[object] = parse(f"${gold}$", parsing_timeout=None, raise_on_error=True)
     return parsed
 
 

@@ -1,21 +1,20 @@
 """Rows of benchmark datasets as problems."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
-from ..records.data import KINDS, Problem, SchemaError
+from ..records.data import KINDS, Problem, SchemaError, json_object
 
 ID_COLUMNS = ("id", "unique_id", "problem_idx", "uuid")
 """What datasets call a problem's id, most telling first."""
 
 
-def problem_of(row: Any, position: int) -> Problem:
+def problem_of(row: object, position: int) -> Problem:
     """The problem of a row with `problem` and `answer`; other columns travel along.
 
     Its id is that of the row, else `row-N` by its position, counted from 1. Raises SchemaError.
     """
-    if not isinstance(row, dict):
-        raise SchemaError(f"a row is a JSON object, got {type(row).__name__}")
+    row = json_object(row)
     if (kind := row.get("kind")) in KINDS and kind != Problem.kind:
         raise SchemaError(f"expected rows of problems, got a record of kind '{kind}'")
     own = {
@@ -27,7 +26,7 @@ def problem_of(row: Any, position: int) -> Problem:
     return Problem(**own, extra=others)
 
 
-def row_id(row: dict[str, Any]) -> str | None:
+def row_id(row: Mapping[str, object]) -> str | None:
     """The id that a row states, as text; None if it states none. Raises SchemaError for one of another type."""
     for column in ID_COLUMNS:
         value = row.get(column)
@@ -39,7 +38,7 @@ def row_id(row: dict[str, Any]) -> str | None:
     return None
 
 
-def text_of(row: dict[str, Any], column: str) -> str:
+def text_of(row: Mapping[str, object], column: str) -> str:
     """The text in a column. Raises SchemaError if it is missing, empty or of another type."""
     value = _present(row, column)
     if not isinstance(value, str):
@@ -49,7 +48,7 @@ def text_of(row: dict[str, Any], column: str) -> str:
     return value
 
 
-def answer_of(row: dict[str, Any], column: str) -> str:
+def answer_of(row: Mapping[str, object], column: str) -> str:
     """The one right answer in a column, a text or a number, as text. Raises SchemaError for anything else."""
     value = _present(row, column)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
@@ -61,11 +60,11 @@ def answer_of(row: dict[str, Any], column: str) -> str:
     return text_of(row, column)
 
 
-def _present(row: dict[str, Any], column: str) -> Any:
+def _present(row: Mapping[str, object], column: str) -> object:
     if column not in row:
         raise SchemaError(f"field '{column}' is missing; the row has {', '.join(map(str, row)) or 'no fields'}")
     return row[column]
 
 
-def _called(value: Any) -> str:
+def _called(value: object) -> str:
     return "null" if value is None else type(value).__name__

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
 
 from ..errors import InputError, RecordError, UsageError
 from ..records.data import Problem
@@ -94,7 +93,7 @@ def _made(name: str, task: Task, code: str) -> TaskData:
 def _distinct(source: Source) -> Iterator[Problem]:
     positions = itertools.count(1)
 
-    def read(row: Any) -> Problem:
+    def read(row: object) -> Problem:
         return problem_of(row, next(positions))
 
     places: dict[str, str] = {}

@@ -69,7 +69,7 @@ async def _time(
     started = clock()
     answer = await endpoint.complete(body)
     seconds = clock() - started
-    written = (answer.get("usage") or {}).get("completion_tokens")
+    written = answer.usage.completion_tokens if answer.usage else None
     if written != tokens:
         raise CallError(f"asked for {tokens} tokens, the server wrote {written}")
     return seconds

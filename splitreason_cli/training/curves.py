@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..records.data import GrpoStep
 from ..store.figures import BLUE, ORANGE, require_format, save_figure
 from .collapse import first_warnings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CURVES: tuple[dict[str, str], ...] = (
     {"accuracy": "accuracy", "reward": "reward"},
@@ -30,11 +34,11 @@ def write_curves(path: Path, steps: Sequence[GrpoStep], offload_budget: float | 
     save_figure(_curves(steps, offload_budget), path)
 
 
-def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> Any:
+def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6), layout="constrained")
-    grid = list(figure.subplots(2, 3, sharex=True).flat)
+    grid: list[Axes] = list(figure.subplots(2, 3, sharex=True).flat)
     for axes, curves in zip(grid, CURVES, strict=True):
         for (name, text), color in zip(curves.items(), (BLUE, ORANGE), strict=False):
             _curve(axes, steps, name, color, text)
@@ -49,11 +53,11 @@ def _curves(steps: Sequence[GrpoStep], offload_budget: float | None) -> Any:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[3:]:
         axes.set_xlabel("step")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
     return figure
 
 
-def _curve(axes: Any, steps: Sequence[GrpoStep], name: str, color: str, text: str) -> None:
+def _curve(axes: "Axes", steps: Sequence[GrpoStep], name: str, color: str, text: str) -> None:
     import numpy as np
 
     at = [step.step for step in steps]

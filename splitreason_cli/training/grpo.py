@@ -1,8 +1,8 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
 import itertools
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -72,22 +72,35 @@ def train_grpo(
     """
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
-    side, engine = side or Side(config.big), engine or PolicyEngineConfig()
-    if config.use_vllm:
-        engine = ranks.from_main(partial(checked_engine, engine))
-    with ExitStack() as stack:
-        with ranks.together():
-            served = stack.enter_context(connect_remote(side, remote or RemoteConfig())) if side.urls else None
+    engine = _checked(engine or PolicyEngineConfig(), config)
+    with _served(side or Side(config.big), remote or RemoteConfig()) as served:
         config = replace(config, big=served.name if served else config.big)
-        model = ranks.from_main(lambda: model_digest(config.model))
-        big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
-        inputs = {"in": source.digest, "model": model, "big": big, **reward_inputs(config.rewarded)}
-        libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
-        recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
+        recipe = _recipe(source, config, served)
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)
         return run, False
+
+
+def _checked(engine: PolicyEngineConfig, config: TrainGrpoConfig) -> PolicyEngineConfig:
+    return ranks.from_main(partial(checked_engine, engine)) if config.use_vllm else engine
+
+
+@contextmanager
+def _served(side: Side, remote: RemoteConfig) -> Iterator[RemoteModel | None]:
+    """The big model at the URLs of `side`, connected on all ranks or on none; None where it is to run here."""
+    with ExitStack() as stack:
+        with ranks.together():
+            served = stack.enter_context(connect_remote(side, remote)) if side.urls else None
+        yield served
+
+
+def _recipe(source: Source, config: TrainGrpoConfig, served: RemoteModel | None) -> Recipe:
+    model = ranks.from_main(lambda: model_digest(config.model))
+    big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
+    libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
+    inputs = {"in": source.digest, "model": model, "big": big, **reward_inputs(config.rewarded)}
+    return Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
 
 
 def _train(

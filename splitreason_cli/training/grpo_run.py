@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..decoding.remote import RemoteModel
 from ..errors import UsageError
@@ -25,6 +25,7 @@ from .engine_rollouts import EngineRollouts, EngineSolo
 from .lora import lora_config, require_rank
 from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
 from .price import Price
+from .protocols import GrpoTrainer, Logged, Trainer, TrainerArguments, TrainerState
 from .remote_rollouts import answered, rollout_decoder
 from .reporters import Reporting
 from .rewards.base import Worth
@@ -34,7 +35,14 @@ from .sharded import WholePolicy
 from .solo import SoloDecoder
 from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
 
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+    from trl import GRPOConfig
+
 PRICE = "price.json"
+OFFLOAD = "offload/"
+"""What our own figures begin with in a trainer's log."""
+
 PARTS = [part.name for part in fields(Worth)]
 SAMPLES = "samples.jsonl"
 
@@ -122,27 +130,55 @@ class GrpoRun:
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
         self.grader, self.rewards = Grader(), make_reward(config.rewarded, config.setup)
 
-    def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> Any:
+    def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> GrpoTrainer:
         """TRL's trainer, its rollouts and rewards ours."""
         import datasets
         from transformers import PrinterCallback, set_seed
-        from trl import GRPOConfig, GRPOTrainer
+
+        config, model = self.config, self.small.model
+        # Adapters start from random numbers.
+        set_seed(config.seed)
+        on_cpu = model.device.type == "cpu"
+        if on_cpu:
+            model.set_attn_implementation("eager")
+        datasets.disable_progress_bars()
+        rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
+        trainer: GrpoTrainer = self._trainer_class()(
+            model=model,
+            args=self._arguments(problems, reporting, on_cpu=on_cpu),
+            reward_funcs=self.reward,
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=self.small.tokenizer,
+            rollout_func=self.rollout,
+            peft_config=lora_config(model, config.lora_rank, config.lora_alpha),
+            callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
+        )
+        trainer.remove_callback(PrinterCallback)
+        if config.use_vllm:
+            self.engine = PolicyEngine(
+                trainer.vllm_generation, self.engine_config.context_tokens, shared=self.engine_config.mode == "server"
+            )
+        else:
+            self.policy = WholePolicy(trainer)
+        return trainer
+
+    def _trainer_class(self) -> Callable[..., GrpoTrainer]:
+        from trl import GRPOTrainer
 
         from .grpo_trainer import DecisionTrainer
 
-        # Adapters start from random numbers.
-        set_seed(self.config.seed)
-        config, on_cpu = self.config, self.small.model.device.type == "cpu"
-        if on_cpu:
-            self.small.model.set_attn_implementation("eager")
-        datasets.disable_progress_bars()
-        rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         # Without hand-overs every token is the policy's own choice among all, which is what TRL's trainer scores.
-        make_trainer = GRPOTrainer if config.rollout == "solo" else partial(DecisionTrainer, *self.small.tag_ids())
+        solo = self.config.rollout == "solo"
+        return GRPOTrainer if solo else partial(DecisionTrainer, *self.small.tag_ids())
+
+    def _arguments(self, problems: Sequence[Problem], reporting: Reporting, *, on_cpu: bool) -> "GRPOConfig":
+        from trl import GRPOConfig
+
+        config = self.config
         per_device, accumulation = ranks.share_batch(
             config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
         )
-        arguments = GRPOConfig(
+        return GRPOConfig(
             **shared_arguments(
                 self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
                 save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
@@ -161,26 +197,8 @@ class GrpoRun:
             adam_beta2=0.99,
             **self._engine_arguments(problems),
         )  # fmt: skip
-        trainer = make_trainer(
-            model=self.small.model,
-            args=arguments,
-            reward_funcs=self.reward,
-            train_dataset=datasets.Dataset.from_list(rows),
-            processing_class=self.small.tokenizer,
-            rollout_func=self.rollout,
-            peft_config=lora_config(self.small.model, config.lora_rank, config.lora_alpha),
-            callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
-        )
-        trainer.remove_callback(PrinterCallback)
-        if config.use_vllm:
-            self.engine = PolicyEngine(
-                trainer.vllm_generation, self.engine_config.context_tokens, shared=self.engine_config.mode == "server"
-            )
-        else:
-            self.policy = WholePolicy(trainer)
-        return trainer
 
-    def _engine_arguments(self, problems: Sequence[Problem]) -> dict[str, Any]:
+    def _engine_arguments(self, problems: Sequence[Problem]) -> dict[str, object]:
         """What TRL is told of the engine. One that it starts here gets as much context as rollouts can fill."""
         config, engine = self.config, self.engine_config
         if not config.use_vllm:
@@ -195,7 +213,7 @@ class GrpoRun:
             self.engine_config = replace(engine, context_tokens=min(needed, limit))
         return self.engine_config.arguments()
 
-    def rollout(self, prompts: list[str], trainer: Any) -> dict[str, list[Any]]:
+    def rollout(self, prompts: list[str], trainer: Trainer) -> dict[str, Sequence[object] | None]:
         """TRL's `rollout_func`: what the pair writes, and which of it the policy decided."""
         # TRL hands rank r the r-th part of the batch; seeds of places in the batch do not depend on how it is shared.
         first = ranks.rank() * len(prompts)
@@ -210,7 +228,7 @@ class GrpoRun:
             "prompt_ids": [list(one.prompt_ids) for one in rollouts],
             "completion_ids": [list(one.completion_ids) for one in rollouts],
             # Without an engine of its own the rollout's log-probabilities are the trainer's.
-            "logprobs": None,  # type: ignore[dict-item]
+            "logprobs": None,
             "env_mask": [list(one.decided) for one in rollouts],
             "rollout": rollouts,
         }
@@ -236,8 +254,9 @@ class GrpoRun:
         )  # fmt: skip
 
     def reward(
-        self, answer: list[str], rollout: list[Rollout], log_metric: Callable[[str, float], None], **columns: Any
-    ) -> list[float | None]:
+        self, *, prompts: list[str], answer: list[str], problem_id: list[str], rollout: list[Rollout],
+        log_metric: Callable[[str, float], None], trainer_state: TrainerState, **_: object,
+    ) -> list[float | None]:  # fmt: skip
         """What each rollout is worth; None, from which TRL learns nothing, if the big model failed or
         there is no verdict.
 
@@ -268,10 +287,10 @@ class GrpoRun:
             "tokens": tokens / len(whole),
             **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
         }.items():
-            log_metric(f"offload/{name}", value)
+            log_metric(f"{OFFLOAD}{name}", value)
         if ranks.is_main():
-            first = Problem(id=columns["problem_id"][0], problem=columns["prompts"][0], answer=answer[0])
-            self._keep_sample(columns["trainer_state"].global_step + 1, first, rollout[0], verdicts[0])
+            first = Problem(id=problem_id[0], problem=prompts[0], answer=answer[0])
+            self._keep_sample(trainer_state.global_step + 1, first, rollout[0], verdicts[0])
         return [one.total if one else None for one in rewards]
 
     def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Worth | None:
@@ -301,13 +320,15 @@ class GrpoRun:
             self.samples.restart(int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
         return checkpoint
 
-    def _keep_price(self) -> Any:
+    def _keep_price(self) -> "TrainerCallback":
         from transformers import TrainerCallback
 
         run = self
 
         class KeepPrice(TrainerCallback):  # type: ignore[misc]
-            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            def on_step_end(
+                self, args: TrainerArguments, state: TrainerState, control: object, **kwargs: object
+            ) -> None:
                 """Written before the checkpoint's last file, so that a complete checkpoint has it."""
                 is_saved = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
                 if is_saved and ranks.is_main():
@@ -317,13 +338,15 @@ class GrpoRun:
 
         return KeepPrice()
 
-    def _warn(self) -> Any:
+    def _warn(self) -> "TrainerCallback":
         from transformers import TrainerCallback
 
         run = self
 
         class Warn(TrainerCallback):  # type: ignore[misc]
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            def on_log(
+                self, args: TrainerArguments, state: TrainerState, control: object, logs: Logged, **kwargs: object
+            ) -> None:
                 """The history holds the steps before a crash as well, so that nothing is said twice."""
                 if ranks.is_main() and "loss" in logs:
                     steps = grpo_steps(state.log_history, run.config)
@@ -333,20 +356,19 @@ class GrpoRun:
         return Warn()
 
 
-def grpo_steps(history: list[dict[str, Any]], config: TrainGrpoConfig) -> list[GrpoStep]:
+def grpo_steps(history: Sequence[Logged], config: TrainGrpoConfig) -> list[GrpoStep]:
     """The logged steps of a trainer as records."""
-    names = ("share", "spans", "span_tokens", "closed", "price", "unclosed", "tokens", *PARTS)
-    steps = []
-    for entry in history:
-        if "loss" in entry:
-            means = {name: entry[f"offload/{name}"] for name in names}
-            opens = round(means["spans"] * config.prompts * config.num_generations)
-            warning = collapse(means["share"], opens, means["closed"], config.offload_budget)
-            steps.append(
-                GrpoStep(
-                    step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"],
-                    failed=round(entry["offload/failed"]),
-                    reward=entry["reward"], warning=warning, **means,
-                )
-            )  # fmt: skip
-    return steps
+    return [_grpo_step(entry, config) for entry in history if "loss" in entry]
+
+
+def _grpo_step(entry: Logged, config: TrainGrpoConfig) -> GrpoStep:
+    own = {name.removeprefix(OFFLOAD): value for name, value in entry.items() if name.startswith(OFFLOAD)}
+    opens = round(own["spans"] * config.prompts * config.num_generations)
+    return GrpoStep(
+        step=int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"], reward=entry["reward"],
+        accuracy=own["accuracy"], share=own["share"], spans=own["spans"], span_tokens=own["span_tokens"],
+        closed=own["closed"], unclosed=own["unclosed"], tokens=own["tokens"], failed=round(own["failed"]),
+        price=own["price"], price_paid=own["price_paid"], format_bonus=own["format_bonus"],
+        tag_count=own["tag_count"],
+        warning=collapse(own["share"], opens, own["closed"], config.offload_budget),
+    )  # fmt: skip

@@ -4,10 +4,11 @@ Pinned to TRL 1.16: `_get_per_token_logps_and_entropies` gives the policy's, the
 alike, so that overriding it changes all three.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trl import GRPOTrainer
 
+from ..models.protocols import CausalLM
 from ..split.decisions import CERTAIN
 
 if TYPE_CHECKING:
@@ -21,20 +22,20 @@ class DecisionTrainer(GRPOTrainer):  # type: ignore[misc]
         open_id, close_id: the tags' token ids.
     """
 
-    def __init__(self, open_id: int, close_id: int, **kwargs: Any) -> None:
+    def __init__(self, open_id: int, close_id: int, **kwargs: object) -> None:
         self.open_id, self.close_id = open_id, close_id
         super().__init__(**kwargs)
 
     def _get_per_token_logps_and_entropies(
         self,
-        model: Any,
+        model: CausalLM,
         input_ids: "Tensor",
         attention_mask: "Tensor",
         logits_to_keep: int,
         batch_size: int | None = None,
         compute_entropy: bool = False,
         compute_aux_loss: bool = False,
-        **_: Any,
+        **_: object,
     ) -> "tuple[Tensor, Tensor | None, None]":
         import torch
 

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from .. import __version__
 from ..errors import EndpointError, UsageError
@@ -28,7 +27,7 @@ def write_card(folder: Path, method: str, recipe: Recipe, measures: Mapping[str,
     config = {name: published(value) for name, value in recipe.config.items()}
     versions = {"srx": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     data = ModelCardData(
-        base_model=config["model"],
+        base_model=str(config["model"]),
         library_name="transformers",
         pipeline_tag="text-generation",
         tags=["splitreason", "trl", method],
@@ -37,7 +36,7 @@ def write_card(folder: Path, method: str, recipe: Recipe, measures: Mapping[str,
     (folder / CARD).write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")), "utf-8")
 
 
-def published(value: Any) -> Any:
+def published(value: object) -> object:
     """A setting as strangers may see it: of a folder only its last name, of a server only that it is one."""
     if not isinstance(value, str) or value in EMBEDDED_MODELS:
         return value

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..models.protocols import CausalLM
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -20,7 +21,7 @@ def require_rank(rank: int, alpha: int | None) -> None:
         raise UsageError("adapters cannot be merged into weights that FSDP or DeepSpeed spreads over ranks", hint)
 
 
-def lora_config(model: Any, rank: int, alpha: int | None, tokens: Sequence[int] = ()) -> "LoraConfig | None":
+def lora_config(model: CausalLM, rank: int, alpha: int | None, tokens: Sequence[int] = ()) -> "LoraConfig | None":
     """Adapters of every linear layer but the output embedding; None if `rank` is 0, for training all weights.
 
     Args:
@@ -40,23 +41,26 @@ def lora_config(model: Any, rank: int, alpha: int | None, tokens: Sequence[int] 
     )
 
 
-def without_bias(model: Any) -> None:
+def without_bias(model: CausalLM) -> None:
     """TRL's loss reads the output embedding's bias, which peft's wrapper of it does not have."""
     head = model.get_output_embeddings()
     if not hasattr(head, "bias"):
         head.bias = None
 
 
-def merged(model: Any) -> Any:
+def merged(model: CausalLM) -> CausalLM:
     """The model with its adapters, if it has any, added to its weights: one that needs no peft."""
     from peft import PeftModel
 
-    return model.merge_and_unload() if isinstance(model, PeftModel) else model
+    if not isinstance(model, PeftModel):
+        return model
+    whole: CausalLM = model.merge_and_unload()
+    return whole
 
 
-def _embeddings(model: Any) -> list[str]:
+def _embeddings(model: CausalLM) -> list[str]:
     """The names of the modules with a row for each token. Peft itself follows an output embedding that is tied."""
-    wanted = [model.get_input_embeddings()]
+    wanted: list[object] = [model.get_input_embeddings()]
     if not model.config.tie_word_embeddings:
         wanted.append(model.get_output_embeddings())
     return [name for name, module in model.named_modules() if any(module is one for one in wanted)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..records import markup
 from ..records.data import GrpoStep, TrainStep
@@ -35,7 +34,7 @@ class Run:
     """
 
     method: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     inputs: Mapping[str, str]
     versions: Mapping[str, str]
     measures: Mapping[str, float]
@@ -94,7 +93,7 @@ def _use(run: Run) -> list[str]:
     ]
 
 
-def _ends(steps: Sequence[Any], names: tuple[str, ...]) -> dict[str, float]:
+def _ends(steps: Sequence[TrainStep | GrpoStep], names: tuple[str, ...]) -> dict[str, float]:
     last = steps[-LAST_STEPS:]
     means = {
         f"{name}, mean of the last {len(last)} steps": sum(getattr(one, name) for one in last) / len(last)

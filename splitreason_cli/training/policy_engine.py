@@ -7,11 +7,11 @@ import contextlib
 import importlib.util
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..errors import EndpointError, MachineError, ModelError, UsageError
 from ..models.loading import default_device
 from . import ranks
+from .protocols import VllmGeneration
 
 START = 'Start it with: VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config \'{"backend": "nccl"}\''
 
@@ -34,7 +34,7 @@ class PolicyEngineConfig:
     gpu_memory_utilization: float = 0.3
     context_tokens: int | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """As fields of TRL's `GRPOConfig`."""
         return {
             "use_vllm": True,
@@ -92,7 +92,7 @@ class PolicyEngine:
             may be nothing; TRL wants equally many prompts of each.
     """
 
-    def __init__(self, generation: Any, context_tokens: int | None = None, *, shared: bool) -> None:
+    def __init__(self, generation: VllmGeneration, context_tokens: int | None = None, *, shared: bool) -> None:
         self._generation, self._context_tokens = generation, context_tokens
         self._gather = ranks.gather if shared else list
         self._rank, self._size = (ranks.rank(), ranks.world_size()) if shared else (0, 1)
@@ -141,7 +141,7 @@ class PolicyEngine:
     def _sampling(
         self, max_tokens: int, temperature: float, stop: Collection[int], forbid: Collection[int]
     ) -> Iterator[None]:
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "max_completion_length": max_tokens,
             "temperature": temperature,
             "logprobs": None,

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..errors import InputError, MachineError, SrxError, UsageError
 from ..store.artifacts import Recipe, Store
@@ -76,7 +76,7 @@ def gather(values: Sequence[T]) -> list[T]:
         return list(values)
     import torch.distributed
 
-    everyone: list[Any] = [None] * world_size()
+    everyone: list[list[T]] = [[] for _ in range(world_size())]
     torch.distributed.all_gather_object(everyone, list(values))
     return [value for one in everyone for value in one]
 

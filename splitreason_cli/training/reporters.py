@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import UsageError
 
@@ -35,7 +34,7 @@ class Reporting:
                 raise UsageError(f"--report-to: {name} is not installed", f"Install it: pip install {name}")
         return cls(chosen, run_name)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """As fields of `TrainingArguments`. Where the environment does not say where the curves go, it is set."""
         if "tensorboard" in self.to:
             # By itself it writes into the trainer's folder, which is deleted in the end.

@@ -10,6 +10,7 @@ from ..errors import ModelError
 from ..models.loading import text_of
 from ..models.pair import Pair
 from ..models.sampling import Sampling, forbid, sample
+from ..models.tokenizing import end_of_text
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.decisions import Role, decided
@@ -109,7 +110,7 @@ class RolloutDecoder(SplitDecoder):
         words = self._words.get(id(controller), [])
         ids = controller.context["small"][len(controller.small_prompt) :]
         if controller.finish_reason == "stop":
-            ids.append(self.pair.big.tokenizer.eos_token_id if controller.ended_in_span else words[-1][0])
+            ids.append(end_of_text(self.pair.big.tokenizer) if controller.ended_in_span else words[-1][0])
         found = decided(ids, *self._tags, [logprob for _, logprob in words], policy.decisions)
         return Rollout(
             prompt_ids=tuple(controller.small_prompt),

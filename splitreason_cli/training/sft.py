@@ -1,13 +1,14 @@
 """train sft: teach the small model where to open and close a hand-over, by TRL's SFTTrainer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import InputError, ModelError
 from ..models.loading import LoadedModel, default_device, load_model, model_digest
-from ..models.tokenizing import add_tags, example_ids
+from ..models.protocols import Tokenizer
+from ..models.tokenizing import add_tags, end_of_text, example_ids
 from ..records import markup
 from ..records.data import SftConversation, SftExample, TrainStep
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
@@ -16,6 +17,7 @@ from ..store.source import Quarantine, Source, read_records
 from . import ranks
 from .lora import lora_config, require_rank, without_bias
 from .model_card import sft_measures
+from .protocols import Logged, Trainer
 from .reporters import NO_REPORTING, Reporting
 from .trainers import (
     MODEL,
@@ -30,6 +32,10 @@ from .trainers import (
     shared_arguments,
     step_callback,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from trl import SFTConfig
 
 STAGE = "train_sft"
 
@@ -125,7 +131,7 @@ def _examples(source: Source, quarantine: Quarantine) -> list[SftExample]:
     return examples
 
 
-def _read_example(value: Any) -> SftExample:
+def _read_example(value: object) -> SftExample:
     if isinstance(value, dict) and value.get("kind") == SftConversation.kind:
         # One conversation means that the whole file was built for another trainer; no line of it is worth a quarantine.
         hint = "Build them with: srx build-sft --format prompt-completion"
@@ -157,7 +163,7 @@ def _load_with_tags(config: TrainSftConfig) -> LoadedModel:
     return loaded
 
 
-def initialize_apart(weight: Any, ids: list[int], seed: int) -> None:
+def initialize_apart(weight: "Tensor", ids: list[int], seed: int) -> None:
     """Set rows of an embedding [vocabulary, hidden] to the mean of all rows plus noise of their spread.
 
     Rows that are the mean alone would be equal, and hard to tell apart for a long time.
@@ -179,7 +185,7 @@ def _trainer(
     folder: Path,
     on_step: OnStep,
     reporting: Reporting,
-) -> Any:
+) -> Trainer:
     import datasets
     from transformers import PrinterCallback, set_seed
     from trl import SFTTrainer
@@ -197,7 +203,7 @@ def _trainer(
     datasets.disable_progress_bars()
     with ranks.main_first():
         dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
-    trainer = SFTTrainer(
+    trainer: Trainer = SFTTrainer(
         model=loaded.model, args=_arguments(config, folder, reporting, on_cpu=on_cpu), train_dataset=dataset,
         processing_class=loaded.tokenizer,
         peft_config=lora_config(loaded.model, config.lora_rank, config.lora_alpha, sorted(loaded.token_ids.tags)),
@@ -208,7 +214,7 @@ def _trainer(
     return trainer
 
 
-def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on_cpu: bool) -> Any:
+def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on_cpu: bool) -> "SFTConfig":
     from trl import SFTConfig
 
     per_device, accumulation = ranks.share_batch(config.batch_size, config.per_device_batch_size, "--batch-size")
@@ -228,16 +234,16 @@ def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on
     )  # fmt: skip
 
 
-def tokenize(tokenizer: Any, example: SftExample) -> dict[str, list[int]]:
+def tokenize(tokenizer: Tokenizer, example: SftExample) -> dict[str, list[int]]:
     """Prompt and completion as token ids, closed by end-of-text; the mask is 1 on the completion."""
     prompt, completion = example_ids(tokenizer, example)
-    completion = [*completion, tokenizer.eos_token_id]
+    completion = [*completion, end_of_text(tokenizer)]
     return {"input_ids": prompt + completion, "completion_mask": [0] * len(prompt) + [1] * len(completion)}
 
 
-def _steps(history: list[dict[str, Any]]) -> list[TrainStep]:
+def _steps(history: Sequence[Logged]) -> list[TrainStep]:
     return [
-        TrainStep(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
+        TrainStep(step=int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"])
         for entry in history
         if "loss" in entry
     ]

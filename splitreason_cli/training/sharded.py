@@ -9,7 +9,13 @@ once a rollout, and its forwards concern nobody else.
 import contextlib
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ..models.protocols import CausalLM
+from .protocols import Trainer
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 
 class WholePolicy:
@@ -19,12 +25,12 @@ class WholePolicy:
     of the training's forwards. Under ZeRO-3 TRL gathers the parameters in place, for as long as a rollout takes.
     """
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.copy = _inference_copy(trainer) if trainer.is_fsdp_enabled else None
 
     @contextlib.contextmanager
-    def here(self) -> Iterator[Any]:
+    def here(self) -> Iterator[CausalLM]:
         """The policy as it is now, in evaluation mode. Entered and left by all ranks together."""
         from trl.models import unwrap_model_for_generation
 
@@ -39,14 +45,14 @@ class WholePolicy:
             model.train(was_training)
 
 
-def refresh(whole: Any, sharded: Any) -> None:
+def refresh(whole: CausalLM, sharded: "Module") -> None:
     """Copy the parameters of a model that is spread over the ranks into a whole one. Collective."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     whole.load_state_dict(get_model_state_dict(sharded, options=StateDictOptions(full_state_dict=True)))
 
 
-def _inference_copy(trainer: Any) -> Any:
+def _inference_copy(trainer: Trainer) -> CausalLM:
     import torch
 
     whole = copy.deepcopy(trainer.model).eval().requires_grad_(False)

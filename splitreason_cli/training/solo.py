@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ..decoding.lockstep import CachedModel
+from ..models.cached import CachedModel
 from ..models.loading import LoadedModel, text_of
 from ..models.sampling import Sampling, sample
 from ..split.decisions import Role, roles

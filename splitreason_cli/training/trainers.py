@@ -8,16 +8,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import MachineError, SrxError
+from ..models.protocols import Tokenizer
 from ..records.data import Record
 from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
 from ..store.jsonl import encode
 from . import ranks
 from .hub import write_card
 from .lora import merged
+from .protocols import Logged, Trainer, TrainerArguments, TrainerState
 from .reporters import Reporting
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def computing_libraries(lora_rank: int) -> tuple[str, ...]:
 def shared_arguments(
     folder: Path, *, learning_rate: float, warmup: float, seed: int, save_steps: int, on_cpu: bool,
     reporting: Reporting,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """What all our trainers are told alike, as fields of `TrainingArguments`. `warmup` is a share of all steps."""
     return {
         "output_dir": str(folder),
@@ -71,16 +76,25 @@ def shared_arguments(
     }
 
 
-def step_callback(on_step: OnStep) -> Any:
+def step_callback(on_step: OnStep) -> "TrainerCallback":
     """Report each step, and stop a run whose loss is no number any more."""
     from transformers import TrainerCallback
 
     class Progress(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def on_train_begin(
+            self, args: TrainerArguments, state: TrainerState, control: object, **kwargs: object
+        ) -> None:
             # A trainer that goes on counts on from here, or from 0 again; both are what it has seen so far.
             self.began, self.seen_tokens = time.perf_counter(), state.num_input_tokens_seen
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        def on_log(
+            self,
+            args: TrainerArguments,
+            state: TrainerState,
+            control: object,
+            logs: Logged | None = None,
+            **kwargs: object,
+        ) -> None:
             if logs and "loss" in logs:
                 if not math.isfinite(logs["loss"]):
                     raise SrxError(
@@ -110,12 +124,12 @@ def memory_advice(per_device_batch_size: int, length_flag: str, length: int) -> 
         raise MachineError(f"training does not fit into {where}", hint) from None
 
 
-def mark_callback() -> Any:
+def mark_callback() -> "TrainerCallback":
     """Mark each checkpoint as complete when all ranks have written their parts of it, such as their random states."""
     from transformers import TrainerCallback
 
     class Mark(TrainerCallback):  # type: ignore[misc]
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def on_save(self, args: TrainerArguments, state: TrainerState, control: object, **kwargs: object) -> None:
             ranks.barrier()
             if ranks.is_main():
                 (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
@@ -123,7 +137,7 @@ def mark_callback() -> Any:
     return Mark()
 
 
-def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
+def save_model(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
     """Write the trained model and its tokenizer, whole, also where its parameters are spread over the ranks."""
     model, weights = trainer.accelerator.unwrap_model(trainer.model), None
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:

@@ -121,7 +121,7 @@ def test_an_endpoint_without_response_format_is_asked_for_delimiters(case):
         plain.run(response_format="json_schema", config=AnnotateConfig(annotator="llm", model="n"))
 
 
-@pytest.mark.parametrize("fault", ["truncated", "empty", "invented", "translated"])
+@pytest.mark.parametrize("fault", ["truncated", "empty", "invented", "translated", "parts"])
 def test_a_useless_reply_is_asked_for_again_at_higher_temperatures(case, fault):
     run = case(ScriptedEndpoint(lambda reasoning, call: fault if call < 3 else "good"), count=3)
     artifact, _ = run.run()
@@ -150,6 +150,7 @@ def test_a_failed_call_is_repeated_as_it_was(case, fault):
         ("500", "HTTP 500: out of order"),
         ("reset", "the connection failed"),
         ("time-out", "no answer within 2 s"),
+        ("parts", "unreadable answer (Expected `str | null`, got `array` - at `$.choices[0].message.content`"),
         ("empty", "the reply holds no snippets: "),
         ("invented", "1 of 1 snippets in the reply are not in the trace (after 3 attempts)"),
         ("translated", "1 of 1 snippets in the reply are not in the trace (after 3 attempts)"),

@@ -26,7 +26,8 @@ CONFIG = SurprisalConfig("mini-small", "mini-big", threshold=0.7, fraction=0.2)
 class LogprobServer:
     """`POST /v1/completions` with token ids and `prompt_logprobs`."""
 
-    def __init__(self, max_tokens=10**6):
+    def __init__(self, max_tokens=10**6, forgets=False):
+        self.forgets = forgets
         self.models = {name: load_model(name).model for name in (CONFIG.small, CONFIG.big)}
         self.lengths, self.max_tokens = [], max_tokens
 
@@ -42,6 +43,8 @@ class LogprobServer:
         entries = [None] + [{str(i): {"logprob": float(row[i])}} for i, row in zip(ids[1:], logprobs, strict=False)]
         if body.get("prompt_logprobs") is None:
             entries = None
+        if self.forgets:
+            entries[-1] = None
         return JSONResponse({"choices": [{"index": 0, "text": "", "prompt_logprobs": entries}]})
 
 
@@ -79,6 +82,11 @@ def test_a_trace_that_is_too_long_for_the_server_fails_alone_with_its_words(tmp_
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert 0 < len(failures) < 6
     assert all("maximum context length" in failure.reason for failure in failures)
+
+
+def test_a_server_that_leaves_out_a_token_has_scored_nothing(tmp_path, traces):
+    outcomes = served(LogprobServer(forgets=True), tmp_path, traces[:2])
+    assert ["no log-probability of some tokens" in outcome.reason for outcome in outcomes] == [True, True]
 
 
 def test_a_trace_longer_than_the_models_here_fails_for_good(tmp_path, traces):

@@ -1,15 +1,18 @@
 """How well and how fast altered snippets are placed, against a sliding difflib.SequenceMatcher on the same cases.
 
     python tests/benchmarks/alignment.py ../shared/data/traces_math500.jsonl
+    python tests/benchmarks/alignment.py --smallest
 
 Cuts 1,000 passages of 80 to 400 characters out of the file's traces, at white space, and edits 6 % of their characters:
-a third each replaced, inserted and left out. Of a passage that occurs several times, any occurrence is right.
+a third each replaced, inserted and left out. Of a passage that occurs several times, any occurrence is right. Without
+a file the sample traces are taken.
 """
 
 import argparse
 import difflib
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from rich.table import Table
 from splitreason_cli.annotating.alignment import AlignConfig, place
 from splitreason_cli.annotating.rows import traces_of
 from splitreason_cli.records.markup import Span
+from splitreason_cli.store.embedded import MINI_TRACES
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 \\$+="
 Case = tuple[str, str, str]
@@ -28,17 +32,23 @@ Case = tuple[str, str, str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?", default=MINI_TRACES)
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--difflib-cases", type=int, default=20, help="difflib takes seconds for each")
+    parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
     rows = map(orjson.loads, arguments.file.read_bytes().splitlines())
     texts = [trace.reasoning for row in rows for trace in traces_of(row, "all")]
-    cases = cut(texts, arguments.cases)
+    count, difflib_count = (20, 2) if arguments.smallest else (arguments.cases, arguments.difflib_cases)
+    Console().print(compared(cut(texts, count), difflib_count))
+
+
+def compared(cases: list[Case], difflib_count: int) -> Table:
+    """Both methods on the first `difflib_count` cases, srx on all of them too."""
     table = Table("method", "cases", "mean IoU", "IoU < .9", "not placed", "ms a snippet", "times faster")
     spans, seconds = timed(srx_place, cases)
-    slow_spans, slow_seconds = timed(slide, cases[: arguments.difflib_cases])
-    same, same_seconds = timed(srx_place, cases[: arguments.difflib_cases])
+    slow_spans, slow_seconds = timed(slide, cases[:difflib_count])
+    same, same_seconds = timed(srx_place, cases[:difflib_count])
     ratio = slow_seconds / same_seconds
     for name, found, taken, faster in (
         ("srx", spans, seconds, ""),
@@ -46,11 +56,10 @@ def main() -> None:
         ("difflib, sliding", slow_spans, slow_seconds, ""),
     ):
         ious = [iou(case, span) for case, span in zip(cases, found, strict=False)]
-        table.add_row(
-            name, f"{len(found):,}", f"{np.mean(ious):.4f}", str(sum(value < 0.9 for value in ious)),
-            str(found.count(None)), f"{1000 * taken / len(found):,.2f}", faster,
-        )  # fmt: skip
-    Console().print(table)
+        low, lost = sum(value < 0.9 for value in ious), found.count(None)
+        milliseconds = f"{1000 * taken / len(found):,.2f}"
+        table.add_row(name, f"{len(found):,}", f"{np.mean(ious):.4f}", f"{low}", f"{lost}", milliseconds, faster)
+    return table
 
 
 def cut(texts: list[str], count: int) -> list[Case]:
@@ -96,9 +105,10 @@ def slide(text: str, snippet: str) -> Span | None:
     return at, at + len(snippet)
 
 
-def timed(method: object, cases: list[Case]) -> tuple[list[Span | None], float]:
+def timed(method: Callable[[str, str], Span | None], cases: list[Case]) -> tuple[list[Span | None], float]:
+    """The spans that a method finds, and the seconds it took."""
     started = time.perf_counter()
-    found = [method(text, snippet) for text, _, snippet in cases]  # type: ignore[operator]
+    found = [method(text, snippet) for text, _, snippet in cases]
     return found, time.perf_counter() - started
 
 

@@ -1,9 +1,10 @@
 """How fast and how big `srx annotate --annotator llm` is: traces per second, peak memory, and what a rerun costs.
 
     python tests/benchmarks/annotate.py ../shared/data/traces_math500.jsonl --traces 18000
+    python tests/benchmarks/annotate.py --smallest
 
-The rows of the file are repeated under fresh ids. The annotator is the scripted endpoint of
-the tests, in a process of its own, with a latency of 50 ms; it returns verbatim lines. Prints a table.
+The rows of the file, or without one the sample traces, are repeated under fresh ids. The annotator is the scripted
+endpoint of the tests, in a process of its own, with a latency of 50 ms; it returns verbatim lines. Prints a table.
 """
 
 import argparse
@@ -21,19 +22,24 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from splitreason_cli.store.embedded import MINI_TRACES
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.scripted_endpoint import ScriptedEndpoint, serving
 
 LATENCY_SECONDS = 0.05
+START_SECONDS = 60.0
+"""How long the endpoint may take until it listens."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?", default=MINI_TRACES)
     parser.add_argument("--traces", type=int, nargs="+", default=[4500, 18000])
+    parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
     table = Table("traces", "run", "seconds", "traces/s", "calls", "peak MB")
-    for count in arguments.traces:
+    for count in [64] if arguments.smallest else arguments.traces:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "traces.jsonl"
             repeat(arguments.file, count, source)
@@ -57,11 +63,10 @@ def measure(source: Path, folder: Path) -> list[tuple[str, float, int, float]]:
     address: multiprocessing.Queue[str] = multiprocessing.Queue()
     server = multiprocessing.Process(target=serve, args=(address, calls), daemon=True)
     server.start()
-    url = address.get()
-    command = [
-        sys.executable, "-m", "splitreason_cli", "annotate", "--in", source, "--out", folder / "annotated.jsonl",
-        "--annotator", "llm", "--base-url", url, "--model", "scripted", "--generations", "all",
-    ]  # fmt: skip
+    url = address.get(timeout=START_SECONDS)
+    annotator = ["--annotator", "llm", "--base-url", url, "--model", "scripted", "--generations", "all"]
+    files = ["--in", source, "--out", folder / "annotated.jsonl"]
+    command = [sys.executable, "-m", "splitreason_cli", "annotate", *files, *annotator]
     results = []
     for name in ("first", "again"):
         before, started = calls.value, time.perf_counter()

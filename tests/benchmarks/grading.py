@@ -1,9 +1,10 @@
 """How fast completions are graded, and how often the verdicts are those of a data set.
 
     python tests/benchmarks/grading.py ../shared/data/traces_math500.jsonl
+    python tests/benchmarks/grading.py --smallest
 
 The file holds problems with `generations` and `correctness_math_verify`, one row a line. Its labels may count an answer
-without a box, or in a text that was cut off; here that is wrong.
+without a box, or in a text that was cut off; here that is wrong. Without a file a few made-up rows are taken.
 """
 
 import argparse
@@ -22,22 +23,29 @@ from splitreason_cli.tasks.grading import Verdict, boxed_answer, integer_of
 Case = tuple[str, str]
 """A completion and the gold answer."""
 
+MADE_UP = (
+    {"answer": "7", "generations": [r"\boxed{7}", "It is 7."], "correctness_math_verify": [True, True]},
+    {"answer": r"\frac{1}{2}", "generations": [r"\boxed{0.5}", r"\boxed{2}"], "correctness_math_verify": [True, False]},
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--answers", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
     cases, labels = read(arguments.file)
+    answers = 20 if arguments.smallest else arguments.answers
     with Grader(arguments.workers, TIMEOUT_SECONDS) as grader:
-        speed(grader, cases, arguments.answers)
+        speed(grader, cases, answers)
         agreement(grader, cases, labels)
 
 
-def read(file: Path) -> tuple[list[Case], list[bool]]:
+def read(file: Path | None) -> tuple[list[Case], list[bool]]:
     """All generations of the file with their gold answers, and what the file says of each."""
-    rows = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    rows = [orjson.loads(line) for line in file.read_bytes().splitlines()] if file else MADE_UP
     cases = [(text, row["answer"]) for row in rows for text in row["generations"]]
     return cases, [label for row in rows for label in row["correctness_math_verify"]]
 
@@ -59,9 +67,8 @@ def speed(grader: Grader, cases: Sequence[Case], count: int) -> None:
         grader.grade(chosen)
         seconds = time.perf_counter() - first
         questions = len({(boxed_answer(text), gold) for text, gold in chosen})
-        table.add_row(
-            f"{len(chosen):,} {name}", f"{questions:,}", f"{seconds:.2f}", f"{len(chosen) / seconds:,.0f}"
-        )  # fmt: skip
+        speed = f"{len(chosen) / seconds:,.0f}"
+        table.add_row(f"{len(chosen):,} {name}", f"{questions:,}", f"{seconds:.2f}", speed)
     Console().print(table)
 
 

@@ -1,6 +1,7 @@
 """What `srx train grpo` reaches on the task `mini`, seed by seed, and how fast its rollouts are.
 
     python tests/benchmarks/grpo.py --out grpo-benchmark [--seeds 3] [--parts noisy,weak,budgets,solo,speed]
+    python tests/benchmarks/grpo.py --smallest
 
 noisy    from SFT on labels of which 40 % are dropped and 10 % wrong ones added
 weak     from SFT at half the learning rate, stopped after 60 steps, which asks too much and takes back too late; and
@@ -13,77 +14,110 @@ speed    rollout tokens a second of the lockstep decoder, of one that reads the 
 
 Every pass@1 is of problems that no training saw, spans closed where the tag is the likeliest token; words are sampled
 at temperature 1 as in mini's rollouts, at temperature 0.6 and top_p 0.95, or greedy. Intervals are 95 % bootstraps over
-problems, with all seeds of each.
+problems, with all seeds of each. `--smallest` goes through everything in seconds; its numbers mean nothing.
 Finished parts are in the store: the same command goes on where it was stopped.
 """
 
 import argparse
 import dataclasses
 import random
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
 from splitreason_cli.cli.console import quiet_libraries
-from splitreason_cli.dataset import build as build_sft
+from splitreason_cli.dataset.build import build_sft
 from splitreason_cli.dataset.sft import BuildSftConfig
-from splitreason_cli.decoding.lockstep import CachedModel
-from splitreason_cli.measuring import bench
-from splitreason_cli.measuring.statistics import bootstrap_ci95, pass_at_1
+from splitreason_cli.measuring.bench import BenchConfig, SystemRun, bench
+from splitreason_cli.measuring.statistics import bootstrap_ci95, paired_difference, pass_at_1
+from splitreason_cli.measuring.systems.base import System
+from splitreason_cli.measuring.systems.random import RandomShare
+from splitreason_cli.measuring.systems.split import Split
+from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.loading import load_model
-from splitreason_cli.records.data import AnnotatedTrace, Author, Generation, HardSpan, Problem
+from splitreason_cli.models.pair import Pair
+from splitreason_cli.records.data import AnnotatedTrace, Author, HardSpan, Problem
 from splitreason_cli.split.limits import Limits
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_PROBLEMS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.mini import sample_problem
-from splitreason_cli.training import grpo as train_grpo
-from splitreason_cli.training import sft as train_sft
+from splitreason_cli.training.grpo import RECIPES as GRPO_RECIPES
+from splitreason_cli.training.grpo import train_grpo
 from splitreason_cli.training.rollouts import Rollout, RolloutDecoder
+from splitreason_cli.training.sft import RECIPES as SFT_RECIPES
+from splitreason_cli.training.sft import train_sft
 
 PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)
 AS_TRAINED, SAMPLED, GREEDY = {"temperature": 1.0}, {"temperature": 0.6, "top_p": 0.95}, {"temperature": 0.0}
-SPLIT = bench.Split()
+WEAK_STEPS = 60
+SPLIT = Split()
+GRPO, SFT = GRPO_RECIPES["mini"], SFT_RECIPES["mini"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much is trained and measured.
+
+    Each seed trains `start` by SFT, at most `sft_steps` steps (0: its recipe's), then by GRPO, `steps` steps of
+    `prompts` problems, and answers `problems` held-out problems. The speed is that of `rollouts` rollouts, `rounds`
+    times.
+    """
+
+    seeds: int = 3
+    problems: int = 500
+    steps: int = GRPO.max_steps
+    prompts: int = GRPO.prompts
+    start: str = SFT.model
+    sft_steps: int = 0
+    rollouts: int = 64
+    rounds: int = 3
+
+
+SMALLEST = Size(seeds=1, problems=8, steps=2, prompts=1, start="mini-split", sft_steps=2, rollouts=4, rounds=1)
+"""From a start that hands over already, as one that cannot shows nothing. Two steps, as the first has a rate of 0."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("grpo-benchmark"), help="folder of all files and the store")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=Size.seeds)
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--problems", type=int, default=500, help="held-out problems")
-    parser.add_argument("--steps", type=int, default=train_grpo.RECIPES["mini"].max_steps)
+    parser.add_argument("--problems", type=int, default=Size.problems, help="held-out problems")
+    parser.add_argument("--steps", type=int, default=Size.steps)
+    parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
     quiet_libraries()
-    run = Benchmark(arguments.out, range(arguments.seeds), arguments.problems, arguments.steps)
+    size = SMALLEST if arguments.smallest else Size(arguments.seeds, arguments.problems, arguments.steps)
+    run = Benchmark(arguments.out, size)
     for part in arguments.parts.split(","):
         getattr(run, part)()
 
 
-Runs = Sequence[list[Generation]]
-"""Each seed's generations."""
+Runs = Sequence[SystemRun]
+"""Each seed's."""
+
+Point = tuple[float, float, float, float]
+"""Offload share, pass@1 and the ends of its interval."""
 
 
 class Benchmark:
     """The parts of the benchmark, over one store."""
 
-    def __init__(self, out: Path, seeds: Sequence[int], problems: int, steps: int) -> None:
+    def __init__(self, out: Path, size: Size) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        self.out, self.seeds, self.problems = out, seeds, problems
+        self.out, self.size, self.seeds = out, size, range(size.seeds)
         self.store = Store(out / "store")
-        self.recipe = dataclasses.replace(train_grpo.RECIPES["mini"], max_steps=steps)
-        self.screen = Console(width=120)
+        self.recipe = dataclasses.replace(GRPO, max_steps=size.steps, prompts=size.prompts)
+        self.screen = Console(width=140)
         held_out = {decode(line, Problem.from_dict).problem for line in read_lines(MINI_PROBLEMS)}
         self.training = self._problems("training.jsonl", 4000, (1, 2, 3), 1, held_out)
         self.hard_test = self._problems("hard-test.jsonl", 500, (3, 4, 5), 2, set())
@@ -121,24 +155,25 @@ class Benchmark:
 
     def budgets(self) -> None:
         table = self._table("3 to 5 hard operations a problem")
-        points: dict[str, list[tuple[float, float, float, float]]] = {}
+        points: dict[str, list[Point]] = {}
         for budget in BUDGETS:
-            runs: dict[str, list[list[Generation]]] = {"GRPO": [], "random": [], "SFT, capped": []}
-            for seed in self.seeds:
-                model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget, price_rate=0.05)
-                runs["GRPO"].append(self._evaluate(model, seed, SAMPLED, self.hard_test))
-                share = _share(runs["GRPO"][-1])
-                chance = bench.RandomShare(share, 3)
-                runs["random"].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, chance))
-                capped = bench.Split(offload_budget=budget)
-                runs["SFT, capped"].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, capped))
-            for name, generations in runs.items():
-                against = None if name == "GRPO" else runs["GRPO"]
-                self._row(table, f"{name}, {budget:.0%}", generations, against=against)
-                correct, low, high = _pass_at_1(generations)
-                points.setdefault(name, []).append((float(np.mean([*map(_share, generations)])), correct, low, high))
+            runs = self._at_budget(budget)
+            for name, group in runs.items():
+                self._row(table, f"{name}, {budget:.0%}", group, against=None if name == "GRPO" else runs["GRPO"])
+                points.setdefault(name, []).append((float(np.mean([*map(_share, group)])), *_pass_at_1(group)))
         self.screen.print(table)
         self._plot(points)
+
+    def _at_budget(self, budget: float) -> Mapping[str, Runs]:
+        runs: dict[str, list[SystemRun]] = {"GRPO": [], "random": [], "SFT, capped": []}
+        for seed in self.seeds:
+            model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget, price_rate=0.05)
+            trained = self._evaluate(model, seed, SAMPLED, self.hard_test)
+            others = {"random": RandomShare(_share(trained), 3), "SFT, capped": Split(offload_budget=budget)}
+            runs["GRPO"].append(trained)
+            for name, system in others.items():
+                runs[name].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, system))
+        return runs
 
     def solo(self) -> None:
         table = self._table("rollouts with the big model, and the paper's without")
@@ -154,9 +189,10 @@ class Benchmark:
         self._row(table, "solo", solo, against=split)
         self.screen.print(table)
 
-    def speed(self, count: int = 64, rounds: int = 3) -> None:
+    def speed(self) -> None:
+        count = self.size.rollouts
         problems = [decode(line, Problem.from_dict).problem for line in read_lines(self.training)][:count]
-        pair = load_model("mini-split", "cpu"), load_model("mini-big", "cpu")
+        pair = Pair.of(load_model("mini-split"), load_model("mini-big"), hint=True)
         table = Table("decoder", "tokens/s, median", "range", "big tokens a step", "tokens read", title="rollouts")
         for name, kind, together in (
             ("lockstep", RolloutDecoder, count),
@@ -164,19 +200,30 @@ class Benchmark:
             ("the same, one rollout at a time", _Rereading, 1),
         ):
             rates, read, rollouts = [], 0, list[Rollout]()
-            for number in range(rounds):
-                read, rollouts, started = 0, [], time.perf_counter()
-                for first in range(0, count, together):
-                    decoder = kind(*pair, Limits(self.recipe.max_tokens, 32), 1.0, hint=True)
-                    places = range(first, first + together)
-                    rollouts += decoder.rollouts([problems[n] for n in places], [f"{number}/{n}" for n in places])
-                    read += sum(decoder.forwarded_tokens.values())
+            for number in range(self.size.rounds):
+                started = time.perf_counter()
+                rollouts, read = self._round(kind, pair, problems, together, number)
                 rates.append(sum(one.tokens for one in rollouts) / (time.perf_counter() - started))
-            table.add_row(
-                name, f"{np.median(rates):,.0f}", f"{min(rates):,.0f} to {max(rates):,.0f}",
-                f"{sum(one.big_tokens for one in rollouts):,}", f"{read:,}",
-            )  # fmt: skip
+            speeds = f"{np.median(rates):,.0f}", f"{min(rates):,.0f} to {max(rates):,.0f}"
+            table.add_row(name, *speeds, f"{sum(one.big_tokens for one in rollouts):,}", f"{read:,}")
         self.screen.print(table)
+
+    def _round(
+        self,
+        kind: type[RolloutDecoder],
+        pair: Pair,
+        problems: Sequence[str],
+        together: int,
+        number: int,
+    ) -> tuple[list[Rollout], int]:
+        """Rollouts of all problems, so many `together`, and how many tokens the two models read for them."""
+        rollouts, read = list[Rollout](), 0
+        for first in range(0, len(problems), together):
+            decoder = kind(pair, Limits(self.recipe.max_tokens, self.recipe.max_span_tokens), 1.0)
+            batch = problems[first : first + together]
+            rollouts += decoder.rollouts(batch, [f"{number}/{first + n}" for n in range(len(batch))])
+            read += sum(decoder.forwarded_tokens.values())
+        return rollouts, read
 
     def _problems(self, name: str, count: int, hard: Sequence[int], seed: int, without: set[str]) -> Path:
         rng, found = random.Random(seed), dict[str, Problem]()
@@ -198,62 +245,64 @@ class Benchmark:
         return [decode(line, AnnotatedTrace.from_dict) for line in read_lines(artifact.records)]
 
     def _sft(self, traces: Path, seed: int, **changes: Any) -> str:
-        examples, _ = build_sft.build_sft(self._source(traces), BuildSftConfig(), self.store)
-        config = dataclasses.replace(train_sft.RECIPES["mini"], seed=seed, **changes)
-        return str(train_sft.train_sft(self._source(examples.records), config, self.store)[0].path / "model")
+        examples, _ = build_sft(self._source(traces), BuildSftConfig(), self.store)
+        config = dataclasses.replace(SFT, model=self.size.start, seed=seed, **changes)
+        return str(train_sft(self._source(examples.records), config, self.store)[0].path / "model")
 
     def _noisy_sft(self, seed: int) -> str:
         traces = [noisy(trace, random.Random(f"{seed}/{trace.id}")) for trace in self._annotated()]
-        return self._sft(self._written(f"noisy-{seed}.jsonl", traces), seed)
+        return self._sft(self._written(f"noisy-{seed}.jsonl", traces), seed, max_steps=self.size.sft_steps)
 
     def _weak_sft(self, seed: int) -> str:
-        return self._sft(
-            self._written("annotated.jsonl", self._annotated()), seed, max_steps=60,
-            learning_rate=train_sft.RECIPES["mini"].learning_rate / 2,
-        )  # fmt: skip
+        steps, rate = min(WEAK_STEPS, self.size.sft_steps or WEAK_STEPS), SFT.learning_rate / 2
+        traces = self._written("annotated.jsonl", self._annotated())
+        return self._sft(traces, seed, max_steps=steps, learning_rate=rate)
 
     def _grpo(self, model: str, seed: int, problems: Path | None = None, **changes: Any) -> str:
         config = dataclasses.replace(self.recipe, model=model, seed=seed, **changes)
         started = time.perf_counter()
-        artifact, cached = train_grpo.train_grpo(self._source(problems or self.training), config, self.store)
+        artifact, cached = train_grpo(self._source(problems or self.training), config, self.store)
         if not cached:
             minutes = (time.perf_counter() - started) / 60
             self.screen.print(f"seed {seed} {changes}: {config.max_steps} steps in {minutes:.1f} min")
         return str(artifact.path / "model")
 
     def _evaluate(
-        self, model: str, seed: int, decoding: dict[str, float], problems: Path | None = None,
-        system: bench.System = SPLIT,
-    ) -> list[Generation]:  # fmt: skip
-        config = bench.BenchConfig(
-            task=str(problems or "mini"), small=model, problems=self.problems, max_tokens=self.recipe.max_tokens,
-            max_span_tokens=self.recipe.max_span_tokens, seed=seed, **decoding,
-        )  # fmt: skip
-        if system.name == "random":
-            (run,) = bench.bench(config, ["random"], [None], self.store, chance=system)
-        else:
-            (run,) = bench.bench(config, ["split"], [system.offload_budget], self.store)
-        return list(bench.StoredGenerations(run.artifact))
+        self,
+        model: str,
+        seed: int,
+        decoding: Mapping[str, float],
+        problems: Path | None = None,
+        system: System = SPLIT,
+    ) -> SystemRun:
+        config = BenchConfig(
+            task=str(problems or "mini"),
+            small=model,
+            problems=self.size.problems,
+            max_tokens=self.recipe.max_tokens,
+            max_span_tokens=self.recipe.max_span_tokens,
+            seed=seed,
+            **decoding,
+        )
+        chance = system if system.name == "random" else None
+        (run,) = bench(config, [system.name], [system.offload_budget], self.store, chance=chance)
+        return run
 
     def _table(self, title: str) -> Table:
         return Table("", "pass@1 [95 %]", "by seed", "share by seed", "spans", "difference [95 %]", title=title)
 
-    def _row(
-        self,
-        table: Table,
-        name: str,
-        runs: Runs,
-        against: Runs | None = None,
-    ) -> None:
+    def _row(self, table: Table, name: str, runs: Runs, against: Runs | None = None) -> None:
         value, low, high = _pass_at_1(runs)
-        difference = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*_difference(runs, against)) if against else ""
         table.add_row(
-            name, f"{value:.3f} [{low:.3f}, {high:.3f}]", " ".join(f"{_pass_at_1([run])[0]:.3f}" for run in runs),
+            name,
+            f"{value:.3f} [{low:.3f}, {high:.3f}]",
+            " ".join(f"{run.result.pass_at_1:.3f}" for run in runs),
             " ".join(f"{_share(run):.2%}" for run in runs),
-            " ".join(f"{sum(one.spans for one in run) / len(run):.2f}" for run in runs), difference,
-        )  # fmt: skip
+            " ".join(f"{(run.result.spans or 0) / run.result.problems:.2f}" for run in runs),
+            _difference(runs, against) if against else "",
+        )
 
-    def _plot(self, points: dict[str, list[tuple[float, float, float, float]]]) -> None:
+    def _plot(self, points: Mapping[str, Sequence[Point]]) -> None:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 4), layout="constrained")
@@ -307,30 +356,27 @@ def noisy(trace: AnnotatedTrace, rng: random.Random) -> AnnotatedTrace:
     return dataclasses.replace(trace, spans=spans)
 
 
-def _share(generations: Sequence[Generation]) -> float:
-    return sum(one.big_tokens for one in generations) / sum(one.tokens for one in generations)
+def _share(run: SystemRun) -> float:
+    return run.result.offload_share or 0.0
 
 
-def _by_problem(runs: Iterable[Sequence[Generation]]) -> dict[str, list[bool]]:
+def _verdicts(runs: Runs) -> dict[str, list[bool]]:
+    """Of each problem, by all seeds."""
     verdicts: dict[str, list[bool]] = {}
     for run in runs:
-        for one in run:
-            verdicts.setdefault(one.id, []).append(bool(one.correct))
+        for problem, found in run.verdicts.items():
+            verdicts.setdefault(problem, []).extend(found)
     return verdicts
 
 
-def _pass_at_1(runs: Iterable[Sequence[Generation]]) -> tuple[float, float, float]:
-    verdicts = list(_by_problem(runs).values())
+def _pass_at_1(runs: Runs) -> tuple[float, float, float]:
+    verdicts = list(_verdicts(runs).values())
     return (pass_at_1(verdicts), *bootstrap_ci95(verdicts))
 
 
-def _difference(
-    runs: Iterable[Sequence[Generation]], others: Iterable[Sequence[Generation]]
-) -> tuple[float, float, float]:
-    mine, theirs = _by_problem(runs), _by_problem(others)
-    differences = np.array([np.mean(mine[problem]) - np.mean(theirs[problem]) for problem in mine])
-    found = stats.bootstrap((differences,), np.mean, method="percentile", rng=np.random.default_rng(0))
-    return float(differences.mean()), float(found.confidence_interval.low), float(found.confidence_interval.high)
+def _difference(runs: Runs, others: Runs) -> str:
+    found = paired_difference(_verdicts(runs), _verdicts(others))
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(found.difference, *found.ci95)
 
 
 if __name__ == "__main__":

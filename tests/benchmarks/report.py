@@ -2,29 +2,32 @@
 
     python tests/benchmarks/report.py --systems 1
     python tests/benchmarks/report.py --systems 8 --keep report.html
+    python tests/benchmarks/report.py --smallest
 
 Makes up generations of 30 problems x 16 samples x 8,000 tokens for each system: sentences of made-up words as frequent
 as words are (Zipf), numbers and formulas. How far they shrink is printed, as the weight depends on that: 200 real
-traces of a 27B reasoning model on MATH-500 shrink to 1/4.8. Wants playwright and a chromium or chrome on the PATH.
+traces of a 27B reasoning model on MATH-500 shrink to 1/4.8. Wants playwright and a chromium or chrome on the PATH;
+without them the page is only weighed.
 """
 
 import argparse
+import importlib.util
 import random
 import re
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.measuring.report.page import write_report
+from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
 SYSTEMS: tuple[tuple[str, float | None, float, float], ...] = (
@@ -39,6 +42,7 @@ SYSTEMS: tuple[tuple[str, float | None, float, float], ...] = (
 )
 """Name, budget, accuracy, offload share."""
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHARACTERS_A_TOKEN = 3
 SPAN_TOKENS = 60
 NEEDLE = "pentagrammatical"
@@ -91,30 +95,55 @@ class Writer:
         return "".join(pieces)[: tokens * CHARACTERS_A_TOKEN]
 
 
-def generations(system: int, problems: int, samples: int, tokens: int) -> Iterator[Generation]:
+@dataclass(frozen=True)
+class Size:
+    """How much is made up for each system; `tokens` is the mean of a completion. The page is opened `runs` times."""
+
+    systems: int = 1
+    problems: int = 30
+    samples: int = 16
+    tokens: int = 8000
+    runs: int = 7
+
+
+SMALLEST = Size(systems=2, problems=3, samples=2, tokens=200, runs=1)
+
+
+def generations(system: int, size: Size) -> Iterator[Generation]:
     """Sample by sample, as a benchmark writes them."""
-    name, _, accuracy, share = SYSTEMS[system]
     writer = Writer(system)
+    for sample in range(size.samples):
+        for problem in range(size.problems):
+            yield generation(system, size, writer, sample, problem)
+
+
+def generation(system: int, size: Size, writer: Writer, sample: int, problem: int) -> Generation:
+    """The last one of a system ends in the needle that is searched for."""
+    name, _, accuracy, share = SYSTEMS[system]
     draw = writer.random
-    for sample in range(samples):
-        for problem in range(problems):
-            length = round(tokens * draw.uniform(0.5, 1.5))
-            segments = list(segmented(writer, length, share))
-            if (sample, problem) == (samples - 1, problems - 1):
-                segments.append(Segment(author="small", token_ids=(0,), text=NEEDLE))
-            big = sum(len(s.token_ids) for s in segments if s.author == "big")
-            cut_off = length > 1.4 * tokens
-            chance = accuracy + 1.1 * (problem / problems - 0.5)
-            yield Generation(
-                id=f"aime24-{problem + 1:02}", system=name, sample=sample,
-                problem=f"Made-up problem {problem + 1}. {Writer(problem).text(60)}",
-                answer=f"{37 * problem % 1000:03}",
-                segments=tuple(segments), finish_reason="length" if cut_off else "stop",
-                correct=None if draw.random() < 0.002 else draw.random() < chance and not cut_off,
-                tokens=sum(len(s.token_ids) for s in segments), big_tokens=big,
-                spans=sum(s.author == "big" for s in segments), refused=0, cut=0,
-                unclosed=int(segments[-1].author == "big" and share < 1), seconds=length / 90,
-            )  # fmt: skip
+    length = round(size.tokens * draw.uniform(0.5, 1.5))
+    segments = list(segmented(writer, length, share))
+    if (sample, problem) == (size.samples - 1, size.problems - 1):
+        segments.append(Segment(author="small", token_ids=(0,), text=NEEDLE))
+    cut_off = length > 1.4 * size.tokens
+    chance = accuracy + 1.1 * (problem / size.problems - 0.5)
+    return Generation(
+        id=f"aime24-{problem + 1:02}",
+        system=name,
+        sample=sample,
+        problem=f"Made-up problem {problem + 1}. {Writer(problem).text(60)}",
+        answer=f"{37 * problem % 1000:03}",
+        segments=tuple(segments),
+        finish_reason="length" if cut_off else "stop",
+        correct=None if draw.random() < 0.002 else draw.random() < chance and not cut_off,
+        tokens=sum(len(s.token_ids) for s in segments),
+        big_tokens=sum(len(s.token_ids) for s in segments if s.author == "big"),
+        spans=sum(s.author == "big" for s in segments),
+        refused=0,
+        cut=0,
+        unclosed=int(segments[-1].author == "big" and share < 1),
+        seconds=length / 90,
+    )
 
 
 def segmented(writer: Writer, tokens: int, share: float) -> Iterator[Segment]:
@@ -130,34 +159,38 @@ def segmented(writer: Writer, tokens: int, share: float) -> Iterator[Segment]:
                 left -= length
 
 
-def result(system: int, written: list[Generation], problems: int, samples: int) -> BenchResult:
+def run_of(system: int, size: Size) -> tuple[BenchResult, list[Generation]]:
     name, budget, *_ = SYSTEMS[system]
-    right = sum(g.correct is True for g in written) / len(written)
-    tokens, big = sum(g.tokens for g in written), sum(g.big_tokens for g in written)
-    return BenchResult(
-        system=name, policy="made up", offload_budget=budget, task="aime24", problems=problems, samples=samples,
-        pass_at_1=right, ci95=(max(0.0, right - 0.11), min(1.0, right + 0.12)), offload_share=big / tokens,
-        tokens=tokens, big_tokens=big, seconds=sum(g.seconds for g in written), maj_at_k=min(1.0, right + 0.08),
-        spans=sum(g.spans for g in written), truncated=sum(g.finish_reason == "length" for g in written),
-        unclosed=sum(g.unclosed for g in written), ungraded=sum(g.correct is None for g in written),
-    )  # fmt: skip
+    written = list(generations(system, size))
+    counts = tally(written)
+    return counts.result(name, budget, "made up", task="aime24", samples=size.samples), written
 
 
-def make(path: Path, systems: int, problems: int, samples: int, tokens: int) -> tuple[int, float]:
+def compared(name: str, budget: float | None, difference: float, p_value: float, problems: int) -> BenchComparison:
+    return BenchComparison(
+        task="aime24",
+        system="split",
+        offload_budget=0.05,
+        baseline=name,
+        baseline_budget=budget,
+        difference=difference,
+        ci95=(difference - 0.09, difference + 0.1),
+        p_value=p_value,
+        problems=problems,
+    )
+
+
+def make(path: Path, size: Size) -> tuple[int, float]:
     """Write the report. Returns the characters of all completions and the seconds that took."""
-    texts = [list(generations(system, problems, samples, tokens)) for system in range(systems)]
-    runs = [(result(system, written, problems, samples), written) for system, written in enumerate(texts)]
+    runs = [run_of(system, size) for system in range(size.systems)]
     comparisons = [
-        BenchComparison(
-            task="aime24", system="split", offload_budget=0.05, baseline=name, baseline_budget=budget,
-            difference=difference, ci95=(difference - 0.09, difference + 0.1), p_value=p_value, problems=problems,
-        )
+        compared(name, budget, difference, p_value, size.problems)
         for name, budget, difference, p_value in (("small", None, 0.16, 0.0004), ("random", 0.05, 0.07, 0.17))
-    ]  # fmt: skip
+    ]
     started = time.perf_counter()
     write_report(path, "A made-up run of AIME24", ["Nothing here was measured."], runs, comparisons)
     seconds = time.perf_counter() - started
-    return sum(len(s.text) for written in texts for g in written for s in g.segments), seconds
+    return sum(len(s.text) for _, written in runs for g in written for s in g.segments), seconds
 
 
 def measure(page: Any, address: str) -> tuple[float, float, float]:
@@ -178,34 +211,46 @@ def measure(page: Any, address: str) -> tuple[float, float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--systems", type=int, default=1, choices=range(1, len(SYSTEMS) + 1))
-    parser.add_argument("--problems", type=int, default=30)
-    parser.add_argument("--samples", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=8000, help="mean of a completion")
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--systems", type=int, default=Size.systems, choices=range(1, len(SYSTEMS) + 1))
+    parser.add_argument("--problems", type=int, default=Size.problems)
+    parser.add_argument("--samples", type=int, default=Size.samples)
+    parser.add_argument("--tokens", type=int, default=Size.tokens, help="mean of a completion")
+    parser.add_argument("--runs", type=int, default=Size.runs)
     parser.add_argument("--keep", type=Path, help="leave the page here")
+    parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
-    from playwright.sync_api import sync_playwright
-
+    sizes = (arguments.systems, arguments.problems, arguments.samples, arguments.tokens, arguments.runs)
+    size = SMALLEST if arguments.smallest else Size(*sizes)
     say = Console(highlight=False).print
     with tempfile.TemporaryDirectory() as folder:
         path = (arguments.keep or Path(folder) / "report.html").resolve()
-        characters, seconds = make(path, arguments.systems, arguments.problems, arguments.samples, arguments.tokens)
+        characters, seconds = make(path, size)
         sample = Writer(0).text(300_000).encode()
         shrink = len(sample) / len(zlib.compress(sample))
         say(f"{characters / 1e6:.1f} million characters, which shrink to 1/{shrink:.1f}")
         say(f"weight: {path.stat().st_size / 1e6:.1f} MB, written in {seconds:.1f} s")
-        browser_path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-        times = []
-        with sync_playwright() as playwright:
-            for _ in range(arguments.runs):
-                browser = playwright.chromium.launch(executable_path=browser_path)
-                times.append(measure(browser.new_page(), path.as_uri()))
-                browser.close()
-        names = ("page usable", "trace opened", "all searched")
-        for what, column in zip(names, zip(*times, strict=True), strict=True):
-            middle, low, high = statistics.median(column), min(column), max(column)
-            say(f"{what}: {middle:.2f} s ({low:.2f} to {high:.2f}, {len(column)} runs)")
+        for line in opened(path, size.runs):
+            say(line)
+
+
+def opened(path: Path, runs: int) -> Iterator[str]:
+    """What it takes to open the page in a browser and to search it."""
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser_path or not importlib.util.find_spec("playwright"):
+        yield "no playwright, chromium or chrome: the page was not opened"
+        return
+    from playwright.sync_api import sync_playwright
+
+    times = []
+    with sync_playwright() as playwright:
+        for _ in range(runs):
+            browser = playwright.chromium.launch(executable_path=browser_path)
+            times.append(measure(browser.new_page(), path.as_uri()))
+            browser.close()
+    names = ("page usable", "trace opened", "all searched")
+    for what, column in zip(names, zip(*times, strict=True), strict=True):
+        middle, low, high = statistics.median(column), min(column), max(column)
+        yield f"{what}: {middle:.2f} s ({low:.2f} to {high:.2f}, {len(column)} runs)"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What `srx serve` itself adds: latency of an event under 64 paced streams, and memory over 10,000 requests.
 
     python tests/benchmarks/serve.py
+    python tests/benchmarks/serve.py --smallest
 
 Both models are fakes in the server's process that release a token every 40 ms (25 tokens/s); one token in twenty is the
 big model's. An event's latency is the time from when its token was due to when the client, another process, has it.
@@ -12,7 +13,6 @@ import contextlib
 import multiprocessing
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -23,11 +23,15 @@ import aiohttp
 import orjson
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from splitreason_cli.models.backend import Chunk, NextToken, SamplingParams
+from splitreason_cli.models.loading import load_tokenizer_only
 from splitreason_cli.models.pair import Pair
+from splitreason_cli.serving.http_api import ServerConfig, create_app
+from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 
 LETTER = "x"
+START_SECONDS = 120.0
+"""How long a server may take until it listens."""
 
 
 class PacedBackend:
@@ -73,10 +77,6 @@ class PacedBackend:
 def serve(port: Any, end: Any, seconds_per_token: float, due_file: Path) -> None:
     """Listen on a free port until `end` is set; then write when each token was due, by stream."""
     import uvicorn
-
-    from splitreason_cli.models.loading import load_tokenizer_only
-    from splitreason_cli.serving.http_api import ServerConfig, create_app
-    from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 
     loaded, due = load_tokenizer_only("mini-split"), {}
     small, big = (PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2))
@@ -145,12 +145,41 @@ def serving(pace: float, due_file: Path) -> Iterator[tuple[str, int]]:
     """The address and the process id of a server, which ends with the block."""
     port: multiprocessing.Queue[int] = multiprocessing.Queue()
     end = multiprocessing.Event()
-    process = multiprocessing.Process(target=serve, args=(port, end, pace, due_file))
+    process = multiprocessing.Process(target=serve, args=(port, end, pace, due_file), daemon=True)
     process.start()
     assert process.pid is not None
-    yield f"http://127.0.0.1:{port.get()}", process.pid
-    end.set()
-    process.join()
+    try:
+        yield f"http://127.0.0.1:{port.get(timeout=START_SECONDS)}", process.pid
+    finally:
+        end.set()
+        process.join()
+
+
+def latency(streams: int, tokens: int, due_file: Path) -> str:
+    """How late tokens come."""
+    with serving(0.04, due_file) as (url, _):
+        arrived = asyncio.run(load(url, streams, tokens))
+    due = orjson.loads(due_file.read_bytes())
+    late = sorted(
+        1000 * (came - at)
+        for number, times in enumerate(arrived)
+        for came, at in zip(times, due[str(number)], strict=True)
+    )
+    return (
+        f"{streams} streams of 25 tokens/s, {len(late):,} of {streams * tokens:,} tokens came: latency median "
+        f"{statistics.median(late):.1f} ms, 95 % {late[int(0.95 * len(late))]:.1f}, "
+        f"99 % {late[int(0.99 * len(late))]:.1f}, largest {late[-1]:.1f}"
+    )
+
+
+def memory(streams: int, requests: int, due_file: Path) -> str:
+    """What stays in memory of requests that are over."""
+    with serving(0.0, due_file) as (url, pid):
+        begun = time.perf_counter()
+        tenths = asyncio.run(churn(url, pid, requests, streams))
+        seconds = time.perf_counter() - begun
+    measured = ", ".join(f"{mb:.1f}" for mb in tenths)
+    return f"{requests:,} requests of 32 tokens in {seconds:.0f} s: resident MB after each tenth {measured}"
 
 
 def main() -> None:
@@ -158,32 +187,15 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=500)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
+    sizes = (4, 20, 20) if arguments.smallest else (arguments.streams, arguments.tokens, arguments.requests)
+    streams, tokens, requests = sizes
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         due_file = Path(folder) / "due.json"
-        with serving(0.04, due_file) as (url, _):
-            arrived = asyncio.run(load(url, arguments.streams, arguments.tokens))
-        due = orjson.loads(due_file.read_bytes())
-        late = sorted(
-            1000 * (came - at)
-            for number, times in enumerate(arrived)
-            for came, at in zip(times, due[str(number)], strict=True)
-        )
-        wanted = arguments.streams * arguments.tokens
-        console.print(
-            f"{arguments.streams} streams of 25 tokens/s, {len(late):,} of {wanted:,} tokens came: latency median "
-            f"{statistics.median(late):.1f} ms, 95 % {late[int(0.95 * len(late))]:.1f}, "
-            f"99 % {late[int(0.99 * len(late))]:.1f}, largest {late[-1]:.1f}"
-        )
-        with serving(0.0, due_file) as (url, pid):
-            begun = time.perf_counter()
-            memory = asyncio.run(churn(url, pid, arguments.requests, arguments.streams))
-            seconds = time.perf_counter() - begun
-        console.print(
-            f"{arguments.requests:,} requests of 32 tokens in {seconds:.0f} s: resident MB after each tenth "
-            + ", ".join(f"{mb:.1f}" for mb in memory)
-        )
+        console.print(latency(streams, tokens, due_file))
+        console.print(memory(streams, requests, due_file))
 
 
 if __name__ == "__main__":

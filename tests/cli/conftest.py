@@ -1,5 +1,4 @@
 import os
-import signal
 import subprocess
 import sys
 
@@ -18,11 +17,6 @@ def srx(tmp_path):
         )  # fmt: skip
 
     return run
-
-
-def heed_ctrl_c():
-    """For `preexec_fn`: a test run in the background of a script would hand down that SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(home):

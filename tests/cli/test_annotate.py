@@ -11,7 +11,7 @@ import pytest
 
 from splitreason_cli.records.data import Trace
 from splitreason_cli.store.jsonl import encode, write_atomically
-from tests.cli.conftest import environment, heed_ctrl_c
+from tests.cli.conftest import environment
 from tests.scripted_endpoint import ScriptedEndpoint, hardest_lines, serving
 
 COUNT = 40
@@ -76,9 +76,7 @@ def test_an_interrupted_run_goes_on_and_repeats_at_most_the_calls_in_flight(srx,
     with serving(endpoint) as url:
         command = [sys.executable, "-m", "splitreason_cli", *flags(url, "--concurrency", "4", "--out", "a.jsonl")]
         home = source.parent
-        process = subprocess.Popen(
-            command, cwd=home, env=environment(home), stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
-        )
+        process = subprocess.Popen(command, cwd=home, env=environment(home), stderr=subprocess.PIPE)
         deadline = time.monotonic() + 400
         while sum(endpoint.calls.values()) < 10 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from splitreason_cli.models.loading import load_model
-from tests.cli.conftest import environment, heed_ctrl_c
+from tests.cli.conftest import environment
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
 
@@ -208,7 +208,7 @@ def test_ctrl_c_prints_what_is_known_and_a_rerun_goes_on(tmp_path, srx):
     command = ["bench", "mini", "--systems", "small,split", "--samples", "2", "--problems", "30", "--batch-size", "6"]
     process = subprocess.Popen(
         [sys.executable, "-m", "splitreason_cli", *command], cwd=tmp_path, env=environment(tmp_path),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     work, finished = tmp_path / "store" / "work", tmp_path / "store" / "artifacts" / "bench"
 
@@ -253,7 +253,7 @@ def test_ctrl_c_with_samples_in_flight_on_a_server_keeps_the_finished_ones(tmp_p
     with serving(ServedModel(load_model("mini-big"))) as url:
         process = subprocess.Popen(
             [sys.executable, "-m", "splitreason_cli", *command, "--big", url], cwd=tmp_path, env=environment(tmp_path),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         work = tmp_path / "store" / "work"
         while process.poll() is None and not any(lines(path) > 3 for path in work.glob("*/records.jsonl")):

@@ -14,7 +14,7 @@ from splitreason_cli.records import markup
 from splitreason_cli.records.data import KINDS, BenchResult, SftExample
 from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
 from splitreason_cli.store.jsonl import decode, read_lines
-from tests.cli.conftest import environment, heed_ctrl_c
+from tests.cli.conftest import environment
 
 TRACES = 120
 
@@ -148,7 +148,6 @@ def test_ctrl_c_says_so_and_keeps_the_work(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "splitreason_cli", "annotate", "--in", str(MINI_TRACES), "--out", "a.jsonl"],
         cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     work = tmp_path / "store" / "work"
     while process.poll() is None and not any(path.stat().st_size for path in work.glob("*/records.jsonl")):

@@ -14,7 +14,7 @@ import pytest
 from splitreason_cli.records.data import Problem
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
-from tests.cli.conftest import environment, heed_ctrl_c
+from tests.cli.conftest import environment
 
 PROBLEM = decode(next(read_lines(MINI_PROBLEMS)), Problem.from_dict).problem
 
@@ -30,7 +30,6 @@ def start(folder, *arguments, **variables):
     command = [sys.executable, "-m", "splitreason_cli", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(
         command, cwd=folder, env={**environment(folder), **variables}, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-        preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:

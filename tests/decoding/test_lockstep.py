@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from splitreason_cli.decoding.lockstep import CachedModel, Request, SplitDecoder
+from splitreason_cli.decoding.lockstep import Request, SplitDecoder
+from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.kv_rows import KeyValueRows
 from splitreason_cli.models.loading import LoadedModel, load_pair
 from splitreason_cli.models.pair import Pair

@@ -6,7 +6,7 @@ import pytest
 
 from splitreason_cli.errors import EndpointError, UsageError
 from splitreason_cli.models.in_process import InProcessBackend
-from splitreason_cli.models.protocols import PROTOCOLS
+from splitreason_cli.models.named import PROTOCOLS
 from splitreason_cli.models.sides import Side, start_pair
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.models.vllm_http import CompletionsBackend

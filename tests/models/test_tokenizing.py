@@ -5,7 +5,13 @@ import pytest
 
 from splitreason_cli.dataset.sft import BuildSftConfig, Format, build
 from splitreason_cli.errors import ModelError
-from splitreason_cli.models.tokenizing import conversation_text, count_tokens, load_tagging_tokenizer, tokenizer_digest
+from splitreason_cli.models.tokenizing import (
+    conversation_text,
+    count_tokens,
+    end_of_text,
+    load_tagging_tokenizer,
+    tokenizer_digest,
+)
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
@@ -52,6 +58,14 @@ def test_a_conversation_has_the_tokens_of_the_rendered_chat(tokenizer):
     rendered = f"<|user|>{chat.messages[0].content}<|assistant|>{chat.messages[1].content}<|endoftext|>"
     assert conversation_text(tokenizer, chat.messages) == rendered
     assert count_tokens(tokenizer, chat) == count_tokens(tokenizer, built(Format.PROMPT_COMPLETION)) + 1
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused_where_one_is_needed(tokenizer):
+    assert end_of_text(tokenizer) == tokenizer.eos_token_id
+    endless = load_tagging_tokenizer("mini-small")
+    endless.eos_token = None
+    with pytest.raises(ModelError, match="no end of text"):
+        end_of_text(endless)
 
 
 def test_a_template_that_strips_the_thinking_does_not_shorten_the_text_to_train_on(tokenizer):

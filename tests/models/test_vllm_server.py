@@ -21,11 +21,9 @@ ROOT = Path(__file__).parent.parent.parent
 FAKE = Path(__file__).with_name("fake_vllm_server.py")
 
 PARENT = """
-import signal, sys
+import sys
 from pathlib import Path
 from splitreason_cli.models.vllm_server import VllmServer, wait_until_ready
-# A shell's background jobs ignore it, and so would what they start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 with VllmServer.start("mini-big", log_path=Path(sys.argv[1])) as server:
     wait_until_ready([server])
     print("ready", flush=True)

@@ -125,7 +125,7 @@ def hanging():
     def start(seconds):
         process = subprocess.Popen(
             [sys.executable, "-c", HANGING.format(seconds=seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            start_new_session=True,
         )  # fmt: skip
         started.append(process)
         first, *workers = process.stdout.readline().split()

@@ -148,7 +148,8 @@ def test_a_row_that_the_server_fails_for_good_holds_no_decision_and_leaves_the_o
 def test_a_host_of_text_that_answers_nothing_is_asked_as_often_as_it_may_be(pair):
     server = ServedModel(pair[1], lambda body: "empty")
     with serving(server) as url, connect_remote(Side(url, "mini-big", text_only=True), QUICK) as model:
-        found = RemoteRolloutDecoder(pair[0], model, LIMITS, NEARLY_GREEDY, hint=True).rollouts(PROBLEMS, SEEDS)
+        decoder = RemoteRolloutDecoder(pair_with(pair[0], model, hint=True), model, LIMITS, NEARLY_GREEDY)
+        found = decoder.rollouts(PROBLEMS, SEEDS)
     failed = [one.failed for one in found if one.spans]
     assert failed
     assert all("without a token" in why for why in failed)

@@ -4,11 +4,10 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...errors import UsageError
-from ...models.endpoint import CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
-from ...records.data import AnnotatedTrace, Trace
+from ...models.endpoint import AnswerUsage, CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
+from ...records.data import AnnotatedTrace, JsonObject, Trace
 from ...store.replies import Replies
 from .. import snippets
 from ..alignment import AlignConfig, align
@@ -110,7 +109,7 @@ class LlmAnnotator(Annotator):
         key = trace_key(trace)
         if kept := self.replies.get(key):
             return self._placed(trace, kept["snippets"])
-        best: tuple[int, dict[str, Any], AnnotatedTrace] | None = None
+        best: tuple[int, JsonObject, AnnotatedTrace] | None = None
         reason = ""
         for temperature in TEMPERATURES:
             try:
@@ -141,12 +140,13 @@ class LlmAnnotator(Annotator):
         while True:
             as_json = self._as_json
             with_temperature = self._with_temperature
-            body: dict[str, Any] = {
-                "messages": snippets.request(trace.problem, trace.reasoning, self.fraction, as_json=as_json),
+            messages = snippets.request(trace.problem, trace.reasoning, self.fraction, as_json=as_json)
+            body: JsonObject = {
+                "messages": messages,
                 **({"temperature": temperature} if with_temperature else {}),
                 **({"response_format": _JSON_SCHEMA} if as_json else {}),
             }
-            characters = sum(len(message["content"]) for message in body["messages"])
+            characters = sum(len(message["content"]) for message in messages)
             try:
                 with self.meter.call(characters, self.fraction):
                     answer = await client.chat(body)
@@ -159,16 +159,15 @@ class LlmAnnotator(Annotator):
                     self._as_json = False
                 else:
                     raise client.failed(error) from None
-        choice = answer["choices"][0]
-        usage = answer.get("usage") or {}
-        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        return (choice.get("message") or {}).get("content") or "", choice.get("finish_reason") == "length", tokens
+        choice, usage = answer.choices[0], answer.usage or AnswerUsage()
+        text = choice.message.content if choice.message else None
+        return text or "", choice.finish_reason == "length", (usage.prompt_tokens or 0, usage.completion_tokens or 0)
 
     def _placed(self, trace: Trace, texts: Iterable[str]) -> AnnotatedTrace:
         spans, unplaced = align(trace.reasoning, list(texts), self.align_config)
         return annotated(trace, f"llm:{self.endpoint.model}", spans, unplaced)
 
-    def _keep(self, key: str, reply: dict[str, Any]) -> None:
+    def _keep(self, key: str, reply: JsonObject) -> None:
         self.replies.put(key, reply)
         self.on_tokens(*self.meter.tokens)
 

@@ -9,11 +9,13 @@ import hashlib
 import itertools
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from ...errors import UsageError
 from ...models.endpoint import CallError, Endpoint, EndpointConfig
 from ...models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only, model_digest
+from ...models.protocols import Encoding
 from ...records import markup
 from ...records.data import AnnotatedTrace, Code, HardSpan, Trace
 from ...store.artifacts import Recipe
@@ -37,6 +39,12 @@ class SurprisalConfig:
     big: str
     threshold: float
     fraction: float
+
+
+class HardLines(msgspec.Struct):
+    """What is kept of a trace: its hard lines as start, end and score."""
+
+    lines: list[tuple[int, int, float]]
 
 
 class LocalSurprisal(Annotator):
@@ -75,9 +83,9 @@ class LocalSurprisal(Annotator):
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         stream = iter(traces)
         for group in iter(lambda: list(itertools.islice(stream, GROUP)), []):
-            self._score([trace for trace in group if self._replies.get(trace_key(trace)) is None])
+            self._score([trace for trace in group if _kept(self._replies, trace) is None])
             for trace in group:
-                kept = self._replies.get(trace_key(trace))
+                kept = _kept(self._replies, trace)
                 yield _annotated(trace, kept, self._config) if kept else Failure(self._too_long(trace), permanent=True)
 
     def _score(self, traces: Sequence[Trace]) -> None:
@@ -117,7 +125,7 @@ class ServedSurprisal(Annotator):
         clients = [Endpoint(config) for config in self._endpoints]
 
         async def one(trace: Trace) -> Outcome:
-            if kept := self._replies.get(trace_key(trace)):
+            if kept := _kept(self._replies, trace):
                 return _annotated(trace, kept, self._config)
             encoding = _encode(self._small, trace)
             prompt = self._small.prompt_ids(trace.problem, hint=False)
@@ -150,23 +158,28 @@ def _scores(recipe: Recipe, code: Code) -> str:
     return f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
-def _encode(loaded: LoadedModel, trace: Trace) -> Any:
+def _encode(loaded: LoadedModel, trace: Trace) -> Encoding:
     return loaded.tokenizer(trace.reasoning, add_special_tokens=False, return_offsets_mapping=True)
 
 
 def _keep(
-    replies: Replies, trace: Trace, encoding: Any, small: list[float], big: list[float], config: SurprisalConfig
-) -> dict[str, Any]:
+    replies: Replies, trace: Trace, encoding: Encoding, small: list[float], big: list[float], config: SurprisalConfig
+) -> HardLines:
     # Rounding hides what the padding of a group, or a server's batch, does to the last bits.
     gaps = [round(a - b, 3) for a, b in zip(small, big, strict=True)]
     lines = hard_lines(trace.reasoning, encoding["offset_mapping"], gaps, config.threshold)
-    reply = {"lines": [(line.start, line.end, line.score) for line in lines]}
-    replies.put(trace_key(trace), reply)
-    return reply
+    kept = HardLines([(line.start, line.end, line.score) for line in lines])
+    replies.put(trace_key(trace), {"lines": kept.lines})
+    return kept
 
 
-def _annotated(trace: Trace, reply: dict[str, Any], config: SurprisalConfig) -> AnnotatedTrace:
-    lines = [HardSpan(start=start, end=end, score=score) for start, end, score in reply["lines"]]
+def _kept(replies: Replies, trace: Trace) -> HardLines | None:
+    reply = replies.get(trace_key(trace))
+    return msgspec.convert(reply, HardLines) if reply else None
+
+
+def _annotated(trace: Trace, kept: HardLines, config: SurprisalConfig) -> AnnotatedTrace:
+    lines = [HardSpan(start=start, end=end, score=score) for start, end, score in kept.lines]
     return annotated(trace, NAME, keep_hardest(lines, config.fraction * len(trace.reasoning)))
 
 
@@ -174,10 +187,14 @@ async def _served_nlls(client: Endpoint, prompt: list[int], text: list[int]) -> 
     """The negative log-likelihood in nats of each token of `text` after `prompt`. Raises CallError."""
     ids = [*prompt, *text]
     answer = await client.complete({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0})
-    entries = answer["choices"][0].get("prompt_logprobs")
-    if not isinstance(entries, list) or len(entries) != len(ids):
+    entries = answer.choices[0].prompt_logprobs
+    if entries is None or len(entries) != len(ids):
         raise CallError("the server returned no prompt_logprobs. It must be vLLM")
-    return [-entries[place][str(ids[place])]["logprob"] for place in range(len(prompt), len(ids))]
+    found = [(entry or {}).get(str(token)) for token, entry in zip(text, entries[len(prompt) :], strict=True)]
+    nlls = [-one.logprob for one in found if one]
+    if len(nlls) < len(text):
+        raise CallError("the server returned no log-probability of some tokens of the prompt. It must be vLLM")
+    return nlls
 
 
 def _token_nlls(loaded: LoadedModel, problems: Sequence[str], texts: Sequence[Sequence[int]]) -> list[list[float]]:

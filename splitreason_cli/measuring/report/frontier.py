@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...records.data import BenchResult
 from ...store.figures import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLORS = {
     "split": "#0072B2",
@@ -108,13 +112,14 @@ def inline_svg(results: Sequence[BenchResult]) -> str:
     return svg
 
 
-def draw(results: Sequence[BenchResult], ink: str) -> Any:
+def draw(results: Sequence[BenchResult], ink: str) -> "Figure":
     """The matplotlib figure; text and axes are `ink`."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    with matplotlib.rc_context(dict.fromkeys(names, ink)):
+    with matplotlib.rc_context(
+        {"text.color": ink, "axes.labelcolor": ink, "axes.edgecolor": ink, "xtick.color": ink, "ytick.color": ink}
+    ):
         figure = Figure(figsize=(7.5, 5), layout="constrained")
         axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -131,11 +136,11 @@ def draw(results: Sequence[BenchResult], ink: str) -> Any:
     return figure
 
 
-def _draw_system(axes: Any, system: str, points: Sequence[Point], ink: str) -> None:
-    style: dict[str, Any] = {"color": COLORS.get(system, ink), "label": system}
+def _draw_system(axes: "Axes", system: str, points: Sequence[Point], ink: str) -> None:
+    color = COLORS.get(system, ink)
     if system == "big":
-        axes.axhline(points[0].accuracy, linestyle="--", **style)
-        axes.axhspan(*points[0].ci95, color=style["color"], alpha=0.12, linewidth=0)
+        axes.axhline(points[0].accuracy, linestyle="--", color=color, label=system)
+        axes.axhspan(*points[0].ci95, color=color, alpha=0.12, linewidth=0)
         return
     axes.errorbar(
         [p.share for p in points],
@@ -144,7 +149,8 @@ def _draw_system(axes: Any, system: str, points: Sequence[Point], ink: str) -> N
             [max(0.0, p.accuracy - p.ci95[0]) for p in points],
             [max(0.0, p.ci95[1] - p.accuracy) for p in points],
         ],
-        marker=MARKERS.get(system, "x"), markersize=7, capsize=3, linewidth=1.5, **style,
+        marker=MARKERS.get(system, "x"), markersize=7, capsize=3, linewidth=1.5,
+        color=color, label=system,
     )  # fmt: skip
     for before, point in pairwise([None, *points]):
         if point and point.budget is not None:
@@ -152,13 +158,12 @@ def _draw_system(axes: Any, system: str, points: Sequence[Point], ink: str) -> N
             is_near = before and point.share - before.share < 0.05 * points[-1].share
             axes.annotate(
                 f"≤{100 * point.budget:g}%", (point.share, point.accuracy), xytext=(6, 7 if is_near else -13),
-                textcoords="offset points", color=style["color"], size="small",
+                textcoords="offset points", color=color, size="small",
             )  # fmt: skip
 
 
-def _draw_paper(axes: Any) -> None:
-    grey: dict[str, Any] = {"color": FAINT, "zorder": 1}
-    axes.axhline(PAPER_BIG.accuracy / 100, linestyle=":", **grey)
+def _draw_paper(axes: "Axes") -> None:
+    axes.axhline(PAPER_BIG.accuracy / 100, linestyle=":", color=FAINT, zorder=1)
     axes.annotate(
         f"paper: {PAPER_BIG.what}", (1, PAPER_BIG.accuracy / 100), xycoords=("axes fraction", "data"),
         xytext=(0, 3), textcoords="offset points", ha="right", color=FAINT, size="small",
@@ -166,7 +171,8 @@ def _draw_paper(axes: Any) -> None:
     for number, point in enumerate(PAPER):
         axes.plot(
             point.share, point.accuracy / 100, point.marker, markerfacecolor="none", markersize=9, linestyle="none",
-            label="" if number else "paper's figures, see text", clip_on=False, **grey,
+            label="" if number else "paper's figures, see text", clip_on=False, color=FAINT,
+            zorder=1,
         )  # fmt: skip
     upper = PAPER[-1]
-    axes.hlines(upper.accuracy / 100, 5, 10, linestyle=":", **grey)
+    axes.hlines(upper.accuracy / 100, 5, 10, linestyle=":", color=FAINT, zorder=1)

@@ -5,11 +5,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...records.data import BenchComparison, BenchResult, Generation, label
 from ...store.jsonl import write_atomically
 from .frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
 from .traces import disagreements, pack
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 SCRIPTS = ("report_data.js", "report_grid.js", "report_viewer.js", "report_search.js")
 SIGNIFICANCE = 0.05
@@ -38,34 +42,54 @@ def write_report(
 
     Raises MachineError if the file cannot be written.
     """
-    import jinja2
-
     results = [result for result, _ in runs]
     labels = [label(result.system, result.offload_budget) for result in results]
     traces = pack(labels, (generations for _, generations in runs))
-    script = "".join(_part(name) for name in SCRIPTS)
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(_part("report.html.jinja")).generate(
+    page = _template().generate(
         title=title,
         notes=notes,
         results=results,
-        comparisons=[(c, label(c.system, c.offload_budget), label(c.baseline, c.baseline_budget), reading(c))
-                     for c in comparisons],
+        comparisons=[_labelled(comparison) for comparison in comparisons],
         traces=traces,
         differs=list(disagreements(traces.rows)),
         examples=examples,
         commands=commands,
         label=label,
         labels=labels,
-        plot=inline_svg(results) if points_of(results) else "",
-        paper=[*PAPER, PAPER_BIG] if is_paper_task(results) else [],
-        systems=list(COLORS),
         curves=base64.b64encode(curves).decode(),
-        style=_part("report.css"),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )  # fmt: skip
+        **_frontier(results),
+        **_style_and_script(),
+    )
     write_atomically(path, (piece.encode("utf-8", "replace") for piece in page))
+
+
+def _template() -> "Template":
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_part("report.html.jinja"))
+
+
+def _labelled(comparison: BenchComparison) -> tuple[BenchComparison, str, str, str]:
+    """A comparison, what it calls its two systems, and what it shows."""
+    mine = label(comparison.system, comparison.offload_budget)
+    return comparison, mine, label(comparison.baseline, comparison.baseline_budget), reading(comparison)
+
+
+def _frontier(results: Sequence[BenchResult]) -> dict[str, object]:
+    """The drawing of accuracy over share, the systems that the style has colours for, and the paper's own points."""
+    return {
+        "plot": inline_svg(results) if points_of(results) else "",
+        "systems": list(COLORS),
+        "paper": [*PAPER, PAPER_BIG] if is_paper_task(results) else [],
+    }
+
+
+def _style_and_script() -> dict[str, str]:
+    """What the page embeds, and the digest by which a browser knows that a script is the page's own."""
+    script = "".join(_part(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"style": _part("report.css"), "script": script, "script_hash": digest}
 
 
 def reading(comparison: BenchComparison) -> str:

@@ -5,10 +5,9 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...records.data import Generation
-from ..log_rows import UNKNOWN
+from ..log_rows import unknown_in
 
 BLOCK_CHARACTERS = 1 << 19
 """Text of one block. Small enough to open one trace at once, large enough to compress well."""
@@ -58,7 +57,7 @@ class Traces:
 @dataclass
 class _Packer:
     blocks: list[str] = field(default_factory=list)
-    _texts: list[Any] = field(default_factory=list)
+    _texts: list[object] = field(default_factory=list)
     _characters: int = 0
 
     def add(self, generation: Generation) -> tuple[int, int]:
@@ -86,12 +85,12 @@ def pack(labels: Sequence[str], runs: Iterable[Iterable[Generation]]) -> Traces:
     packer = _Packer()
     problems: dict[str, tuple[int, str, str]] = {}
     cells: dict[tuple[int, int], Cell] = {}
-    entries: list[tuple[Any, ...]] = []
+    entries: list[tuple[object, ...]] = []
     for run, generations in enumerate(runs):
         for g in generations:
             problem = problems.setdefault(g.id, (len(problems), g.problem, g.answer))[0]
             cells[problem, run] = cells.get((problem, run), Cell()).add(g.correct)
-            unknown = g.extra.get(UNKNOWN, ())
+            unknown = unknown_in(g)
             entries.append((
                 problem, run, g.sample, g.correct, None if "tokens" in unknown else g.tokens,
                 None if "big_tokens" in unknown else g.big_tokens, None if "authors" in unknown else g.spans,
@@ -110,7 +109,7 @@ def pack(labels: Sequence[str], runs: Iterable[Iterable[Generation]]) -> Traces:
     return Traces(compressed(index), packer.blocks, rows, len(entries))
 
 
-def compressed(value: Any) -> str:
+def compressed(value: object) -> str:
     """JSON, deflated, in base64. Escaped to ASCII, so that even half a surrogate pair arrives as it was."""
     return base64.b64encode(zlib.compress(json.dumps(value, separators=(",", ":")).encode())).decode()
 
