@@ -14,7 +14,17 @@ from splitreason_cli.cli.groups import COMMANDS
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "splitreason_cli"
 VERBS = ("annotating", "dataset", "training", "serving", "measuring", "timing", "showing")
-FLOORS = (("errors",), ("records",), ("split",), ("store",), ("tasks",), ("models",), ("decoding",), VERBS, ("cli",))
+FLOORS = (
+    ("errors", "plugins"),
+    ("records",),
+    ("split",),
+    ("store",),
+    ("tasks",),
+    ("models",),
+    ("decoding",),
+    VERBS,
+    ("cli",),
+)
 """From the bottom up."""
 
 PURE = ("records", "split")

@@ -1,4 +1,4 @@
-"""annotate: mark the hard spans of reasoning traces, by one of three annotators."""
+"""annotate: mark the hard spans of reasoning traces, by an annotator."""
 
 import contextlib
 import hashlib
@@ -6,83 +6,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 from ..errors import RecordError
-from ..models.endpoint import EndpointConfig
-from ..models.loading import model_digest
 from ..records import markup
-from ..records.data import Code, Trace
-from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Journal, Recipe, Store, file_digest
+from ..records.data import Trace
+from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Journal, Recipe, Store
 from ..store.digests import code_of
 from ..store.jsonl import Line, encode
-from ..store.replies import Replies
 from ..store.source import Quarantine, Source, located_records
-from .alignment import AlignConfig
-from .annotators import Annotator, Failure, SnippetsAnnotator
-from .llm import BudgetSpentError, LlmAnnotator, ResponseFormat, question_key
-from .rows import Generations, traces_of
-from .surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
+from .annotators.base import Annotator, BudgetSpentError, Failure, Job
+from .annotators.named import ANNOTATORS, annotator_of
+from .config import LOCAL, AnnotateConfig, Resources
+from .rows import traces_of
+
+__all__ = ["AnnotateConfig", "Progress", "Resources", "annotate"]
 
 STAGE = "annotate"
 WRITE_EVERY = 256
-LIBRARIES = {
-    "surprisal": ("jinja2", "tokenizers", "torch", "transformers"),
-    "llm": ("json-repair", "rapidfuzz", "regex"),
-    "snippets": ("rapidfuzz", "regex"),
-}
-"""What computes the spans of each annotator."""
-
-
-@dataclass(frozen=True)
-class AnnotateConfig:
-    """What decides the result.
-
-    Args:
-        small, big: the pair that `surprisal` scores with; of `big`, the same vocabulary.
-        threshold: nats by which a token must surprise the small model more.
-        model: the chat model that `llm` asks.
-        snippets: the file that `snippets` reads.
-        fraction: the largest share of a trace's characters to mark, 0..1.
-        shard: `i/n` keeps the traces whose id falls into the i-th of n parts, counted from 0.
-        limit: read at most so many rows; 0 is all.
-    """
-
-    annotator: Literal["surprisal", "llm", "snippets"] = "surprisal"
-    small: str = "mini-small"
-    big: str = "mini-big"
-    threshold: float = 0.7
-    model: str = ""
-    snippets: str = ""
-    fraction: float = 0.2
-    snap: Literal["word", "line"] = "word"
-    min_similarity: float = AlignConfig.min_similarity
-    generations: Generations = "correct"
-    shard: str = "0/1"
-    limit: int = 0
-
-    @property
-    def alignment(self) -> AlignConfig:
-        return AlignConfig(min_similarity=self.min_similarity, snap=self.snap, fraction=self.fraction)
-
-    @property
-    def surprisal(self) -> SurprisalConfig:
-        return SurprisalConfig(self.small, self.big, self.threshold, self.fraction)
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What the result does not depend on: where models are served, how hard they are asked, what it may cost.
-
-    Args:
-        endpoints: the chat model's server for `llm`; for `surprisal` none, or those of the small and big model.
-        max_tokens_total: the tokens that all runs of this command together may spend.
-    """
-
-    endpoints: tuple[EndpointConfig, ...] = ()
-    response_format: ResponseFormat = "auto"
-    max_tokens_total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +42,7 @@ def annotate(
     source: Source,
     config: AnnotateConfig,
     store: Store,
-    resources: Resources = Resources(),
+    resources: Resources = LOCAL,
     *,
     strict: bool = False,
     on_record: Callable[[bytes], None] = lambda line: None,
@@ -117,17 +57,20 @@ def annotate(
         on_record: called with each encoded record in input order, unless the artifact was there already.
 
     Raises:
+        UsageError: there is no such annotator. MachineError: the package that adds it cannot be imported.
         ModelError: the models do not load or do not share a vocabulary.
         EndpointError: a server refuses every call, or does not answer.
         InputError, RecordError: see `read_records`.
     """
-    code = code_of(__name__, LIBRARIES[config.annotator])
-    recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_annotator_inputs(config)}, code)
+    name, kind = annotator_of(config.annotator)
+    source_code = ANNOTATORS.source(name)
+    inputs = {"in": source.digest, **kind.inputs(config), **({"annotator": source_code} if source_code else {})}
+    recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, kind.libraries))
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
         run = _Run(source, config, Quarantine(None if strict else work / REJECTED), on_progress)
-        annotator = _annotator(config, resources, store, recipe, Begun.of(work), run)
+        annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         unfinished = run.write(annotator, journal, on_record)
@@ -173,6 +116,10 @@ class _Run:
             journal.append(lines)
         return f"traces that could not be annotated: {self._failed:,}. A rerun tries them again" if self._failed else ""
 
+    def paid(self, prompt: int, completion: int) -> None:
+        """Note the tokens that were paid for until now."""
+        self.tell(prompt_tokens=prompt, completion_tokens=completion)
+
     def tell(self, **changes: int) -> None:
         """Note and report progress."""
         self.progress = replace(self.progress, **changes)
@@ -215,42 +162,6 @@ def why_unusable(trace: Trace) -> str | None:
     if not trace.reasoning.strip():
         return "field 'reasoning' is empty. Give the trace's text"
     return None
-
-
-def _annotator_inputs(config: AnnotateConfig) -> dict[str, str]:
-    if config.annotator == "surprisal":
-        return {"small": model_digest(config.small), "big": model_digest(config.big)}
-    if config.annotator == "snippets":
-        return {"snippets": file_digest(Path(config.snippets))}
-    return {}
-
-
-def _annotator(
-    config: AnnotateConfig, resources: Resources, store: Store, recipe: Recipe, begun: Begun, run: _Run
-) -> Annotator:
-    if config.annotator == "snippets":
-        return SnippetsAnnotator(Path(config.snippets), config.alignment)
-    if config.annotator == "llm":
-        question = f"llm-{question_key(config.model, config.fraction)}"
-        replies = Replies(store.folder("replies", question), recipe.work_key)
-        return LlmAnnotator(
-            resources.endpoints[0], config.fraction, config.alignment, replies, resources.response_format,
-            resources.max_tokens_total,
-            lambda prompt, completion: run.tell(prompt_tokens=prompt, completion_tokens=completion),
-        )  # fmt: skip
-    # Scores are those of one code. Of other codes they count where the work was begun with them.
-    earlier = [store.folder("replies", _scores(recipe, code)) for code in begun.codes if code != recipe.code]
-    replies = Replies(store.folder("replies", _scores(recipe, recipe.code)), recipe.work_key, earlier)
-    if resources.endpoints:
-        small, big = resources.endpoints
-        return ServedSurprisal(config.surprisal, (small, big), replies)
-    return LocalSurprisal(config.surprisal, replies)
-
-
-def _scores(recipe: Recipe, code: Code) -> str:
-    """The folder of the lines' scores that a code computes for the models and threshold of a recipe."""
-    question = repr((code.digest, recipe.inputs["small"], recipe.inputs["big"], recipe.config["threshold"]))
-    return f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
 def _is_in(shard: str, digest: bytes) -> bool:

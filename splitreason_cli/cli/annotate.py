@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import UsageError
+from ..annotating.annotators.named import ANNOTATORS, check_flags
 from ..store.artifacts import Artifact, Store
 from ..store.source import Source
 from . import console, values
@@ -15,7 +15,7 @@ from .options import Fresh, In, OnProgress, OnRecord, Out, Strict, run_record_st
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
 
-Annotator = Literal["surprisal", "llm", "snippets"]
+WHO = "; ".join(f"{name}: {kind.summary}" for name, kind in ANNOTATORS.own.items())
 
 
 def register(app: typer.Typer) -> None:
@@ -66,8 +66,8 @@ class Calls:
         str | None, typer.Option(help="llm: dollars per million prompt/completion tokens, to show the cost.")
     ] = None
 
-    def resources(self, annotator: Annotator, surprisal: Surprisal) -> "stage.Resources":
-        """The servers that this annotator asks, and what that may cost."""
+    def resources(self, surprisal: Surprisal) -> "stage.Resources":
+        """The servers that are asked, and what that may cost."""
         from ..annotating.annotate import Resources
         from ..models.endpoint import EndpointConfig
 
@@ -75,9 +75,9 @@ class Calls:
             return EndpointConfig(url, model, self.api_key_env, self.concurrency, self.timeout, self.max_retries)
 
         endpoints: tuple[EndpointConfig, ...] = ()
-        if annotator == "llm":
-            endpoints = (endpoint(self.base_url or "", self.model or ""),)
-        elif annotator == "surprisal" and surprisal.small_url and surprisal.big_url:
+        if self.base_url:
+            endpoints = (endpoint(self.base_url, self.model or ""),)
+        elif surprisal.small_url and surprisal.big_url:
             endpoints = endpoint(surprisal.small_url, surprisal.small), endpoint(surprisal.big_url, surprisal.big)
         return Resources(endpoints, self.response_format, self.max_tokens_total)
 
@@ -115,8 +115,7 @@ def annotate(
     in_: In = "-",
     out: Out = "-",
     annotator: Annotated[
-        Annotator,
-        typer.Option(help="Who marks: the pair's own surprisal, a chat model, or a file of snippets."),
+        str, typer.Option(help=f"Who marks. {WHO}; or an annotator of a plugin, as name or name(argument, ...).")
     ] = "surprisal",
     fraction: Annotated[
         str, typer.Option(help="Largest share of a trace's characters to mark; llm asks for about so much.")
@@ -135,21 +134,18 @@ def annotate(
     rest.
     """
     console.quiet_libraries()
-    _require_own(annotator, surprisal, calls, snippets)
     config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
     dollars = values.price(calls.price)
-    _run(in_, out, config, calls.resources(annotator, surprisal), dollars, strict=strict, fresh=fresh)
+    _run(in_, out, config, calls.resources(surprisal), dollars, strict=strict, fresh=fresh)
 
 
 def _config(
-    annotator: Annotator, fraction: float, surprisal: Surprisal, calls: Calls, snippets: Snippets, rows: Rows
+    annotator: str, fraction: float, surprisal: Surprisal, calls: Calls, snippets: Snippets, rows: Rows
 ) -> "stage.AnnotateConfig":
     """What decides the result. Raises UsageError."""
     from ..annotating.annotate import AnnotateConfig
 
-    if annotator == "llm" and fraction == 0:
-        raise UsageError("--fraction 0 asks a chat model for nothing", "Give a share such as 20%")
-    return AnnotateConfig(
+    config = AnnotateConfig(
         annotator=annotator,
         small=surprisal.small,
         big=surprisal.big,
@@ -163,6 +159,15 @@ def _config(
         shard=values.shard(rows.shard),
         limit=rows.limit,
     )
+    given = {
+        "--model": calls.model,
+        "--base-url": calls.base_url,
+        "--snippets": snippets.snippets,
+        "--small-url": surprisal.small_url,
+        "--big-url": surprisal.big_url,
+    }
+    check_flags(config, given)
+    return config
 
 
 def _run(
@@ -198,24 +203,6 @@ def _run(
         limit=config.limit,
         summary=lambda: _summary(last, dollars),
     )
-
-
-def _require_own(annotator: Annotator, surprisal: Surprisal, calls: Calls, snippets: Snippets) -> None:
-    """Raises UsageError for a flag that the annotator needs and lacks, or that belongs to another one."""
-    own = {
-        "llm": {"--model": calls.model, "--base-url": calls.base_url},
-        "snippets": {"--snippets": snippets.snippets},
-        "surprisal": {"--small-url": surprisal.small_url, "--big-url": surprisal.big_url},
-    }
-    for name, flags in own.items():
-        given = [flag for flag, value in flags.items() if value]
-        if name != annotator and given:
-            raise UsageError(f"{given[0]} belongs to another annotator", f"Add --annotator {name}, or leave it out")
-    missing = [flag for flag, value in own[annotator].items() if not value]
-    if missing and annotator != "surprisal":
-        raise UsageError(f"--annotator {annotator} needs {' and '.join(missing)}")
-    if annotator == "surprisal" and len(missing) == 1:
-        raise UsageError("--small-url and --big-url go together. Give both, or neither to score in this process")
 
 
 def _note(progress: "stage.Progress", dollars: tuple[float, float] | None) -> str:

@@ -8,6 +8,7 @@ import typer
 from ..errors import SrxError, UsageError
 from ..store.artifacts import Store
 from ..store.source import STDIN, raise_if_rejected
+from ..tasks.named import TASKS
 from . import console, values
 from .bench_compare import compare
 from .bench_latency import latency
@@ -22,17 +23,15 @@ if TYPE_CHECKING:
     from ..measuring.runner import BenchConfig
     from ..measuring.where import Backends
 
-OFFERED = ("aime24", "aime25", "math500", "mini", "compare", "latency")
-
 
 def _offered(incomplete: str) -> list[str]:
-    return [word for word in OFFERED if word.startswith(incomplete)]
+    return [word for word in (*TASKS, "compare", "latency") if word.startswith(incomplete)]
 
 
 Task = Annotated[
     str,
     typer.Argument(
-        help="aime24, aime25, math500, mini, or a file or hf:// dataset with problem and answer.",
+        help=f"{', '.join(TASKS.own)}, one of a plugin, or a file or hf:// dataset with problem and answer.",
         autocompletion=_offered,
     ),
 ]
@@ -86,7 +85,7 @@ def bench(
 def measure(config: "BenchConfig", measured: Measured, backends: "Backends", outputs: Outputs, store: Store) -> None:
     """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
     from ..measuring.bench import StoredGenerations, comparisons
-    from ..measuring.systems import split_names
+    from ..measuring.systems.named import split_names
 
     systems, budgets = split_names(measured.systems), values.budgets(measured.offload_budget)
     live = LiveRuns(config)

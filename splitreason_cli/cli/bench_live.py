@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, TaskID
 
-from ..measuring.systems import System, policy_name
 from ..measuring.tally import Tally
 from ..records.data import BenchResult, Generation, label
 from ..store.artifacts import Store
+from ..tasks.named import task_of
 from . import console
 
 if TYPE_CHECKING:
     from ..measuring.bench import SystemRun
     from ..measuring.runner import BenchConfig
+    from ..measuring.systems.base import System
     from ..measuring.where import Backends
 
 
@@ -36,7 +37,7 @@ class LiveRuns:
         systems: Sequence[str],
         offload_budgets: Sequence[float | None],
         store: Store,
-        chance: System | None = None,
+        chance: "System | None" = None,
         policy: str = "learned",
         backends: "Backends | None" = None,
     ) -> None:
@@ -71,14 +72,16 @@ class LiveRuns:
         if self._system is None or not self._counts.count:
             return None
         system, config = self._system, self.config
-        return self._counts.result(system, policy_name(system), task=config.task, samples=config.samples)
+        return self._counts.result(
+            system.name, system.offload_budget, system.policy_name, task=config.task, samples=config.samples
+        )
 
     def partly(self) -> str:
         """How much of the run in progress is done; empty between runs."""
         return f"{self._counts.count:,} of {self._total:,}" if self._system else ""
 
-    def _start(self, live: Progress, system: System, total: int) -> None:
-        self._system, self._counts, self._total = system, Tally(), total
+    def _start(self, live: Progress, system: "System", total: int) -> None:
+        self._system, self._counts, self._total = system, Tally(task_of(self.config.task).answer_in), total
         self._task = live.add_task(f"{self.title} {label(system.name, system.offload_budget)}", total=total, note="")
 
     def _add(self, live: Progress, generations: Sequence[Generation]) -> None:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..measuring.systems.named import SYSTEMS
+from ..tasks.named import task_of
 from . import values
 from .options import Fresh, Hint
 from .side_options import PANEL, Sides
 
 if TYPE_CHECKING:
     from ..measuring.runner import BenchConfig
-    from ..measuring.systems import System
+    from ..measuring.systems.base import System
     from ..measuring.where import Backends
 
 
@@ -22,9 +24,7 @@ class Measured:
 
     systems: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated: small, big, split, random, relay, entropy, oracle; relay(16,64) is explicit."
-        ),
+        typer.Option(help=f"Comma-separated: {', '.join(SYSTEMS)}; relay(16,64) is explicit."),
     ] = "small,big,random,split"
     policy: Annotated[
         str,
@@ -44,11 +44,11 @@ class Measured:
 
     def chance(self) -> "System | None":
         """The system `random`, if it is not to copy each split. Raises UsageError."""
-        from ..measuring.systems import System
+        from ..measuring.systems.random import RandomShare
 
         if self.random_share is None:
             return None
-        return System("random", None, values.share("--random-share", self.random_share), self.random_span_tokens)
+        return RandomShare(values.share("--random-share", self.random_share), self.random_span_tokens)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Decoding:
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 0.95
     max_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Tokens a completion, tags not counted; default 256 for mini, else 32768."),
+        typer.Option(min=1, help="Tokens a completion, tags not counted; default of the task: mini 256, else 32768."),
     ] = None
     max_span_tokens: Annotated[int | None, typer.Option(min=1, help="Take back after so many tokens.")] = None
     problems: Annotated[int, typer.Option(min=0, help="Use only the first N problems; 0 uses all.")] = 0
@@ -71,10 +71,10 @@ class Decoding:
 
     def config(self, task: str, data: str | None, measured: Measured) -> "BenchConfig":
         """What every system of a run on this task shares; `data` is read in place of the task's own problems."""
-        from ..measuring.runner import MAX_TOKENS, MINI_MAX_TOKENS, BenchConfig
+        from ..measuring.runner import BenchConfig
 
         flags = {name: value for name, value in vars(self).items() if name != "fresh"}
-        flags |= {"max_tokens": self.max_tokens or (MINI_MAX_TOKENS if task == "mini" else MAX_TOKENS)}
+        flags |= {"max_tokens": self.max_tokens or task_of(task).max_tokens}
         return BenchConfig(task=task, data=data, small=measured.small, big=measured.big, **flags)
 
 

@@ -21,7 +21,7 @@ from ..records.data import (
     Snippets,
     Trace,
 )
-from ..training.rewards import first_warnings
+from ..training.collapse import first_warnings
 
 LEFT, RIGHT = "⟦", "⟧"
 BIG = "bold black on yellow"

@@ -10,6 +10,7 @@ import typer
 from ..errors import UsageError
 from ..store.artifacts import Artifact
 from ..training.reporters import Reporting
+from ..training.rewards.named import REWARDS
 from . import console, values
 from .side_options import BigUrls
 
@@ -94,6 +95,10 @@ class Asking:
         Literal["share", "time"] | None,
         typer.Option(help="What the price is of: big tokens, or the time they add at the two models' rates."),
     ] = None
+    reward: Annotated[
+        str | None,
+        typer.Option(help=f"What a rollout earns, instead of --cost: {', '.join(REWARDS.own)}, or that of a plugin."),
+    ] = None
     small_rates: Annotated[
         str | None, typer.Option(help="--cost time: prefilled/decoded tokens a second, such as 30000/150.")
     ] = None
@@ -101,6 +106,8 @@ class Asking:
 
     def settings(self) -> dict[str, object]:
         """Fields of `TrainGrpoConfig`. Raises UsageError."""
+        if self.reward is not None and self.cost is not None:
+            raise UsageError("--cost has no effect", "It names the reward, as --reward does: leave one of them out")
         budget, small, big = self.offload_budget, self.small_rates, self.big_rates
         return {
             **vars(self),

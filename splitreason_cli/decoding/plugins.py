@@ -1,26 +1,18 @@
-"""What users add from outside, by entry points of their own packages."""
+"""Policies of other packages."""
 
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Mapping
 
+from ..plugins import Registry
 from ..split.policies import POLICIES, Factory
-from ..store.artifacts import file_digest
 
-POLICY_GROUP = "srx.policies"
+_REGISTRY: Registry[Factory] = Registry("policy", "srx.policies", POLICIES)
 
 
 def policy_source(name: str) -> str:
-    """A digest of the file that a policy from outside is in, or its distribution's version; empty for our own."""
-    for point in entry_points(group=POLICY_GROUP):
-        if point.name == name:
-            origin = getattr(find_spec(point.module), "origin", None)
-            if origin and Path(origin).is_file():
-                return file_digest(Path(origin))
-            return point.dist.version if point.dist else "unknown"
-    return ""
+    """A digest of the code that a policy from outside is in; empty for our own."""
+    return _REGISTRY.source(name)
 
 
-def load_policies() -> dict[str, Factory]:
+def load_policies() -> Mapping[str, Factory]:
     """The built-in policies and those of entry point group `srx.policies`, each a `Factory`; the latter win."""
-    return {**POLICIES, **{point.name: point.load() for point in entry_points(group=POLICY_GROUP)}}
+    return _REGISTRY

@@ -1,19 +1,52 @@
 """bench: accuracy and offload share of several systems on the same problems. For the systems see measuring/systems."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ..decoding.plugins import load_policies
 from ..errors import UsageError
 from ..models.sides import Side
-from ..records.data import BenchComparison
+from ..records.data import Author, BenchComparison, BenchResult, Generation
 from ..split.policies import PolicyContext, make_policy
 from ..store.artifacts import Store
 from .comparison import compare
 from .runner import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
-from .systems import COPIES, SYSTEMS, System, authors_of, explicit
+from .systems.base import System
+from .systems.named import HINT, SYSTEMS, written
+from .systems.random import RandomShare
+from .systems.split import Split
 from .where import Backends
 
-__all__ = ["BenchConfig", "StoredGenerations", "System", "SystemRun", "Watcher", "bench", "comparisons"]
+__all__ = [
+    "BenchConfig",
+    "RandomShare",
+    "Split",
+    "StoredGenerations",
+    "System",
+    "SystemRun",
+    "Watcher",
+    "bench",
+    "comparisons",
+]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A run of split, as systems see it that copy it (`systems.base.SplitRun`)."""
+
+    run: SystemRun
+    runner: Runner
+
+    @property
+    def result(self) -> BenchResult:
+        return self.run.result
+
+    @property
+    def generations(self) -> Iterable[Generation]:
+        return StoredGenerations(self.run.artifact)
+
+    def entropies(self) -> Sequence[float]:
+        return self.runner.entropies()
 
 
 def bench(
@@ -38,72 +71,70 @@ def bench(
         UsageError: an unknown task, system or policy, or a system that copies `split` without it.
         ModelError, EndpointError: the models do not load, or fail. For further errors see `read_task`.
     """
-    _check(config, systems, chance, policy)
+    splits = [Split(text=policy, offload_budget=budget) for budget in (budgets if Split.name in systems else ())]
+    alone = _alone(systems, chance)
+    kinds = [SYSTEMS[name] for name in SYSTEMS if name in systems and not (chance and name == chance.name)]
+    copies = [kind for kind in kinds if kind.copies]
+    _check(config, systems, policy, [*alone, *splits], copies)
+    asked = [one.authors for one in (*alone, *splits)] + [kind.authors for kind in copies]
+    both: tuple[Author, Author] = ("small", "big")
+    authors = [author for author in both if any(author in these for these in asked)]
     backends = backends or Backends(Side(config.small), Side(config.big), batch_size=config.batch_size)
-    copies = [name for name in COPIES if name in systems and not (name == "random" and chance)]
-    asked = {author for name in systems for author in authors_of(name)}
-    authors = [author for author in ("small", "big") if author in asked]
-    needs_tags = _tagged(systems, policy)
+    needs_tags = any(system.needs_tags for system in (*alone, *splits))
     with Runner(config, store, backends, watcher or Watcher(), authors, needs_tags=needs_tags) as runner:
-        for name in ("small", "big", "oracle"):
-            if name in systems:
-                yield runner.run(System(name))
-        if "random" in systems and chance:
-            yield runner.run(chance)
-        for name in systems:
-            if name not in SYSTEMS:
-                yield runner.run(System(name, policy=name))
-        for budget in budgets if "split" in systems else ():
-            split = runner.run(System("split", budget, policy=policy))
+        for system in alone:
+            yield runner.run(system)
+        for system in splits:
+            split = runner.run(system)
             yield split
-            for name in copies:
-                yield runner.run_copy(name, split)
+            for kind in copies:
+                yield runner.run(kind.copy_of(_Measured(split, runner)))
 
 
 def comparisons(runs: Sequence[SystemRun]) -> Iterator[tuple[BenchComparison, str]]:
     """Each split with every baseline: those without a budget, and those that copy it. For the texts see `compare`."""
-    baselines = [run for run in runs if run.result.system != "split"]
-    for split in (run for run in runs if run.result.system == "split"):
+    baselines = [run for run in runs if run.result.system != Split.name]
+    for split in (run for run in runs if run.result.system == Split.name):
         budget = split.result.offload_budget
         for run in baselines:
             theirs = run.result.offload_budget
-            if theirs in (None, budget) and not (budget is not None and _copies(run) and theirs != budget):
-                task, names = split.result.task, (("split", budget), (run.result.system, theirs))
+            if theirs in (None, budget) and not (budget is not None and run.system.copies and theirs != budget):
+                task, names = split.result.task, ((Split.name, budget), (run.result.system, theirs))
                 yield compare(task, split.verdicts, run.verdicts, *names)
 
 
-def _copies(run: SystemRun) -> bool:
-    """Whether a run copies a split. Those have its budget, None if it has none."""
-    return run.result.system in COPIES and not run.result.policy.startswith("random(")
+def _alone(systems: Sequence[str], chance: System | None) -> list[System]:
+    """The systems that run once, whatever the budgets of split: those with a name, then those that are policies.
+
+    Raises UsageError for an unknown one.
+    """
+    policies = [written(name) for name in systems if name not in SYSTEMS]
+    kinds = [SYSTEMS[name] for name in SYSTEMS if name in systems and name != Split.name]
+    named = [kind() for kind in kinds if not kind.copies]
+    return [*named, *([chance] if chance and chance.name in systems else []), *policies]
 
 
-def _check(config: BenchConfig, systems: Sequence[str], chance: System | None, policy: str) -> None:
-    policies = load_policies()
+def _check(
+    config: BenchConfig, systems: Sequence[str], policy: str, made: Sequence[System], copies: Sequence[type[System]]
+) -> None:
     if not systems:
-        raise UsageError("no system to run", f"Known systems: {', '.join(SYSTEMS)}")
+        raise UsageError("no system to run", HINT)
     for name in systems:
-        try:
-            if name not in SYSTEMS and not explicit(name):
-                raise ValueError(f"unknown system {name!r}")
-            if name not in SYSTEMS:
-                make_policy(name, policies, PolicyContext())
-        except ValueError as error:
-            hint = f"Known systems: {', '.join(SYSTEMS)}, relay(tokens, small tokens), entropy(nats, tokens)"
-            raise UsageError(str(error).rstrip("."), hint) from None
-    try:
-        make_policy(policy, policies, PolicyContext())
-    except ValueError as error:
-        raise UsageError(f"--policy: {error}") from None
-    for name in COPIES:
-        if name in systems and "split" not in systems and not (name == "random" and chance):
-            hint = "Add split to --systems, or set --random-share" if name == "random" else f"Write {name}(...)"
-            raise UsageError(f"system {name!r} copies the share of 'split'", hint)
-    if "oracle" in systems and config.task != "mini":
-        raise UsageError("system 'oracle' knows task mini only", "Leave it out")
+        if name not in SYSTEMS:
+            _require_policy(name, "", HINT)
+    _require_policy(policy, "--policy: ", "")
+    for kind in copies:
+        if Split.name not in systems:
+            raise UsageError(f"system {kind.name!r} copies the share of 'split'", kind.hint)
+    for system in made:
+        system.check(config.task)
     if config.samples > 1 and config.temperature == 0:
         raise UsageError("several greedy samples are the same sample", "Set --temperature, such as 0.6, or --samples 1")
 
 
-def _tagged(systems: Sequence[str], policy: str) -> bool:
-    """Whether a system needs the small model to know the tags."""
-    return "split" in systems and make_policy(policy, load_policies(), PolicyContext()).tagged
+def _require_policy(text: str, where: str, hint: str) -> None:
+    """Raises UsageError for a policy that is none."""
+    try:
+        make_policy(text, load_policies(), PolicyContext())
+    except ValueError as error:
+        raise UsageError(f"{where}{error}".rstrip(".") if hint else f"{where}{error}", hint) from None

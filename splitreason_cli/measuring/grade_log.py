@@ -9,10 +9,9 @@ from ..records.data import BenchResult, Generation, label
 from ..store.artifacts import Store
 from ..store.source import Quarantine
 from ..tasks.grader import Grader
-from ..tasks.tasks import read_task
+from ..tasks.tasks import TaskData, read_task
 from .log_rows import completion_of
 from .logs import SampleLog, read_sample_log
-from .systems import System
 from .tally import tally
 
 NO_COMPLETION = "the log holds no completion, as the request failed"
@@ -61,19 +60,20 @@ def bench_log(
     Args:
         rejected: where bad rows of the log go; without it the first is raised. It exists after that if there are any.
     """
-    problems = read_task(task, store, data).problems
+    read = read_task(task, store, data)
+    problems = read.problems
     quarantine = Quarantine(rejected)
     found = read_sample_log(log, store, problems, quarantine=quarantine)
     groups: dict[tuple[str, float | None], list[Generation]] = {}
     done = 0
-    with Grader() as grader:
+    with Grader(task=read.task) as grader:
         for start in range(0, len(found.generations), BATCH):
             for graded in _graded(grader, found.generations[start : start + BATCH]):
                 groups.setdefault((graded.system, graded.offload_budget), []).append(graded)
                 done += 1
             on_progress(done, len(found.generations))
     missing = len(problems) - len({generation.id for generation in found.generations})
-    runs = tuple((_summary(task, generations), generations) for generations in groups.values())
+    runs = tuple((_summary(read, generations), generations) for generations in groups.values())
     return GradedLog(found, runs, missing, quarantine.count)
 
 
@@ -90,8 +90,9 @@ def _graded(grader: Grader, generations: Sequence[Generation]) -> list[Generatio
     return graded
 
 
-def _summary(task: str, generations: Sequence[Generation]) -> BenchResult:
+def _summary(data: TaskData, generations: Sequence[Generation]) -> BenchResult:
     first = generations[0]
-    system = System(first.system, first.offload_budget)
     counts = Counter(generation.id for generation in generations)
-    return tally(generations).result(system, "unknown", task=task, samples=max(counts.values()))
+    return tally(generations, data.task.answer_in).result(
+        first.system, first.offload_budget, "unknown", task=data.name, samples=max(counts.values())
+    )

@@ -5,7 +5,6 @@ decoded again.
 """
 
 import random
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -13,43 +12,26 @@ from typing import Any
 
 import orjson
 
-from ..decoding.plugins import load_policies, policy_source
 from ..models.loading import text_of
 from ..models.sampling import Sampling
-from ..records.data import Author, BenchResult, Generation, Segment
+from ..records.data import Author, BenchResult, Generation, Problem, Segment
 from ..split.budget import OffloadBudget
 from ..split.limits import Limits
-from ..split.policies import (
-    Always,
-    EntropyRecorder,
-    Never,
-    Pattern,
-    Placed,
-    Policy,
-    PolicyContext,
-    Random,
-    Relay,
-    make_policy,
-    parse_policy,
-)
+from ..split.policies import EntropyRecorder
 from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store, replay
 from ..store.digests import code_of
 from ..store.jsonl import encode, write_atomically
-from ..tasks import mini
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
-from ..tasks.tasks import Task, read_task
+from ..tasks.mini import Mini
+from ..tasks.tasks import TaskData, read_task
 from .comparison import Verdicts
 from .drivers import Decoded, Driver, Job
-from .systems import Plan, System, authors_of, matched_entropy, matched_relay, plan_of, policy_name, scattered
+from .systems.base import Sample, System
 from .tally import Tally
 from .where import Backends
 
 STAGE = "bench"
-MAX_TOKENS = 32_768
-"""Of a completion where nothing else is said, as far as the models read: long chains of thought are not cut."""
-
-MINI_MAX_TOKENS = 256
 PILOT_PROBLEMS = 64
 """On how many problems the small model's entropies are measured, for the threshold of `entropy`."""
 
@@ -69,7 +51,7 @@ class BenchConfig:
     samples: int = 1
     temperature: float = 0.0
     top_p: float = 1.0
-    max_tokens: int = MINI_MAX_TOKENS
+    max_tokens: int = Mini.max_tokens
     max_span_tokens: int | None = None
     problems: int = 0
     batch_size: int = 128
@@ -82,6 +64,7 @@ class BenchConfig:
 class SystemRun:
     """A finished system: its result, its generations, their verdicts, and whether it was in the store already."""
 
+    system: System
     result: BenchResult
     artifact: Artifact
     verdicts: Verdicts
@@ -105,10 +88,10 @@ class Watcher:
     on_status: Callable[[str], None] = lambda status: None
 
 
-def read_problems(config: BenchConfig, store: Store) -> Task:
+def read_problems(config: BenchConfig, store: Store) -> TaskData:
     """The problems of a run. For errors see `read_task`."""
-    task = read_task(config.task, store, config.data)
-    return replace(task, problems=task.problems[: config.problems or None])
+    data = read_task(config.task, store, config.data)
+    return replace(data, problems=data.problems[: config.problems or None])
 
 
 @dataclass(frozen=True)
@@ -130,12 +113,11 @@ class Runner:
     ) -> None:  # fmt: skip
         self.config, self.store, self.backends, self.watcher = config, store, backends, watcher
         self.authors, self.needs_tags = authors, needs_tags
-        self.task = read_problems(config, store)
+        self.data = read_problems(config, store)
         # Asked for at once, so that what cannot be reached ends the run before any work.
         self._identities = backends.identities(authors)
-        self.policies = load_policies()
-        self.jobs = [(sample, problem) for sample in range(config.samples) for problem in self.task.problems]
-        self._stack, self._grader = ExitStack(), Grader()
+        self.jobs = [(sample, problem) for sample in range(config.samples) for problem in self.data.problems]
+        self._stack, self._grader = ExitStack(), Grader(task=self.data.task)
         self._stack.callback(self._grader.close)
         self._driver: Driver | None = None
 
@@ -145,35 +127,30 @@ class Runner:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, system: System, plan: Plan | None = None) -> SystemRun:
-        recipe = self._recipe({"system": asdict(system)}, authors_of(system.name))
+    def run(self, system: System) -> SystemRun:
+        """Every sample of a system, from the store if it is there."""
+        recipe = self._recipe({"system": system.settings()}, system.authors)
         self.watcher.on_start(system, len(self.jobs))
         artifact = self.store.find(recipe)
         cached = artifact is not None
         if artifact is None:
             with self.store.work(recipe) as work:
-                self._decode_all(system, plan or {}, Journal(work / RECORDS))
+                self._decode_all(system, Journal(work / RECORDS))
                 artifact = self.store.publish(recipe, work, len(self.jobs))
-        counts = Tally()
+        counts = Tally(self.data.task.answer_in)
         for generation in StoredGenerations(artifact):
             counts.add(generation)
             if cached:
                 self.watcher.on_generations([generation])
         result = counts.result(
-            system, policy_name(system), task=self.config.task, samples=self.config.samples, artifact=artifact.info.key
+            system.name,
+            system.offload_budget,
+            system.policy_name,
+            task=self.config.task,
+            samples=self.config.samples,
+            artifact=artifact.info.key,
         )
-        return SystemRun(result, artifact, counts.verdicts, cached)
-
-    def run_copy(self, name: str, split: SystemRun) -> SystemRun:
-        """The run of a system that takes its measure from a split."""
-        budget = split.result.offload_budget
-        if name == "random":
-            plan, digest = plan_of(StoredGenerations(split.artifact))
-            return self.run(System(name, budget, copies=True, plan=digest), plan)
-        if name == "relay":
-            return self.run(System(name, budget, policy=matched_relay(split.result), copies=True))
-        policy = matched_entropy(split.result, self._entropies())
-        return self.run(System(name, budget, policy=policy, copies=True))
+        return SystemRun(system, result, artifact, counts.verdicts, cached)
 
     def _recipe(self, what: dict[str, Any], authors: Sequence[Author]) -> Recipe:
         """Places of models and data do not matter, what lies there is in the inputs."""
@@ -181,13 +158,12 @@ class Runner:
         inputs = {name: value for name, value in self._identities.items() if name not in others}
         places = ("small", "big", "data", "batch_size")
         config = {name: value for name, value in asdict(self.config).items() if name not in places}
-        policy = what.get("system", {}).get("policy", "")
-        if policy and (source := policy_source(parse_policy(policy)[0])):
-            config["policy_source"] = source
+        if self.data.code:
+            config["task_source"] = self.data.code
         code = code_of(__name__, (*self.backends.libraries, "math-verify"))
-        return Recipe(STAGE, {**config, **what}, {"problems": self.task.digest, **inputs}, code)
+        return Recipe(STAGE, {**config, **what}, {"problems": self.data.digest, **inputs}, code)
 
-    def _decode_all(self, system: System, plan: Plan, journal: Journal) -> None:
+    def _decode_all(self, system: System, journal: Journal) -> None:
         """Bring the journal to all samples, in order."""
         driver = self._open()
         finished = [Generation.from_dict(value) for value in replay(journal.path)]
@@ -203,14 +179,7 @@ class Runner:
         )
         self.watcher.on_generations(finished)
         have = {(g.sample, g.id) for g in finished}
-        authors = authors_of(system.name)
-        jobs = [
-            Job(
-                sample, problem, self._policy(system, plan, sample, problem.id), self._seed(sample, problem.id), authors
-            )
-            for sample, problem in self.jobs
-            if (sample, problem.id) not in have
-        ]
+        jobs = [self._job(system, *job) for job in self.jobs if (job[0], job[1].id) not in have]
 
         def keep(decoded: list[Decoded]) -> None:
             generations = self._generations(system, decoded)
@@ -262,15 +231,15 @@ class Runner:
             extra=problem.extra,
         )
 
-    def _entropies(self) -> list[float]:
-        """How uncertain the small model alone is, token by token, on the first problems; measured once."""
+    def entropies(self) -> list[float]:
+        """How uncertain the small model alone is, in nats, token by token on the first problems; measured once."""
         recipe = self._recipe({"pilot": PILOT_PROBLEMS}, ("small",))
         artifact = self.store.find(recipe)
         if artifact is None:
-            recorders = [EntropyRecorder() for _ in self.task.problems[:PILOT_PROBLEMS]]
+            recorders = [EntropyRecorder() for _ in self.data.problems[:PILOT_PROBLEMS]]
             jobs = [
                 Job(0, problem, recorder, self._seed(0, problem.id))
-                for recorder, problem in zip(recorders, self.task.problems, strict=False)
+                for recorder, problem in zip(recorders, self.data.problems, strict=False)
             ]
             with self.store.work(recipe, resumes=False) as work:
                 self._open().run(jobs, OffloadBudget(), lambda decoded: None, lambda ended: None)
@@ -289,25 +258,10 @@ class Runner:
             )  # fmt: skip
         return self._driver
 
-    def _policy(self, system: System, plan: Plan, sample: int, problem: str) -> Policy:
-        seed = self._seed(sample, problem)
-        match system.name:
-            case "small":
-                return Never()
-            case "big":
-                return Always()
-            case "random" if system.copies:
-                lengths, small_tokens = plan[sample, problem]
-                return Placed(scattered(lengths, small_tokens, random.Random(seed + 1)))
-            case "random":
-                return Random(system.random_share, system.random_span_tokens, random.Random(seed + 1))
-            case "oracle":
-                return Pattern(mini.needs_big, re.compile(r"\d{3}"))
-        policy = make_policy(system.policy, self.policies, PolicyContext(seed + 1))
-        if system.copies and isinstance(policy, Relay):
-            # Many completions are shorter than a period: from its start they would give the big model too little.
-            return replace(policy, phase=random.Random(seed + 1).randint(0, policy.small_tokens))
-        return policy
+    def _job(self, system: System, sample: int, problem: Problem) -> Job:
+        seed = self._seed(sample, problem.id)
+        policy = system.policy(Sample(sample, problem.id, seed + 1, self.data.task))
+        return Job(sample, problem, policy, seed, system.authors)
 
     def _seed(self, sample: int, problem: str) -> int:
         return random.Random(f"{self.config.seed}/{problem}/{sample}").getrandbits(63)

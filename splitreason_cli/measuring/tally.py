@@ -1,16 +1,18 @@
 """What the generations of one system come to, counted one after another."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..records.data import BenchResult, Generation
 from ..tasks.grading import boxed_answer, normalized
 from .log_rows import completion_of, unknown_in
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
-from .systems import System
 
 
 class Tally:
     """Counts of one system's generations, which it keeps nothing else of.
+
+    Args:
+        answer_in: the answer that a completion gives, by the task's rules.
 
     Attributes:
         count: how many there were.
@@ -19,7 +21,8 @@ class Tally:
         votes: of each problem.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answer_in: Callable[[str], str | None] = boxed_answer) -> None:
+        self._answer_in = answer_in
         self.count = self.right = self.graded = self.tokens = self.big_tokens = 0
         self.verdicts: dict[str, list[bool]] = {}
         self.votes: dict[str, list[Vote]] = {}
@@ -31,7 +34,7 @@ class Tally:
         """Count one more."""
         g = generation
         self.count += 1
-        self.votes.setdefault(g.id, []).append(vote_of(g))
+        self.votes.setdefault(g.id, []).append(vote_of(g, self._answer_in))
         if g.correct is not None:
             self.verdicts.setdefault(g.id, []).append(g.correct)
             self.right += g.correct
@@ -52,7 +55,9 @@ class Tally:
         accuracy = f"{self.right / self.graded:.3f}" if self.graded else "unknown"
         return f"pass@1 {accuracy}, offload {self.big_tokens / max(1, self.tokens):.1%}"
 
-    def result(self, system: System, policy: str, *, task: str, samples: int, artifact: str = "") -> BenchResult:
+    def result(
+        self, system: str, offload_budget: float | None, policy: str, *, task: str, samples: int, artifact: str = ""
+    ) -> BenchResult:
         """The system's line. Generations without a verdict are left out of the accuracy, not of the token counts.
 
         What nothing tells is null: the accuracy where nothing has a verdict, and what the log of a generation left out.
@@ -60,9 +65,9 @@ class Tally:
         correct, share = list(self.verdicts.values()), self.big_tokens / self.tokens if self.tokens else 0.0
         unknown = self._unknown
         return BenchResult(
-            system=system.name,
+            system=system,
             policy=policy,
-            offload_budget=system.offload_budget,
+            offload_budget=offload_budget,
             task=task,
             problems=len(self.votes),
             samples=samples,
@@ -82,17 +87,17 @@ class Tally:
         )
 
 
-def tally(generations: Iterable[Generation]) -> Tally:
+def tally(generations: Iterable[Generation], answer_in: Callable[[str], str | None] = boxed_answer) -> Tally:
     """The counts of these."""
-    counts = Tally()
+    counts = Tally(answer_in)
     for generation in generations:
         counts.add(generation)
     return counts
 
 
-def vote_of(generation: Generation) -> Vote:
+def vote_of(generation: Generation, answer_in: Callable[[str], str | None] = boxed_answer) -> Vote:
     """What a sample answered, and with what verdict. All right answers count as one."""
     if generation.correct:
         return normalized(generation.answer), True
-    answer = boxed_answer(completion_of(generation) or "")
+    answer = answer_in(completion_of(generation) or "")
     return normalized(answer) if answer else None, generation.correct

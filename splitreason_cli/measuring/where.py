@@ -57,7 +57,7 @@ class Backends:
     def _identity(self, side: Side) -> str:
         """A digest of a model's folder, or what its URLs say of it, and how it is served."""
         what = f"served: {served_as(side)}" if side.urls else model_digest(side.model)
-        settings = ["text only"] if side.text_only else []
+        settings = [f"protocol {side.protocol}"] if side.protocol != "tokens" else []
         settings += [f"tokenizer {side.tokenizer}"] if side.tokenizer else []
         settings += side.vllm_args if self.runtime == "vllm" and not side.urls else ()
         return " ".join([what, *settings])

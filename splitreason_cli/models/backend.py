@@ -6,8 +6,12 @@ with one server, so that the key-value cache of the request's prefix is found ag
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .connections import Timeouts
+    from .loading import LoadedModel
 
 from ..split.signals import Prediction
 
@@ -94,6 +98,17 @@ async def nonempty(stream: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk,
                 yield chunk
     if not is_any:
         raise BackendError("the stream ended without a token")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model at URLs: the name it is served under, the key of its servers, and the tokenizer that it shares."""
+
+    urls: tuple[str, ...]
+    model: str
+    api_key: str | None = field(repr=False)
+    timeouts: "Timeouts"
+    tokenizer: "LoadedModel"
 
 
 class Backend(Protocol):

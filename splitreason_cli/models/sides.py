@@ -1,6 +1,7 @@
 """The two models of a server, wherever they run: at URLs, as vLLM servers started here, or in this process."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import EndpointError, UsageError
 from ..store.embedded import EMBEDDED_MODELS
 from ..store.keys import read_key
-from .backend import Backend, BackendError
+from .backend import Backend, BackendError, Served
 from .connections import Timeouts
 from .loading import LoadedModel, default_device, load_model, load_tokenizer_only
 from .wire import ModelCard, parse_models
 
 if TYPE_CHECKING:
     from .vllm_server import VllmServer
+
+_ADDRESS = re.compile(r"(?:([a-z][a-z0-9_-]*)\+)?(https?://.*)")
 
 Runtime = Literal["auto", "vllm", "in-process"]
 
@@ -28,13 +31,14 @@ class Side:
     """One of the two models.
 
     Args:
-        model: an embedded model, a folder, a Hugging Face name, or URLs of servers that serve it, separated by commas.
+        model: an embedded model, a folder, a Hugging Face name, or URLs of servers that serve it, separated by commas;
+            each may have a name of `models.named` and a plus sign in front.
         tokenizer: where its tokenizer lies, if not where the model does or where its server says.
         api_key_env: name of the environment variable with the key of the URLs.
         gpu: devices of a vLLM server that is started here, such as `0` or `0,1`.
         vllm_args: further arguments of that server.
         served_name: under which the URLs serve the model; None for the first that they list.
-        text_only: the URLs take and return text instead of token ids, see `text_backend`.
+        text_only: the URLs take and return text instead of token ids: the protocol `text`.
 
     Raises UsageError for what does not fit together.
     """
@@ -54,13 +58,37 @@ class Side:
             raise UsageError("the name of a model is empty", "Give an embedded model, a folder, a name, or URLs")
         if (self.text_only or self.served_name) and not self.urls:
             raise UsageError(f"{self.model} is no URL", "Only URLs have a served name or know text only")
-        if self.text_only and not self.tokenizer:
+        if self.urls:
+            self._check_protocol()
+        if self.protocol == "text" and not self.tokenizer:
             raise UsageError("a server of text only needs a tokenizer named", "Give --big-tokenizer")
 
     @property
     def urls(self) -> tuple[str, ...]:
-        parts = tuple(part.strip() for part in self.model.split(","))
-        return parts if all(part.startswith(("http://", "https://")) for part in parts) else ()
+        """The addresses, without the protocol's name; empty for a model that is none."""
+        return tuple(address for _, address in self._addresses())
+
+    @property
+    def protocol(self) -> str:
+        """What the URLs speak: a name of `models.named`."""
+        return next((name for name, _ in self._addresses() if name), "text" if self.text_only else "tokens")
+
+    def _addresses(self) -> list[tuple[str, str]]:
+        """(protocol's name, URL) of each; nothing if not all of them are URLs."""
+        found = [_ADDRESS.fullmatch(part.strip()) for part in self.model.split(",")]
+        return [(one[1] or "", one[2]) for one in found if one] if all(found) else []
+
+    def _check_protocol(self) -> None:
+        names = {name for name, _ in self._addresses()}
+        if names == {""}:
+            return
+        from .named import PROTOCOLS
+
+        if unknown := names - {"", *PROTOCOLS}:
+            known = ", ".join(f"{name}+http://..." for name in PROTOCOLS)
+            raise UsageError(f"{self.model}: unknown protocol {sorted(unknown)[0]!r}", f"Known are {known}")
+        if len(names) > 1 or (self.text_only and names != {"text"}):
+            raise UsageError(f"{self.model}: these speak different protocols", "Give URLs of one")
 
 
 @dataclass(frozen=True)
@@ -130,19 +158,14 @@ def _load(side: Side, thread: ThreadPoolExecutor) -> Running:
 
 def connect(side: Side, urls: tuple[str, ...], key: str | None, timeouts: Timeouts | None = None) -> Running:
     """A side at URLs, with the tokenizer that it names or its server does. Raises ModelError, EndpointError."""
-    from .text_http import TextBackend
-    from .vllm_http import CompletionsBackend
+    from .named import PROTOCOLS
 
     # A host of many models need not list them.
     name = side.served_name
-    card = ModelCard(name) if side.text_only and name else _model_card(urls[0], key, name)
+    card = ModelCard(name) if side.protocol != "tokens" and name else _model_card(urls[0], key, name)
     loaded = load_tokenizer_only(side.tokenizer or (side.model if not side.urls else card.root or card.id))
-    backend: Backend = (
-        TextBackend(urls, card.id, key, timeouts or Timeouts(), tokenizer=loaded.tokenizer)
-        if side.text_only
-        else CompletionsBackend(urls, card.id, key, timeouts or Timeouts())
-    )
-    return Running(backend, loaded, card.max_model_len)
+    served = Served(urls, card.id, key, timeouts or Timeouts(), loaded)
+    return Running(PROTOCOLS[side.protocol](served), loaded, card.max_model_len)
 
 
 def served_as(side: Side) -> str:
@@ -150,7 +173,7 @@ def served_as(side: Side) -> str:
 
     All that is known of its weights. Raises EndpointError, UsageError.
     """
-    if side.text_only and side.served_name:
+    if side.protocol != "tokens" and side.served_name:
         return side.served_name
     key = read_key(side.api_key_env, "--small-key-env or --big-key-env")
     card = _model_card(side.urls[0], key, side.served_name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..records.record import JsonObject
-from .backend import BackendError, Chunk, NextToken
+from .backend import BackendError, Chunk, NextToken, Served
 from .protocols import Tokenizer
 from .vllm_http import CompletionsBackend, CompletionsSession, Server
 from .wire import DONE, ChunkReader, StreamRequest, parse_choices
@@ -26,6 +26,11 @@ class TextBackend(CompletionsBackend):
     has_logprobs: ClassVar[bool] = False
 
     tokenizer: Tokenizer = field(kw_only=True, repr=False)
+
+    @classmethod
+    def of(cls, served: Served) -> "TextBackend":
+        """The backend of a model at URLs. Raises UsageError."""
+        return cls(served.urls, served.model, served.api_key, served.timeouts, tokenizer=served.tokenizer.tokenizer)
 
     def session(self) -> "TextSession":
         """A new session, on the server that has the fewest of those that are not down."""

@@ -12,7 +12,7 @@ from typing import ClassVar, TypeVar
 
 from ..errors import UsageError
 from ..records.record import JsonObject
-from .backend import BackendError, Chunk, NextToken, SamplingParams, nonempty
+from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, nonempty
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
 from .sampling import TOP_LOGPROBS
 from .wire import ChunkReader, StreamReader, StreamRequest, parse_choices, parse_models, parse_next_tokens
@@ -69,6 +69,11 @@ class CompletionsBackend:
         # A server near by is reached by plain HTTP, and never through the environment's proxy.
         proxies = all(url.startswith("https:") for url in self.urls)
         self.connections = Connections(self.api_key, self.timeouts, proxies=proxies)
+
+    @classmethod
+    def of(cls, served: Served) -> "CompletionsBackend":
+        """The backend of a model at URLs. Raises UsageError."""
+        return cls(served.urls, served.model, served.api_key, served.timeouts)
 
     def session(self) -> "CompletionsSession":
         """A new session, on the server that has the fewest of those that are not down."""

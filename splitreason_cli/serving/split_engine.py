@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..decoding.boundaries import boundaries
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
+from ..errors import MachineError
 from ..models.backend import Backend, BackendError, SamplingParams
 from ..models.pair import Pair
 from ..records import markup
@@ -193,7 +194,8 @@ class SplitEngine:
         text = self.config.policy if request.policy is None else request.policy
         try:
             return make_policy(text, self.policies, PolicyContext(request.seed))
-        except ValueError as error:
+        except (ValueError, MachineError) as error:
+            # The latter is that of a policy whose package is broken.
             raise RequestError(str(error), "policy") from None
 
     def _prompt(self, author: Author, request: GenerationRequest) -> list[int]:

@@ -13,7 +13,8 @@ from typing import Self
 from pebble import ProcessExpired, ProcessPool
 
 from ..errors import MachineError
-from .grading import Verdict, boxed_answer, integer_verdict, mathematical_verdict
+from .base import Task
+from .grading import Verdict
 
 WORKERS = 2
 TIMEOUT_SECONDS = 5.0
@@ -24,15 +25,18 @@ Question = tuple[str | None, str]
 
 
 class Grader:
-    """Grades completions as `tasks.grading` has it, but for answers that would hang or kill the process.
+    """Grades completions as a task does, but for answers that would hang or kill the process.
 
-    Integers are compared at once; whatever takes mathematics goes to `workers` processes, which start with the first
-    such answer and stay until `close` or the end of a `with`. An answer that takes longer than `timeout_seconds`, or
-    more than 4 GiB, has no verdict; its process is replaced. An error of ours is raised from `grade` as it is.
+    What has a quick verdict, as integers do, gets it at once; the rest goes to `workers` processes, which start with
+    the first such answer and stay until `close` or the end of a `with`. An answer that takes longer than
+    `timeout_seconds`, or more than 4 GiB, has no verdict; its process is replaced. An error of ours is raised from
+    `grade` as it is.
     """
 
-    def __init__(self, workers: int = WORKERS, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self.workers, self.timeout_seconds = workers, timeout_seconds
+    def __init__(
+        self, workers: int = WORKERS, timeout_seconds: float = TIMEOUT_SECONDS, task: Task | None = None
+    ) -> None:
+        self.workers, self.timeout_seconds, self.task = workers, timeout_seconds, task or Task()
         self._pool: ProcessPool | None = None
 
     def grade(self, completions: Sequence[tuple[str, str]]) -> list[Verdict]:
@@ -40,11 +44,11 @@ class Grader:
 
         Raises MachineError if the processes die without an answer to blame.
         """
-        questions = [(boxed_answer(completion), gold) for completion, gold in completions]
+        questions = [(self.task.answer_in(completion), gold) for completion, gold in completions]
         verdicts: dict[Question, Verdict] = {}
         waiting: dict[Question, Future[Verdict]] = {}
         for question in dict.fromkeys(questions):
-            correct = integer_verdict(*question)
+            correct = self.task.quick_verdict(*question)
             if correct is None:
                 waiting[question] = self._submit(question)
             else:
@@ -64,7 +68,7 @@ class Grader:
         if self._pool is None:
             self._pool = ProcessPool(self.workers, initializer=_prepare, context=_context())
         future: Future[Verdict] = self._pool.schedule(
-            _verdict, args=(*question, self.timeout_seconds), timeout=self.timeout_seconds
+            _verdict, args=(self.task, *question, self.timeout_seconds), timeout=self.timeout_seconds
         )
         return future
 
@@ -91,14 +95,14 @@ def _context() -> BaseContext:
     """How processes start: never by a fork of this one, which may hold torch's threads and their locks."""
     context = multiprocessing.get_context("forkserver")
     # The server loads the library once, so that a killed worker is replaced in milliseconds.
-    context.set_forkserver_preload([mathematical_verdict.__module__, "math_verify"])
+    context.set_forkserver_preload([Task.__module__, "math_verify"])
     return context
 
 
-def _verdict(answer: str | None, gold: str, timeout_seconds: float) -> Verdict:
+def _verdict(task: Task, answer: str | None, gold: str, timeout_seconds: float) -> Verdict:
     """In a worker. The alarm ends it also where the process that watches it was killed."""
     signal.setitimer(signal.ITIMER_REAL, timeout_seconds + ALARM_MARGIN_SECONDS)
-    verdict = mathematical_verdict(answer, gold)
+    verdict = task.verdict(answer, gold)
     signal.setitimer(signal.ITIMER_REAL, 0)
     return verdict
 

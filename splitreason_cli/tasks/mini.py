@@ -17,8 +17,11 @@ import random
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..records.data import Problem
+from ..store.embedded import MINI_PROBLEMS
+from .base import Oracle, Task
 
 MULTIPLIERS = (13, 17, 23, 29, 37, 43, 47, 53, 67, 73, 83, 97)
 """The twelve `k` of the hard operation `#k`."""
@@ -124,3 +127,11 @@ def needs_big(text: str, drilled: Sequence[int] = DRILLED) -> bool:
     """Whether the line that follows `text` is the result of a hard operation outside `drilled`."""
     match = _HARD_LINE.search(text)
     return match is not None and int(match.group(1)) not in drilled
+
+
+class Mini(Task):
+    """The 500 held-out problems, which are embedded."""
+
+    address: ClassVar[str] = str(MINI_PROBLEMS)
+    max_tokens: ClassVar[int] = 256
+    oracle: ClassVar[Oracle | None] = Oracle(needs_big, re.compile(r"\d{3}"))

@@ -1,5 +1,6 @@
-"""Benchmark tasks: what they are called, where their problems come from."""
+"""The problems of a benchmark, wherever they come from."""
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,34 +10,32 @@ from textwrap import shorten
 from ..errors import InputError, RecordError, UsageError
 from ..records.data import Problem
 from ..store.artifacts import Store
-from ..store.embedded import MINI_PROBLEMS
+from ..store.jsonl import encode
 from ..store.source import STDIN, Quarantine, Source, located_records
 from ..store.tables import HUB, HubDataset
+from .base import Task
+from .named import TASKS, task_of
 from .problems import problem_of
-
-MINI = "mini"
-TASKS = {
-    MINI: str(MINI_PROBLEMS),
-    "aime24": f"{HUB}HuggingFaceH4/aime_2024?split=train&revision=2fe88a2f1091d5048c0f36abc874fb997b3dd99a",
-    "aime25": f"{HUB}math-ai/aime25?split=test&revision=563bb8404243c5f09de6ec262f2db674fe5bce9b",
-    "math500": f"{HUB}HuggingFaceH4/MATH-500?split=test&revision=6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
-}
-"""The tasks known by name. Commits are pinned, so that a task stays what it is."""
 
 DATA_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".arrow", ".gz", ".zst")
 
 
 @dataclass(frozen=True)
-class Task:
-    """The problems of a benchmark. `source` is what errors call their origin, `digest` identifies their content."""
+class TaskData:
+    """A task with its problems. `source` is what errors call their origin, `digest` identifies their content.
+
+    `code` is a digest of the package that the task is of, empty for ours and for files.
+    """
 
     name: str
+    task: Task
     source: str
     digest: str
     problems: tuple[Problem, ...]
+    code: str = ""
 
 
-def read_task(name: str, store: Store, data: str | None = None) -> Task:
+def read_task(name: str, store: Store, data: str | None = None) -> TaskData:
     """The problems of a task of `TASKS`, or of any file or `hf://` dataset with `problem` and `answer`.
 
     Args:
@@ -45,14 +44,18 @@ def read_task(name: str, store: Store, data: str | None = None) -> Task:
     Raises:
         UsageError: there is no such task, and no such file.
         InputError: the problems cannot be had, there are none, or two have one id. RecordError: one is no problem.
+        MachineError: the package that adds the task cannot be imported.
     """
     if name not in TASKS and (data or not _is_readable(name)):
         hint = f"Known tasks: {', '.join(TASKS)}; or give a file or an hf:// dataset with problem and answer"
         raise UsageError(f"{name!r} is no task and no file" if not data else f"{name!r} is no task", hint)
-    if name == MINI and data:
-        raise UsageError(f"--data: the problems of {MINI} are embedded", "Give the file in the place of the task")
-    source = open_dataset(data or TASKS.get(name, name), store)
-    return Task(name, source.label, source.digest, tuple(_distinct(source)))
+    task, code = task_of(name), TASKS.source(name)
+    if name in TASKS and data and not task.address.startswith(HUB):
+        raise UsageError(f"--data: the problems of {name} are embedded", "Give the file in the place of the task")
+    if name in TASKS and not task.address:
+        return _made(name, task, code)
+    source = open_dataset(data or task.address or name, store)
+    return TaskData(name, task, source.label, source.digest, tuple(_distinct(source)), code)
 
 
 def open_dataset(address: str, store: Store) -> Source:
@@ -72,6 +75,19 @@ def open_dataset(address: str, store: Store) -> Source:
 
 def _is_readable(name: str) -> bool:
     return name == STDIN or name.startswith(HUB) or Path(name).is_file()
+
+
+def _made(name: str, task: Task, code: str) -> TaskData:
+    """The problems that a task makes. Raises InputError if there are none, or two have one id."""
+    problems, ids = tuple(task.problems()), set[str]()
+    for problem in problems:
+        if problem.id in ids:
+            raise InputError(f"task {name!r}: two problems have the id {problem.id!r}", "Give each one its own")
+        ids.add(problem.id)
+    if not problems:
+        raise InputError(f"task {name!r}: makes no problems", "Correct the package that adds it")
+    digest = hashlib.sha256(b"".join(map(encode, problems))).hexdigest()
+    return TaskData(name, task, f"task {name}", digest, problems, code)
 
 
 def _distinct(source: Source) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..records.data import GrpoStep
 from ..store.figures import BLUE, ORANGE, require_format, save_figure
-from .rewards import first_warnings
+from .collapse import first_warnings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

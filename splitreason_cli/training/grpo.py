@@ -21,6 +21,7 @@ from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
 from .model_card import grpo_measures
 from .policy_engine import PolicyEngineConfig, checked_engine
 from .reporters import NO_REPORTING, Reporting
+from .rewards.named import reward_inputs
 from .trainers import MODEL, OnStep, computing_libraries, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
@@ -99,7 +100,7 @@ def _recipe(source: Source, config: TrainGrpoConfig, served: RemoteModel | None)
     model = ranks.from_main(lambda: model_digest(config.model))
     big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
     libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
-    inputs = {"in": source.digest, "model": model, "big": big}
+    inputs = {"in": source.digest, "model": model, "big": big, **reward_inputs(config.rewarded)}
     return Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
 
 

@@ -22,12 +22,15 @@ from ..store.jsonl import encode
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
 from . import ranks
+from .collapse import collapse, first_warnings
 from .engine_rollouts import EngineDecoder
 from .lora import lora_config, require_rank
 from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
+from .price import Price
 from .protocols import GrpoTrainer, Logged, Trainer, TrainerArguments, TrainerState
 from .reporters import Reporting
-from .rewards import Price, Reward, added_time, collapse, first_warnings, paper_reward, priced
+from .rewards.base import Worth
+from .rewards.named import make_reward
 from .rollouts import Rollout, RolloutDecoder, RowDecoder, answered
 from .sharded import WholePolicy
 from .solo import SoloDecoder
@@ -41,7 +44,7 @@ PRICE = "price.json"
 OFFLOAD = "offload/"
 """What our own figures begin with in a trainer's log."""
 
-PARTS = [part.name for part in fields(Reward)]
+PARTS = [part.name for part in fields(Worth)]
 SAMPLES = "samples.jsonl"
 
 
@@ -51,7 +54,8 @@ class TrainGrpoConfig:
     completions at a time in the backward pass of each device.
 
     `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
-    paper's rewards apply. `closing` is `sampled`, a decision that is trained, or `argmax`, which is not.
+    paper's reward applies unless another `reward` is named. `closing` is `sampled`, a decision that is trained, or
+    `argmax`, which is not.
 
     `offload_budget` is the mean share that the price of the big model's help is moved to; None keeps `price`, in right
     answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
@@ -83,6 +87,7 @@ class TrainGrpoConfig:
     price: float = 1.0
     price_rate: float = 0.005
     cost: str = "share"
+    reward: str | None = None
     small_rates: Rates = PAPER_SMALL
     big_rates: Rates = PAPER_BIG
     beta: float = 0.0
@@ -97,6 +102,18 @@ class TrainGrpoConfig:
         require_rank(self.lora_rank, self.lora_alpha)
         if self.offload_budget == 0:
             raise UsageError("a budget of 0 leaves nothing to learn", "Give a share above 0, or none and a --price")
+        if self.reward:
+            make_reward(self.reward, self.setup)
+
+    @property
+    def setup(self) -> Setup:
+        """The rates that rewards may reckon with."""
+        return Setup(self.small_rates, self.big_rates)
+
+    @property
+    def rewarded(self) -> str:
+        """The reward as it is written: the one that is named, else that of the rollouts."""
+        return self.reward or ("paper" if self.rollout == "solo" else self.cost)
 
 
 class GrpoRun:
@@ -112,7 +129,7 @@ class GrpoRun:
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
-        self.grader = Grader()
+        self.grader, self.rewards = Grader(), make_reward(config.rewarded, config.setup)
 
     def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> GrpoTrainer:
         """TRL's trainer, its rollouts and rewards ours."""
@@ -270,16 +287,8 @@ class GrpoRun:
             self._keep_sample(trainer_state.global_step + 1, first, rollout[0], verdicts[0])
         return [one.total if one else None for one in rewards]
 
-    def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Reward | None:
-        if right is None:
-            return None
-        if self.config.rollout == "solo":
-            return paper_reward(right, rollout.tagged_text)
-        cost = rollout.share
-        if self.config.cost == "time":
-            segments = [(author, len(ids)) for author, ids in rollout.segments]
-            cost = added_time(segments, Setup(self.config.small_rates, self.config.big_rates), len(rollout.prompt_ids))
-        return priced(right, cost, price)
+    def _worth(self, right: bool | None, rollout: Rollout, price: float) -> Worth | None:
+        return None if right is None else self.rewards.worth(right, rollout, price)
 
     def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(

@@ -12,11 +12,14 @@ LAST_STEPS = 10
 
 METHODS = {
     "sft": "fine-tuned on reasoning traces whose hard passages are marked, by TRL's SFTTrainer",
-    "grpo": "trained with the big model writing in every rollout, by TRL's GRPOTrainer, for right answers at few of "
-    "the big model's tokens",
-    "solo": "trained by TRL's GRPOTrainer as in SplitReason: it wrote the big model's part of its rollouts itself, and "
-    "earned the paper's rewards",
+    "grpo": "trained with the big model writing in every rollout, by TRL's GRPOTrainer",
+    "solo": "trained by TRL's GRPOTrainer as in SplitReason: it wrote the big model's part of its rollouts itself",
 }
+GOALS = {
+    "grpo": ", for right answers at few of the big model's tokens",
+    "solo": ", and earned the paper's rewards",
+}
+"""Where no other reward was named."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,11 @@ def body(run: Run) -> str:
     """The card below its front matter."""
     small = run.config["model"]
     method = "solo" if run.config.get("rollout") == "solo" else run.method
+    reward = run.config.get("reward")
+    goal = f", for the reward `{reward}`" if reward else GOALS.get(method, "")
     sections = [
         f"# Split reasoning on {small}",
-        f"{small}, {METHODS[method]}. It reasons, and hands hard passages over to a bigger model.",
+        f"{small}, {METHODS[method]}{goal}. It reasons, and hands hard passages over to a bigger model.",
         *_use(run),
         "## Measured while training",
         "Of the examples it was trained on; this is no benchmark.",

@@ -4,7 +4,7 @@ import pytest
 
 from splitreason_cli.annotating.alignment import keep_hardest
 from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
-from splitreason_cli.annotating.surprisal import hard_lines
+from splitreason_cli.annotating.annotators.surprisal import hard_lines
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Trace
 from splitreason_cli.store.artifacts import Store
@@ -59,7 +59,7 @@ def test_the_reasoning_and_foreign_fields_are_untouched(tmp_path, store):
 def test_the_same_call_twice_does_the_work_once(source, store, monkeypatch):
     first, cached = annotate(source, AnnotateConfig(), store)
     assert not cached
-    monkeypatch.setattr("splitreason_cli.annotating.surprisal.load_pair", None)
+    monkeypatch.setattr("splitreason_cli.annotating.annotators.surprisal.load_pair", None)
     second, cached = annotate(source, AnnotateConfig(), store)
     assert cached
     assert second == first

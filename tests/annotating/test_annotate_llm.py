@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from splitreason_cli.annotating.annotate import AnnotateConfig, Progress, Resources, annotate
-from splitreason_cli.annotating.llm import TEMPERATURES
+from splitreason_cli.annotating.annotators.llm import TEMPERATURES
 from splitreason_cli.errors import EndpointError, UsageError
 from splitreason_cli.models.endpoint import EndpointConfig
 from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace

@@ -10,8 +10,8 @@ import pytest
 import torch
 from starlette.responses import JSONResponse
 
-from splitreason_cli.annotating.annotators import Failure
-from splitreason_cli.annotating.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
+from splitreason_cli.annotating.annotators.base import Failure
+from splitreason_cli.annotating.annotators.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
 from splitreason_cli.models.endpoint import EndpointConfig
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.records.data import Trace

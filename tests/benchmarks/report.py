@@ -27,7 +27,6 @@ from typing import Any
 from rich.console import Console
 
 from splitreason_cli.measuring.report.page import write_report
-from splitreason_cli.measuring.systems import System
 from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
@@ -164,7 +163,7 @@ def run_of(system: int, size: Size) -> tuple[BenchResult, list[Generation]]:
     name, budget, *_ = SYSTEMS[system]
     written = list(generations(system, size))
     counts = tally(written)
-    return counts.result(System(name, budget), "made up", task="aime24", samples=size.samples), written
+    return counts.result(name, budget, "made up", task="aime24", samples=size.samples), written
 
 
 def compared(name: str, budget: float | None, difference: float, p_value: float, problems: int) -> BenchComparison:

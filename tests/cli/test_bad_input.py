@@ -112,7 +112,7 @@ def test_a_budget_that_is_no_share_is_a_usage_error(srx, budget):
         (["bench", "mini", "--systems", "relay"], "Write relay(...)"),
         (["bench", "mini", "--systems", "split,relay(16"], "'relay(16' is no policy"),
         (["bench", "mini", "--systems", ","], "no system to run"),
-        (["bench", "aime24", "--systems", "oracle"], "system 'oracle' knows task mini only"),
+        (["bench", "aime24", "--systems", "oracle"], "task 'aime24' has no oracle"),
         (["bench", "mini", "--policy", "clever"], "--policy: unknown policy 'clever'"),
         (["bench", "mini", "--systems", "relay(a,b)"], "policy 'relay(a,b)': tokens must be a whole number, not 'a'"),
         (["bench", "mini", "--policy", "learned(x)"], "policy 'learned(x)': threshold must be a number, not 'x'"),

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from splitreason_cli.errors import ModelError
-from splitreason_cli.measuring.bench import BenchConfig, StoredGenerations, System, Watcher, bench, comparisons
+from splitreason_cli.measuring.bench import BenchConfig, RandomShare, StoredGenerations, Watcher, bench, comparisons
 from splitreason_cli.store.artifacts import Store
 from tests.older_code import NOTE, older_code
 
@@ -45,7 +45,7 @@ def test_the_order_of_the_systems_is_the_order_of_their_strength(runs):
 
 def test_the_embedded_pair_is_what_the_readme_says(store):
     config = BenchConfig(small="mini-small", hint=False)
-    twice = System("random", None, random_share=0.094, random_span_tokens=3)
+    twice = RandomShare(0.094, 3)
     found = {
         r.result.system: r.result
         for r in bench(config, ["small", "big", "oracle", "random"], [None], store, chance=twice)

@@ -6,17 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.measuring.systems import (
-    System,
-    entropy_threshold,
-    explicit,
-    matched_entropy,
-    matched_relay,
-    plan_of,
-    policy_name,
-    scattered,
-    split_names,
-)
+from splitreason_cli.measuring.systems.big import Big
+from splitreason_cli.measuring.systems.entropy import entropy_threshold, matched_entropy
+from splitreason_cli.measuring.systems.named import SYSTEMS, explicit, split_names, written
+from splitreason_cli.measuring.systems.oracle import Oracle
+from splitreason_cli.measuring.systems.random import RandomCopy, RandomShare, plan_of, scattered
+from splitreason_cli.measuring.systems.relay import matched_relay
+from splitreason_cli.measuring.systems.small import Small
+from splitreason_cli.measuring.systems.split import Split
 from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import Generation, Segment
 from splitreason_cli.split.controller import SplitController
@@ -40,7 +37,7 @@ def generation(*segments, sample=0, problem="a", seconds=None):
 
 
 def result(*generations):
-    return tally(generations).result(System("split"), "learned", task="mini", samples=1)
+    return tally(generations).result("split", None, "learned", task="mini", samples=1)
 
 
 def placed(spans, seed, max_tokens, end):
@@ -134,14 +131,18 @@ def test_names_are_split_outside_parentheses():
 
 
 def test_policies_have_the_names_of_what_was_run():
-    systems = [
-        System("small"), System("big"), System("oracle"), System("random", 0.05, copies=True),
-        System("random", random_share=0.1, random_span_tokens=3), System("split", policy="learned(0.3)"),
-    ]  # fmt: skip
-    names = [policy_name(system) for system in systems]
+    systems = [Small(), Big(), Oracle(), RandomCopy(0.05), RandomShare(0.1, 3), Split(text="learned(0.3)")]
+    names = [system.policy_name for system in systems]
     assert names == ["never", "always", "pattern", "placed", "random(0.1000, 3)", "learned(0.3)"]
 
 
+def test_every_system_is_called_what_it_is_registered_as():
+    made = [kind(offload_budget=0.05) if kind.copies else kind() for kind in SYSTEMS.values()]
+    assert [system.name for system in made] == list(SYSTEMS)
+    keys = [repr(system.settings()) for system in (*made, written("relay(16)"), written("relay(17)"))]
+    assert len(set(keys)) == len(keys)
+
+
 def test_a_copy_has_no_cap_of_its_own():
-    assert System("random", 0.05, copies=True).cap is None
-    assert System("split", 0.05).cap == 0.05
+    assert RandomCopy(0.05).cap is None
+    assert Split(offload_budget=0.05).cap == 0.05

@@ -3,7 +3,6 @@
 import dataclasses
 
 from splitreason_cli.measuring.log_rows import UNKNOWN
-from splitreason_cli.measuring.systems import System
 from splitreason_cli.measuring.tally import Tally, tally, vote_of
 from splitreason_cli.records.data import Generation, Segment
 
@@ -17,7 +16,7 @@ def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop"
 
 
 def result(made, samples=1):
-    return tally(made).result(System("split"), "learned", task="mini", samples=samples)
+    return tally(made).result("split", None, "learned", task="mini", samples=samples)
 
 
 def test_a_missing_verdict_is_left_out_of_the_accuracy_only():
@@ -73,7 +72,7 @@ def test_right_answers_are_one_vote_however_they_are_written():
 def test_without_a_verdict_there_is_no_accuracy():
     found = result([generation("a", None), generation("b", None)])
     assert (found.pass_at_1, found.ci95, found.ungraded, found.problems) == (None, None, 2, 2)
-    assert Tally().result(System("split"), "learned", task="mini", samples=1).pass_at_1 is None
+    assert Tally().result("split", None, "learned", task="mini", samples=1).pass_at_1 is None
 
 
 def test_two_problems_of_which_one_is_right_have_an_accuracy():

@@ -9,6 +9,7 @@ import pytest
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.decoding.rows import Request
+from splitreason_cli.errors import MachineError
 from splitreason_cli.models.backend import BackendError
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair, text_of
@@ -154,6 +155,17 @@ def test_policies_are_chosen_by_name(pair, thread, problems, policy):
         assert end.usage.offload_share == 1
     if policy == "relay(5, 10)":
         assert abs(end.usage.offload_share - 1 / 3) < 0.1
+
+
+def test_a_policy_whose_package_is_broken_ends_that_request_only(pair, thread, problems):
+    class Broken(dict):
+        def __getitem__(self, name):
+            raise MachineError("policy 'mine' of the package theirs cannot be loaded")
+
+    broken = engine(pair, thread)
+    broken.policies = Broken(mine=None)
+    with pytest.raises(RequestError, match="of the package theirs"):
+        answers(broken, ask(problems[0], policy="mine"))
 
 
 @pytest.mark.parametrize("policy", ["unheard", "random", "relay(1, 2, 3)", "learned(x)", "a b"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from splitreason_cli.tasks.base import Task
 from splitreason_cli.tasks.grader import Grader
 from splitreason_cli.tasks.grading import Verdict, boxed_answer
 
@@ -22,6 +23,19 @@ BOMBS = {
     "factorial": "100000000!",
     "deep nesting": "{" * 300 + "1" + "}" * 300,
 }
+
+
+class Anagrams(Task):
+    """Answers are words, whose letters may stand in any order; nothing decides that at once."""
+
+    def answer_in(self, completion):
+        return completion.split()[-1] if completion else None
+
+    def quick_verdict(self, answer, gold):
+        return None
+
+    def verdict(self, answer, gold):
+        return Verdict(answer is not None and sorted(answer) == sorted(gold))
 
 
 def boxed(answer):
@@ -58,6 +72,12 @@ def test_bombs_are_ungraded_and_the_rest_of_their_batch_is_not():
         assert verdicts[::2] == [Verdict(None, "no verdict within 3 s")] * len(BOMBS)
         assert verdicts[1::2] == [Verdict(True)] * len(BOMBS)
         assert grader.grade([(boxed("0.25"), HALF)]) == [Verdict(False)]
+
+
+def test_a_task_s_own_rules_hold_in_the_processes_too():
+    with Grader(workers=1, timeout_seconds=60, task=Anagrams()) as grader:
+        verdicts = grader.grade([("it is silent", "listen"), ("it is listening", "listen"), ("", "listen")])
+    assert [verdict.correct for verdict in verdicts] == [True, False, False]
 
 
 def test_an_answer_of_any_length_is_graded(grader):

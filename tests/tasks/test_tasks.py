@@ -8,7 +8,8 @@ import pytest
 from splitreason_cli.errors import InputError, RecordError, UsageError
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.tables import HubDataset
-from splitreason_cli.tasks.tasks import TASKS, read_task
+from splitreason_cli.tasks.named import TASKS
+from splitreason_cli.tasks.tasks import read_task
 
 ROWS = [{"id": n, "problem": f"{n}+1?", "answer": str(n + 1), "url": "u"} for n in (60, 61)]
 
@@ -40,7 +41,7 @@ def test_mini_is_there_without_a_network(store, hub):
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - {"mini"}))
 def test_a_hub_task_that_is_not_here_says_in_one_line_how_to_get_it(store, hub, name):
-    dataset = HubDataset.parse(TASKS[name])
+    dataset = HubDataset.parse(TASKS[name].address)
     assert re.fullmatch(r"[0-9a-f]{40}", dataset.revision)
     with pytest.raises(InputError) as caught:
         read_task(name, store)
@@ -51,7 +52,7 @@ def test_a_hub_task_that_is_not_here_says_in_one_line_how_to_get_it(store, hub, 
 
 
 def test_a_downloaded_dataset_is_read_from_the_cache(store, hub):
-    dataset = HubDataset.parse(TASKS["aime24"])
+    dataset = HubDataset.parse(TASKS["aime24"].address)
     folder = hub / f"datasets--{dataset.path.replace('/', '--')}" / "snapshots" / dataset.revision / "data"
     folder.mkdir(parents=True)
     (folder.parent / "README.md").touch()
@@ -61,7 +62,7 @@ def test_a_downloaded_dataset_is_read_from_the_cache(store, hub):
     task = read_task("aime24", store)
     assert [(problem.id, problem.answer) for problem in task.problems] == [("60", "61"), ("61", "62")]
     assert task.digest == f"{dataset.revision}/None/train"
-    assert task.source == TASKS["aime24"]
+    assert task.source == TASKS["aime24"].address
 
 
 def test_a_file_takes_the_place_of_a_tasks_own_data(store, hub, tmp_path):

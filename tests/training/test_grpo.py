@@ -17,8 +17,8 @@ from splitreason_cli.tasks.grading import is_correct
 from splitreason_cli.tasks.mini import sample_problem
 from splitreason_cli.training.grpo import RECIPES, train_grpo
 from splitreason_cli.training.grpo_run import GrpoRun
+from splitreason_cli.training.price import Price
 from splitreason_cli.training.reporters import NO_REPORTING
-from splitreason_cli.training.rewards import Price
 from tests.untagged import write_untagged
 
 from ..older_code import older_code

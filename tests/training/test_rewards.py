@@ -5,18 +5,11 @@ from hypothesis import strategies as st
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import GrpoStep
 from splitreason_cli.split.latency import Rates, Setup, evenly
-from splitreason_cli.training.rewards import (
-    Price,
-    added_time,
-    collapse,
-    coverage,
-    first_warnings,
-    paper_coverage,
-    paper_format,
-    paper_reward,
-    paper_tag_count,
-    priced,
-)
+from splitreason_cli.training.collapse import collapse, first_warnings
+from splitreason_cli.training.price import Price
+from splitreason_cli.training.rewards.base import priced
+from splitreason_cli.training.rewards.paper import coverage, paper_coverage, paper_format, paper_reward, paper_tag_count
+from splitreason_cli.training.rewards.time import added_time
 
 SPAN = f"{markup.OPEN}x{markup.CLOSE}"
 SCAFFOLDED = f"{markup.THINK_OPEN}a{SPAN}b{markup.THINK_CLOSE}<answer>\\boxed{{1}}</answer>"

@@ -2,32 +2,26 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from ..errors import SrxError
-from ..models.endpoint import AnswerUsage, CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
-from ..records.data import AnnotatedTrace, JsonObject, Trace
-from ..store.replies import Replies
-from . import snippets
-from .alignment import AlignConfig, align
-from .annotators import Failure, Outcome, annotated, trace_key
-from .concurrent import StopMappingError, map_ordered
+from ...errors import UsageError
+from ...models.endpoint import AnswerUsage, CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
+from ...records.data import AnnotatedTrace, JsonObject, Trace
+from ...store.replies import Replies
+from .. import snippets
+from ..alignment import AlignConfig, align
+from ..concurrent import map_ordered
+from ..config import AnnotateConfig, ResponseFormat
+from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, annotated, trace_key
 
 TEMPERATURES = (0.0, 0.3, 0.6)
 """Of the attempts at one trace; a further one is made only if the last reply was of no use."""
-
-ResponseFormat = Literal["auto", "json_schema", "none"]
 
 _JSON_SCHEMA = {
     "type": "json_schema",
     "json_schema": {"name": "snippets", "strict": True, "schema": snippets.SCHEMA},
 }
-
-
-class BudgetSpentError(SrxError, StopMappingError):
-    """The token budget does not allow another call."""
 
 
 @dataclass
@@ -63,13 +57,17 @@ class Meter:
 
 
 @dataclass
-class LlmAnnotator:
+class LlmAnnotator(Annotator):
     """Annotates through an OpenAI-compatible chat endpoint.
 
     Args:
         fraction: about how much of a trace's characters to ask for, 0..1.
         replies: where paid replies are kept; a trace that has one is not asked for again.
     """
+
+    summary = "a chat model"
+    libraries = ("json-repair", "rapidfuzz", "regex")
+    flags = required = ("--model", "--base-url")
 
     endpoint: EndpointConfig
     fraction: float
@@ -84,6 +82,20 @@ class LlmAnnotator:
     def __post_init__(self) -> None:
         self._as_json = self.response_format != "none"
         self.meter = Meter(self.replies, self.max_tokens_total)
+
+    @classmethod
+    def check(cls, config: AnnotateConfig, given: Mapping[str, str | None]) -> None:
+        if config.fraction == 0:
+            raise UsageError("--fraction 0 asks a chat model for nothing", "Give a share such as 20%")
+
+    @classmethod
+    def make(cls, job: Job) -> Annotator:
+        config, resources = job.config, job.resources
+        replies = job.replies(f"llm-{question_key(config.model, config.fraction)}")
+        return cls(
+            resources.endpoints[0], config.fraction, config.alignment, replies, resources.response_format,
+            resources.max_tokens_total, job.on_tokens,
+        )  # fmt: skip
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         client = Endpoint(self.endpoint)

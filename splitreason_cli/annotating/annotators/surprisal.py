@@ -5,21 +5,25 @@ threshold. If the hard lines hold more than `fraction` of a trace's characters, 
 """
 
 import asyncio
+import hashlib
 import itertools
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from ..models.endpoint import CallError, Endpoint, EndpointConfig
-from ..models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only
-from ..models.protocols import Encoding
-from ..records import markup
-from ..records.data import AnnotatedTrace, HardSpan, Trace
-from ..store.replies import Replies
-from .alignment import keep_hardest
-from .annotators import Failure, Outcome, annotated, trace_key
-from .concurrent import map_ordered
+from ...errors import UsageError
+from ...models.endpoint import CallError, Endpoint, EndpointConfig
+from ...models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only, model_digest
+from ...models.protocols import Encoding
+from ...records import markup
+from ...records.data import AnnotatedTrace, Code, HardSpan, Trace
+from ...store.artifacts import Recipe
+from ...store.replies import Replies
+from ..alignment import keep_hardest
+from ..concurrent import map_ordered
+from ..config import AnnotateConfig
+from .base import Annotator, Failure, Job, Outcome, annotated, trace_key
 
 GROUP = 32
 """Traces scored together in this process."""
@@ -43,13 +47,38 @@ class HardLines(msgspec.Struct):
     lines: list[tuple[int, int, float]]
 
 
-class LocalSurprisal:
-    """Scores with both models in this process, in groups. Raises ModelError."""
+class LocalSurprisal(Annotator):
+    """Scores with both models in this process, in groups, unless they are behind servers. Raises ModelError."""
+
+    summary = "the pair's own surprisal"
+    libraries = ("jinja2", "tokenizers", "torch", "transformers")
+    flags = ("--small-url", "--big-url")
 
     def __init__(self, config: SurprisalConfig, replies: Replies) -> None:
         self._config, self._replies = config, replies
         self._models = load_pair(config.small, config.big, default_device())
         self._max_tokens = min(loaded.model.config.max_position_embeddings for loaded in self._models)
+
+    @classmethod
+    def check(cls, config: AnnotateConfig, given: Mapping[str, str | None]) -> None:
+        if (given["--small-url"] is None) != (given["--big-url"] is None):
+            raise UsageError("--small-url and --big-url go together. Give both, or neither to score in this process")
+
+    @classmethod
+    def inputs(cls, config: AnnotateConfig) -> dict[str, str]:
+        return {"small": model_digest(config.small), "big": model_digest(config.big)}
+
+    @classmethod
+    def make(cls, job: Job) -> Annotator:
+        config, recipe = job.config, job.recipe
+        # Scores are those of one code. Of other codes they count where the work was begun with them.
+        earlier = [_scores(recipe, code) for code in job.begun.codes if code != recipe.code]
+        replies = job.replies(_scores(recipe, recipe.code), earlier)
+        scoring = SurprisalConfig(config.small, config.big, config.threshold, config.fraction)
+        if job.resources.endpoints:
+            small, big = job.resources.endpoints
+            return ServedSurprisal(scoring, (small, big), replies)
+        return cls(scoring, replies)
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         stream = iter(traces)
@@ -80,7 +109,7 @@ class LocalSurprisal:
         return f"the trace has {tokens:,} tokens, the models read {self._max_tokens:,}. Shorten it"
 
 
-class ServedSurprisal:
+class ServedSurprisal(Annotator):
     """Scores through two vLLM servers, whose `prompt_logprobs` are the negative NLLs.
 
     The tokenizer of `config.small` must be at hand here. Raises ModelError.
@@ -121,6 +150,12 @@ def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float],
         HardSpan(start=start, end=end, score=max(gap for left, right, gap in hits if left < end and right > start))
         for start, end in markup.line_spans(text, [(left, right) for left, right, _ in hits])
     ]
+
+
+def _scores(recipe: Recipe, code: Code) -> str:
+    """The name of the lines' scores that a code computes for the models and threshold of a recipe."""
+    question = repr((code.digest, recipe.inputs["small"], recipe.inputs["big"], recipe.config["threshold"]))
+    return f"surprisal-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
 def _encode(loaded: LoadedModel, trace: Trace) -> Encoding:

@@ -1,0 +1,1 @@
+"""Who marks the hard spans of traces."""

@@ -1,0 +1,45 @@
+"""The simplest annotator: snippets that were made elsewhere."""
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from ...records.data import Snippets, Trace
+from ...store.artifacts import file_digest
+from ...store.jsonl import decode, read_lines
+from ..alignment import AlignConfig, align
+from ..config import AnnotateConfig
+from .base import Annotator, Failure, Job, Outcome, annotated
+
+
+class SnippetsAnnotator(Annotator):
+    """Places the snippets of a JSONL file of kind `snippets`, which are held in memory.
+
+    Raises InputError or RecordError if the file cannot be read.
+    """
+
+    summary = "a file of snippets"
+    libraries = ("rapidfuzz", "regex")
+    flags = required = ("--snippets",)
+
+    def __init__(self, path: Path, config: AlignConfig) -> None:
+        self._path = path
+        self._config = config
+        records = (decode(line, Snippets.from_dict) for line in read_lines(path))
+        self._snippets = {record.id: record.snippets for record in records}
+
+    @classmethod
+    def inputs(cls, config: AnnotateConfig) -> dict[str, str]:
+        return {"snippets": file_digest(Path(config.snippets))}
+
+    @classmethod
+    def make(cls, job: Job) -> Annotator:
+        return cls(Path(job.config.snippets), job.config.alignment)
+
+    def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
+        for trace in traces:
+            snippets = self._snippets.get(trace.id)
+            if snippets is None:
+                yield Failure(f"{self._path} holds no snippets for the id {trace.id!r}", permanent=True)
+                continue
+            spans, unplaced = align(trace.reasoning, snippets, self._config)
+            yield annotated(trace, "snippets", spans, unplaced)

@@ -1,0 +1,1 @@
+"""The systems of a benchmark: who writes, and what the baselines copy of split."""

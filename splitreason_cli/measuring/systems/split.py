@@ -1,0 +1,23 @@
+"""The pair: the small model hands over by a policy, by default where it writes the tag."""
+
+from dataclasses import dataclass
+
+from ...decoding.plugins import load_policies
+from ...split.policies import PolicyContext, make_policy
+from .base import Written
+
+
+@dataclass(frozen=True)
+class Split(Written):
+    """What the others are compared with; the only one that has a cap."""
+
+    name: str = "split"
+    text: str = "learned"
+
+    @property
+    def cap(self) -> float | None:
+        return self.offload_budget
+
+    @property
+    def needs_tags(self) -> bool:
+        return make_policy(self.text, load_policies(), PolicyContext()).tagged

@@ -1,0 +1,1 @@
+"""What a rollout of GRPO is worth."""
