@@ -21,7 +21,7 @@ from .train import CURVES, deliver_grpo, deliver_model, run_grpo
 
 if TYPE_CHECKING:
     from ..measuring.bench import SystemRun
-    from ..training.grpo_run import TrainGrpoConfig
+    from ..training.grpo_config import TrainGrpoConfig
 
 NOTE = (
     "Both models are tiny, and the gap between them comes from their training data: the small one was never taught "

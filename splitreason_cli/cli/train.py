@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..decoding.remote import RemoteConfig
     from ..models.sides import Side
-    from ..training.grpo_run import TrainGrpoConfig
+    from ..training.grpo_config import TrainGrpoConfig
     from ..training.policy_engine import PolicyEngineConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"

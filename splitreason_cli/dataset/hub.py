@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "test")
 CARD = "README.md"
 BATCH_BYTES = 16 * 2**20
-KINDS: dict[str, type[SftExample] | type[SftConversation]] = {
-    cls.kind: cls for cls in (SftExample, SftConversation)
-}  # fmt: skip
+KINDS: dict[str, type[SftExample] | type[SftConversation]] = {cls.kind: cls for cls in (SftExample, SftConversation)}
 
 
 def shard(split: str) -> str:

@@ -62,9 +62,12 @@ def build(trace: AnnotatedTrace, config: BuildSftConfig, split: Split) -> SftRec
     digest = reasoning_sha256(trace.reasoning)
     if as_messages:
         return SftConversation(
-            id=trace.id, split=split, messages=(user, Message(role="assistant", content=completed)),
-            reasoning_sha256=digest, extra=trace.extra,
-        )  # fmt: skip
+            id=trace.id,
+            split=split,
+            messages=(user, Message(role="assistant", content=completed)),
+            reasoning_sha256=digest,
+            extra=trace.extra,
+        )
     return SftExample(
         id=trace.id, split=split, prompt=(user,), completion=completed, reasoning_sha256=digest, extra=trace.extra
     )

@@ -139,10 +139,14 @@ class PipelinedDecoder:
         """Let the small model write until it hands over, ends, or its stream must be opened anew."""
         tokens = self.controller.tokens_of("small")
         stream = self.small.stream(
-            list(self.controller.context["small"]), floor.max_tokens, self.sampling_of("small"),
-            stop=tokens.end_of_text | (tokens.tags - floor.forbid), forbid=floor.forbid, logprobs=self.logprobs,
+            list(self.controller.context["small"]),
+            floor.max_tokens,
+            self.sampling_of("small"),
+            stop=tokens.end_of_text | (tokens.tags - floor.forbid),
+            forbid=floor.forbid,
+            logprobs=self.logprobs,
             predictions=bool(self.controller.policy.needs & PREDICTIONS),
-        )  # fmt: skip
+        )
         try:
             async with contextlib.aclosing(nonempty(stream)) as chunks:
                 async for chunk in chunks:
@@ -235,9 +239,13 @@ class _BigTurn:
             if left <= 0:
                 return
             stream = self.decoder.big.stream(
-                list(self.controller.context["big"]), left, self.decoder.sampling_of("big"),
-                stop=self.controller.tokens_of("big").end_of_text, forbid=floor.forbid, logprobs=self.decoder.logprobs,
-            )  # fmt: skip
+                list(self.controller.context["big"]),
+                left,
+                self.decoder.sampling_of("big"),
+                stop=self.controller.tokens_of("big").end_of_text,
+                forbid=floor.forbid,
+                logprobs=self.decoder.logprobs,
+            )
             self.stream = nonempty(stream)
         self.reading = asyncio.create_task(_next(self.stream))
 

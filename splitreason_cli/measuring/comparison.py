@@ -18,9 +18,16 @@ def compare(task: str, mine: Verdicts, theirs: Verdicts, system: Key, baseline: 
     warned of, if anything."""
     found = paired_difference(mine, theirs)
     comparison = BenchComparison(
-        task=task, system=system[0], offload_budget=system[1], baseline=baseline[0], baseline_budget=baseline[1],
-        difference=found.difference, ci95=found.ci95, p_value=found.p_value, problems=found.problems,
-    )  # fmt: skip
+        task=task,
+        system=system[0],
+        offload_budget=system[1],
+        baseline=baseline[0],
+        baseline_budget=baseline[1],
+        difference=found.difference,
+        ci95=found.ci95,
+        p_value=found.p_value,
+        problems=found.problems,
+    )
     return comparison, too_few_problems(comparison, found.smallest_detectable)
 
 

@@ -97,10 +97,12 @@ class BatchDriver:
             started = time.perf_counter()
             controllers = self.decoder.decode(requests, budget, functools.partial(_tick, on_tick, len(batch)))
             seconds = (time.perf_counter() - started) / len(batch)
-            on_done([
-                Decoded(job, controller, self.decoder.pair.text(controller), seconds)
-                for job, controller in zip(batch, controllers, strict=True)
-            ])  # fmt: skip
+            on_done(
+                [
+                    Decoded(job, controller, self.decoder.pair.text(controller), seconds)
+                    for job, controller in zip(batch, controllers, strict=True)
+                ]
+            )
 
     def close(self) -> None:
         pass
@@ -119,9 +121,16 @@ class ServerDriver:
     batch_size = 1
 
     def __init__(
-        self, small: Running, big: Running, limits: Limits, sampling: Sampling, *, hint: bool, concurrency: int,
+        self,
+        small: Running,
+        big: Running,
+        limits: Limits,
+        sampling: Sampling,
+        *,
+        hint: bool,
+        concurrency: int,
         pipeline: PipelineConfig | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.models: Mapping[Author, LoadedModel] = {"small": small.tokenizer, "big": big.tokenizer}
         self._small, self._big = small.backend, big.backend
         self._limits, self._sampling, self._concurrency = limits, sampling, concurrency

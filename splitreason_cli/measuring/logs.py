@@ -142,9 +142,12 @@ def _generation(problem: Problem, completion: Completion, layout: str, system: s
     segments = _segments(completion.text or "")
     says_who = len(segments) > 1 or completion.big_tokens is not None
     known = {
-        "authors": says_who, "tokens": completion.tokens is not None, "big_tokens": completion.big_tokens is not None,
-        "finish_reason": completion.finish_reason is not None or completion.text is None, "seconds": False,
-    }  # fmt: skip
+        "authors": says_who,
+        "tokens": completion.tokens is not None,
+        "big_tokens": completion.big_tokens is not None,
+        "finish_reason": completion.finish_reason is not None or completion.text is None,
+        "seconds": False,
+    }
     return Generation(
         id=problem.id,
         system=system,

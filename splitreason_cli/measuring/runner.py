@@ -108,9 +108,15 @@ class Runner:
     """Decodes systems with one pair of models, opened when the first system that is not in the store needs them."""
 
     def __init__(
-        self, config: BenchConfig, store: Store, backends: Backends, watcher: Watcher, authors: Sequence[Author], *,
+        self,
+        config: BenchConfig,
+        store: Store,
+        backends: Backends,
+        watcher: Watcher,
+        authors: Sequence[Author],
+        *,
         needs_tags: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.store, self.backends, self.watcher = config, store, backends, watcher
         self.authors, self.needs_tags = authors, needs_tags
         self.data = read_problems(config, store)
@@ -253,9 +259,14 @@ class Runner:
             config = self.config
             limits = Limits(config.max_tokens, config.max_span_tokens)
             self._driver = self.backends.open(
-                self.authors, limits, Sampling(config.temperature, config.top_p), hint=config.hint,
-                needs_tags=self.needs_tags, stack=self._stack, on_status=self.watcher.on_status,
-            )  # fmt: skip
+                self.authors,
+                limits,
+                Sampling(config.temperature, config.top_p),
+                hint=config.hint,
+                needs_tags=self.needs_tags,
+                stack=self._stack,
+                on_status=self.watcher.on_status,
+            )
         return self._driver
 
     def _job(self, system: System, sample: int, problem: Problem) -> Job:

@@ -141,10 +141,14 @@ def _sign_flip_p(differences: "NDArray[np.float64]", seed: int, resamples: int) 
         return 1.0
     return float(
         stats.permutation_test(
-            (signed,), np.sum, permutation_type="samples", n_resamples=resamples,
-            batch=max(1, _MOST_NUMBERS // len(signed)), rng=np.random.default_rng(seed),
+            (signed,),
+            np.sum,
+            permutation_type="samples",
+            n_resamples=resamples,
+            batch=max(1, _MOST_NUMBERS // len(signed)),
+            rng=np.random.default_rng(seed),
         ).pvalue
-    )  # fmt: skip
+    )
 
 
 def _bootstrap(
@@ -155,7 +159,12 @@ def _bootstrap(
     from scipy import stats
 
     interval = stats.bootstrap(
-        (values,), np.mean, n_resamples=resamples, confidence_level=level, method=method,
-        batch=max(1, _MOST_NUMBERS // len(values)), rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method=method,
+        batch=max(1, _MOST_NUMBERS // len(values)),
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return (float(interval.low), float(interval.high))

@@ -63,9 +63,16 @@ class Backends:
         return " ".join([what, *settings])
 
     def open(
-        self, authors: Sequence[Author], limits: Limits, sampling: Sampling, *, hint: bool, needs_tags: bool,
-        stack: ExitStack, on_status: Callable[[str], None] = lambda status: None,
-    ) -> Driver:  # fmt: skip
+        self,
+        authors: Sequence[Author],
+        limits: Limits,
+        sampling: Sampling,
+        *,
+        hint: bool,
+        needs_tags: bool,
+        stack: ExitStack,
+        on_status: Callable[[str], None] = lambda status: None,
+    ) -> Driver:
         """The driver; what it starts ends with `stack`. A single author stands on both sides.
 
         Raises ModelError, also if tags are needed and the small model has none. For further errors see `start_pair`.

@@ -29,8 +29,12 @@ from .openai_responses import ChatReply, CompletionReply, model_card, model_list
 from .openai_schema import ApiError, RequestLimits, parse_chat, parse_completion, unknown_model
 
 CHAT, COMPLETIONS, MODELS, HEALTH, METRICS = (
-    "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics"
-)  # fmt: skip
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/models",
+    "/health",
+    "/metrics",
+)
 
 
 @dataclass(frozen=True)

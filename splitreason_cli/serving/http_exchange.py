@@ -122,8 +122,10 @@ class Slots:
             raise ApiError(
                 429,
                 f"{self.taken} of at most {self.total} completions are in flight, {wanted} more do not fit. Try later",
-                kind="rate_limit_error", code="too_many_requests", retry_after_seconds=1,
-            )  # fmt: skip
+                kind="rate_limit_error",
+                code="too_many_requests",
+                retry_after_seconds=1,
+            )
         self.taken += wanted
         try:
             yield

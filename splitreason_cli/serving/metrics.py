@@ -38,9 +38,11 @@ class ServerMetrics:
         self.control = counter("control_tokens", "Small tokens decoded only to look for the closing tag")
         self.degraded = counter("degraded_completions", "Completions for which the big model failed")
         self.hand_over = Histogram(
-            "srx_hand_over_seconds", "From a hand-over to the big model's first token",
-            buckets=HAND_OVER_SECONDS, registry=self.registry,
-        )  # fmt: skip
+            "srx_hand_over_seconds",
+            "From a hand-over to the big model's first token",
+            buckets=HAND_OVER_SECONDS,
+            registry=self.registry,
+        )
         for author in ("small", "big"):
             self.tokens.labels(author)
 

@@ -59,8 +59,10 @@ class Reply(ABC):
 
     def _chunk(self, choice: JsonObject) -> JsonObject:
         return {
-            **self._header(self.chunk_object), "choices": [choice], **({"usage": None} if self.include_usage else {})
-        }  # fmt: skip
+            **self._header(self.chunk_object),
+            "choices": [choice],
+            **({"usage": None} if self.include_usage else {}),
+        }
 
     @abstractmethod
     def _content(self, deltas: Sequence[Delta]) -> JsonObject: ...

@@ -110,10 +110,15 @@ class SplitEngine:
                 for backend in (self.small, self.big)
             ]
             decoder = PipelinedDecoder(
-                controller, small, big, SamplingParams(request.temperature, request.top_p, request.seed), self.pipeline,
-                logprobs=request.logprobs, is_boundary=self._is_boundary,
+                controller,
+                small,
+                big,
+                SamplingParams(request.temperature, request.top_p, request.seed),
+                self.pipeline,
+                logprobs=request.logprobs,
+                is_boundary=self._is_boundary,
                 on_big_failure=lambda reason: self.breaker.failed(self.clock()),
-            )  # fmt: skip
+            )
             try:
                 async with contextlib.aclosing(self._deltas(decoder, text, request)) as deltas:
                     async for delta in deltas:

@@ -181,11 +181,15 @@ def _means_by_group(summaries: Sequence[Summary]) -> list[Chart]:
         by_measure[summary.measure].append(summary)
     return [
         Chart(
-            name, "", name, "mean",
-            heights=tuple(summary.mean for summary in rows), labels=tuple(summary.group for summary in rows),
+            name,
+            "",
+            name,
+            "mean",
+            heights=tuple(summary.mean for summary in rows),
+            labels=tuple(summary.group for summary in rows),
         )
         for name, rows in by_measure.items()
-    ]  # fmt: skip
+    ]
 
 
 def to_dict(statistics: KindStatistics) -> JsonObject:

@@ -202,8 +202,17 @@ def _train_step(step: TrainStep) -> Measures:
 @measure.register
 def _grpo_step(step: GrpoStep) -> Measures:
     names = (
-        "reward", "accuracy", "price_paid", "share", "spans", "span_tokens", "closed", "unclosed", "tokens", "price",
-    )  # fmt: skip
+        "reward",
+        "accuracy",
+        "price_paid",
+        "share",
+        "spans",
+        "span_tokens",
+        "closed",
+        "unclosed",
+        "tokens",
+        "price",
+    )
     # Runs of an older srx have not logged all of them.
     known = {name: value for name in names if (value := getattr(step, name)) is not None}
     return Measures(

@@ -93,10 +93,13 @@ class _Runs:
     async def measure(self, on_progress: Callable[[int, int], None]) -> list[LatencyResult]:
         """Rounds of all modes, after one that does not count."""
         modes: dict[str, Callable[[], Awaitable[Sample]]] = {
-            "small": lambda: self._alone(self.small), "big": lambda: self._alone(self.big),
-            "pipelined": self._pipelined, "serial": self._serial,
-            "cold": lambda: self._hand_over(warm=False), "warm": lambda: self._hand_over(warm=True),
-        }  # fmt: skip
+            "small": lambda: self._alone(self.small),
+            "big": lambda: self._alone(self.big),
+            "pipelined": self._pipelined,
+            "serial": self._serial,
+            "cold": lambda: self._hand_over(warm=False),
+            "warm": lambda: self._hand_over(warm=True),
+        }
         rounds: list[dict[str, Sample]] = []
         total = (self.config.rounds + 1) * len(modes)
         try:
@@ -127,9 +130,13 @@ class _Runs:
         prompts: dict[Author, list[int]] = {"small": prompt, "big": prompt}
         controller = self.pair.controller(prompts, Scripted(workload), Limits(workload.tokens))
         decoder = PipelinedDecoder(
-            controller, self.small.session(), self.big.session(), GREEDY, self.config.pipeline,
+            controller,
+            self.small.session(),
+            self.big.session(),
+            GREEDY,
+            self.config.pipeline,
             is_boundary=lambda _, offset: workload.ends_sentence(offset),
-        )  # fmt: skip
+        )
         started = time.perf_counter()
         with controller:
             async with aclosing(decoder.run()) as steps:

@@ -63,9 +63,12 @@ async def _time(
 ) -> float:
     """The seconds of one completion of exactly `tokens` tokens after a prompt nobody has seen. Raises CallError."""
     body = {
-        "model": model, "prompt": rng.choices(PROMPT_IDS, k=prompt_tokens), "max_tokens": tokens, "temperature": 0.0,
+        "model": model,
+        "prompt": rng.choices(PROMPT_IDS, k=prompt_tokens),
+        "max_tokens": tokens,
+        "temperature": 0.0,
         "ignore_eos": True,
-    }  # fmt: skip
+    }
     started = clock()
     answer = await endpoint.complete(body)
     seconds = clock() - started

@@ -17,7 +17,8 @@ from ..store.digests import code_of
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
-from .grpo_run import GrpoRun, TrainGrpoConfig, grpo_steps
+from .grpo_config import TrainGrpoConfig
+from .grpo_run import GrpoRun, grpo_steps
 from .model_card import grpo_measures
 from .policy_engine import PolicyEngineConfig, checked_engine
 from .reporters import NO_REPORTING, Reporting
@@ -31,10 +32,17 @@ COLUMNS = ("problem", "answer", *ID_COLUMNS)
 RECIPES = {
     "paper": TrainGrpoConfig(big="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"),
     "mini": TrainGrpoConfig(
-        max_steps=40, prompts=24, num_generations=8, per_device_batch_size=64, learning_rate=3e-4, temperature=1.0,
-        max_tokens=200, max_span_tokens=32, save_steps=10,
+        max_steps=40,
+        prompts=24,
+        num_generations=8,
+        per_device_batch_size=64,
+        learning_rate=3e-4,
+        temperature=1.0,
+        max_tokens=200,
+        max_span_tokens=32,
+        save_steps=10,
     ),
-}  # fmt: skip
+}
 """`paper`: SplitReason, arXiv:2504.16379, with the big model in the rollouts. `mini`: the embedded pair, on a CPU."""
 
 SAMPLE_STEPS = {"paper": 50, "mini": 10}
@@ -105,10 +113,18 @@ def _recipe(source: Source, config: TrainGrpoConfig, served: RemoteModel | None)
 
 
 def _train(
-    source: Source, config: TrainGrpoConfig, store: Store, recipe: Recipe, served: RemoteModel | None,
-    engine: PolicyEngineConfig, strict: bool, reporting: Reporting, on_step: OnStep, on_warning: Callable[[str], None],
+    source: Source,
+    config: TrainGrpoConfig,
+    store: Store,
+    recipe: Recipe,
+    served: RemoteModel | None,
+    engine: PolicyEngineConfig,
+    strict: bool,
+    reporting: Reporting,
+    on_step: OnStep,
+    on_warning: Callable[[str], None],
     on_sample: Callable[[Generation], None],
-) -> Artifact:  # fmt: skip
+) -> Artifact:
     with ranks.work(store, recipe) as work:
         with ranks.together():
             problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))

@@ -4,18 +4,16 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..decoding.lockstep import LockstepDecoder
 from ..decoding.writers import BigSide, pair_of
-from ..errors import UsageError
 from ..models.loading import LoadedModel, text_of
 from ..models.sampling import Sampling
 from ..records.data import Generation, GrpoStep, Problem, Segment
-from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from ..split.limits import Limits
 from ..store.artifacts import Journal
 from ..store.jsonl import encode
@@ -24,7 +22,8 @@ from ..tasks.grading import Verdict
 from . import ranks
 from .collapse import collapse, first_warnings
 from .engine_rollouts import EngineDecoder
-from .lora import lora_config, require_rank
+from .grpo_config import TrainGrpoConfig
+from .lora import lora_config
 from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
 from .price import Price
 from .protocols import GrpoTrainer, Logged, Trainer, TrainerArguments, TrainerState
@@ -48,82 +47,19 @@ PARTS = [part.name for part in fields(Worth)]
 SAMPLES = "samples.jsonl"
 
 
-@dataclass(frozen=True)
-class TrainGrpoConfig:
-    """`prompts` problems an optimizer step, each sampled `num_generations` times; at most `per_device_batch_size`
-    completions at a time in the backward pass of each device.
-
-    `rollout` is `split`, where the big model writes the spans, or `solo`, where the small one writes them too and the
-    paper's reward applies unless another `reward` is named. `closing` is `sampled`, a decision that is trained, or
-    `argmax`, which is not.
-
-    `offload_budget` is the mean share that the price of the big model's help is moved to; None keeps `price`, in right
-    answers for offloading everything. `cost` is what the price is of: the `share` of the tokens, or the added `time`
-    at the models' `small_rates` and `big_rates` (prefilled and decoded tokens a second). `temperature` is that of
-    rollouts, both models' and that of closing.
-
-    With `use_vllm` vLLM generates for the small model. It draws as it likes, so that a seed does not fix a run.
-
-    With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
-    `lora_alpha` / `lora_rank`; without an alpha by 2.
-
-    Raises UsageError for an alpha without a rank, and for a budget of 0.
-    """
-
-    model: str = "mini-split"
-    big: str = "mini-big"
-    rollout: str = "split"
-    closing: str = "sampled"
-    max_steps: int = 500
-    prompts: int = 8
-    num_generations: int = 14
-    per_device_batch_size: int = 16
-    learning_rate: float = 1e-6
-    warmup: float = 0.1
-    temperature: float = 0.7
-    max_tokens: int = 4096
-    max_span_tokens: int | None = None
-    offload_budget: float | None = None
-    price: float = 1.0
-    price_rate: float = 0.005
-    cost: str = "share"
-    reward: str | None = None
-    small_rates: Rates = PAPER_SMALL
-    big_rates: Rates = PAPER_BIG
-    beta: float = 0.0
-    hint: bool = True
-    save_steps: int = 50
-    seed: int = 0
-    use_vllm: bool = False
-    lora_rank: int = 0
-    lora_alpha: int | None = None
-
-    def __post_init__(self) -> None:
-        require_rank(self.lora_rank, self.lora_alpha)
-        if self.offload_budget == 0:
-            raise UsageError("a budget of 0 leaves nothing to learn", "Give a share above 0, or none and a --price")
-        if self.reward:
-            make_reward(self.reward, self.setup)
-
-    @property
-    def setup(self) -> Setup:
-        """The rates that rewards may reckon with."""
-        return Setup(self.small_rates, self.big_rates)
-
-    @property
-    def rewarded(self) -> str:
-        """The reward as it is written: the one that is named, else that of the rollouts."""
-        return self.reward or ("paper" if self.rollout == "solo" else self.cost)
-
-
 class GrpoRun:
     """One training run: what its rollouts, rewards and checkpoints share."""
 
     def __init__(
-        self, config: TrainGrpoConfig, small: LoadedModel, big: BigSide, work: Path,
-        on_warning: Callable[[str], None], on_sample: Callable[[Generation], None],
+        self,
+        config: TrainGrpoConfig,
+        small: LoadedModel,
+        big: BigSide,
+        work: Path,
+        on_warning: Callable[[str], None],
+        on_sample: Callable[[Generation], None],
         engine: PolicyEngineConfig = COLOCATED,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.small, self.big, self.engine_config = config, small, big, engine
         self.folder, self.on_warning, self.on_sample = work / TRAINER, on_warning, on_sample
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
@@ -181,8 +117,13 @@ class GrpoRun:
         )
         return GRPOConfig(
             **shared_arguments(
-                self.folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
-                save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
+                self.folder,
+                learning_rate=config.learning_rate,
+                warmup=config.warmup,
+                seed=config.seed,
+                save_steps=config.save_steps,
+                on_cpu=on_cpu,
+                reporting=reporting,
             ),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
@@ -197,7 +138,7 @@ class GrpoRun:
             scale_rewards="group" if config.rollout == "solo" else "batch",
             adam_beta2=0.99,
             **self._engine_arguments(problems),
-        )  # fmt: skip
+        )
 
     def _engine_arguments(self, problems: Sequence[Problem]) -> dict[str, object]:
         """What TRL is told of the engine. One that it starts here gets as much context as rollouts can fill."""
@@ -248,9 +189,16 @@ class GrpoRun:
         return RolloutDecoder(decoder, sample_closing=sampled)
 
     def reward(
-        self, *, prompts: list[str], answer: list[str], problem_id: list[str], rollout: list[Rollout],
-        log_metric: Callable[[str, float], None], trainer_state: TrainerState, **_: object,
-    ) -> list[float | None]:  # fmt: skip
+        self,
+        *,
+        prompts: list[str],
+        answer: list[str],
+        problem_id: list[str],
+        rollout: list[Rollout],
+        log_metric: Callable[[str, float], None],
+        trainer_state: TrainerState,
+        **_: object,
+    ) -> list[float | None]:
         """What each rollout is worth; None, from which TRL learns nothing, if the big model failed or
         there is no verdict.
 
@@ -264,23 +212,12 @@ class GrpoRun:
         whole, warning = answered(rollout)
         if warning and ranks.is_main():
             self.on_warning(warning)
-        spans, closed = sum(one.spans for one in whole), sum(one.closed_spans for one in whole)
-        big_tokens, tokens = sum(one.big_tokens for one in whole), sum(one.tokens for one in whole)
-        mean_share = big_tokens / tokens if tokens else 0.0
-        price = self.price.of_batch(mean_share)
+        asked = _asked(whole)
+        price = self.price.of_batch(asked["share"])
         rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
         known = [one for one in ranks.gather(rewards) if one]
-        for name, value in {
-            "share": mean_share,
-            "spans": spans / len(whole),
-            "span_tokens": big_tokens / spans if spans else 0.0,
-            "closed": closed / spans if spans else 0.0,
-            "price": price,
-            "failed": float(len(rollout) - len(whole)),
-            "unclosed": (spans - closed) / len(whole),
-            "tokens": tokens / len(whole),
-            **{part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS},
-        }.items():
+        parts = {part: sum(getattr(one, part) for one in known) / max(1, len(known)) for part in PARTS}
+        for name, value in {**asked, "price": price, "failed": float(len(rollout) - len(whole)), **parts}.items():
             log_metric(f"{OFFLOAD}{name}", value)
         if ranks.is_main():
             first = Problem(id=problem_id[0], problem=prompts[0], answer=answer[0])
@@ -292,15 +229,25 @@ class GrpoRun:
 
     def _keep_sample(self, step: int, problem: Problem, rollout: Rollout, verdict: Verdict) -> None:
         sample = Generation(
-            id=problem.id, system=self.config.rollout, sample=step, problem=problem.problem, answer=problem.answer,
+            id=problem.id,
+            system=self.config.rollout,
+            sample=step,
+            problem=problem.problem,
+            answer=problem.answer,
             segments=tuple(
                 Segment(author=author, token_ids=ids, text=text_of(self.small, ids)) for author, ids in rollout.segments
             ),
-            finish_reason=rollout.finish_reason, correct=verdict.correct, tokens=rollout.tokens,
+            finish_reason=rollout.finish_reason,
+            correct=verdict.correct,
+            tokens=rollout.tokens,
             big_tokens=rollout.big_tokens,
-            spans=rollout.spans, refused=rollout.refused, cut=rollout.cut_spans, unclosed=int(rollout.ended_in_span),
-            seconds=self.seconds, ungraded_reason=verdict.reason,
-        )  # fmt: skip
+            spans=rollout.spans,
+            refused=rollout.refused,
+            cut=rollout.cut_spans,
+            unclosed=int(rollout.ended_in_span),
+            seconds=self.seconds,
+            ungraded_reason=verdict.reason,
+        )
         self.samples.append([encode(sample)])
         self.on_sample(sample)
 
@@ -350,6 +297,20 @@ class GrpoRun:
         return Warn()
 
 
+def _asked(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """How much a batch asked of the big model: means over its rollouts, shares of all their tokens and spans."""
+    spans, closed = sum(one.spans for one in rollouts), sum(one.closed_spans for one in rollouts)
+    big_tokens, tokens = sum(one.big_tokens for one in rollouts), sum(one.tokens for one in rollouts)
+    return {
+        "share": big_tokens / tokens if tokens else 0.0,
+        "spans": spans / len(rollouts),
+        "span_tokens": big_tokens / spans if spans else 0.0,
+        "closed": closed / spans if spans else 0.0,
+        "unclosed": (spans - closed) / len(rollouts),
+        "tokens": tokens / len(rollouts),
+    }
+
+
 def grpo_steps(history: Sequence[Logged], config: TrainGrpoConfig) -> list[GrpoStep]:
     """The logged steps of a trainer as records."""
     return [_grpo_step(entry, config) for entry in history if "loss" in entry]
@@ -359,10 +320,21 @@ def _grpo_step(entry: Logged, config: TrainGrpoConfig) -> GrpoStep:
     own = {name.removeprefix(OFFLOAD): value for name, value in entry.items() if name.startswith(OFFLOAD)}
     opens = round(own["spans"] * config.prompts * config.num_generations)
     return GrpoStep(
-        step=int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"], reward=entry["reward"],
-        accuracy=own["accuracy"], share=own["share"], spans=own["spans"], span_tokens=own["span_tokens"],
-        closed=own["closed"], unclosed=own["unclosed"], tokens=own["tokens"], failed=round(own["failed"]),
-        price=own["price"], price_paid=own["price_paid"], format_bonus=own["format_bonus"],
+        step=int(entry["step"]),
+        loss=entry["loss"],
+        learning_rate=entry["learning_rate"],
+        reward=entry["reward"],
+        accuracy=own["accuracy"],
+        share=own["share"],
+        spans=own["spans"],
+        span_tokens=own["span_tokens"],
+        closed=own["closed"],
+        unclosed=own["unclosed"],
+        tokens=own["tokens"],
+        failed=round(own["failed"]),
+        price=own["price"],
+        price_paid=own["price_paid"],
+        format_bonus=own["format_bonus"],
         tag_count=own["tag_count"],
         warning=collapse(own["share"], opens, own["closed"], config.offload_budget),
-    )  # fmt: skip
+    )

@@ -45,9 +45,11 @@ class DecisionTrainer(GRPOTrainer):  # type: ignore[misc]
             rows = slice(start, start + size)
             with self.accelerator.autocast():
                 logits = model(
-                    input_ids=input_ids[rows], attention_mask=attention_mask[rows], use_cache=False,
+                    input_ids=input_ids[rows],
+                    attention_mask=attention_mask[rows],
+                    use_cache=False,
                     logits_to_keep=logits_to_keep + 1,
-                ).logits[:, :-1]  # fmt: skip
+                ).logits[:, :-1]
             completion = input_ids[rows, -logits_to_keep:]
             scores = decision_logprobs(logits.float() / self.temperature, completion, self.open_id, self.close_id)
             logps.append(scores)

@@ -102,9 +102,14 @@ class PolicyEngine:
         return any(self._gather([busy]))
 
     def generate(
-        self, prompts: Sequence[list[int]], max_tokens: int, temperature: float, *,
-        stop: Collection[int] = (), forbid: Collection[int] = (),
-    ) -> list[list[int]]:  # fmt: skip
+        self,
+        prompts: Sequence[list[int]],
+        max_tokens: int,
+        temperature: float,
+        *,
+        stop: Collection[int] = (),
+        forbid: Collection[int] = (),
+    ) -> list[list[int]]:
         """A continuation of each prompt, with the token of `stop` or the end of text that ended it.
 
         `max_tokens` is that of the rank that asks for most; a full context leaves fewer. Raises ModelError if it leaves

@@ -75,10 +75,17 @@ class TrainSftConfig:
 RECIPES = {
     "paper": TrainSftConfig(model="deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"),
     "mini": TrainSftConfig(
-        model="mini-small", epochs=8, batch_size=32, per_device_batch_size=32, learning_rate=2e-3, warmup=0.1,
-        max_length=512, packing=False, save_steps=50,
+        model="mini-small",
+        epochs=8,
+        batch_size=32,
+        per_device_batch_size=32,
+        learning_rate=2e-3,
+        warmup=0.1,
+        max_length=512,
+        packing=False,
+        save_steps=50,
     ),
-}  # fmt: skip
+}
 """`paper`: SplitReason, arXiv:2504.16379, table of hyper-parameters. `mini`: the embedded small model, on a CPU."""
 
 
@@ -204,11 +211,13 @@ def _trainer(
     with ranks.main_first():
         dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
     trainer: Trainer = SFTTrainer(
-        model=loaded.model, args=_arguments(config, folder, reporting, on_cpu=on_cpu), train_dataset=dataset,
+        model=loaded.model,
+        args=_arguments(config, folder, reporting, on_cpu=on_cpu),
+        train_dataset=dataset,
         processing_class=loaded.tokenizer,
         peft_config=lora_config(loaded.model, config.lora_rank, config.lora_alpha, sorted(loaded.token_ids.tags)),
         callbacks=[step_callback(on_step), mark_callback()],
-    )  # fmt: skip
+    )
     without_bias(trainer.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -220,8 +229,13 @@ def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on
     per_device, accumulation = ranks.share_batch(config.batch_size, config.per_device_batch_size, "--batch-size")
     return SFTConfig(
         **shared_arguments(
-            folder, learning_rate=config.learning_rate, warmup=config.warmup, seed=config.seed,
-            save_steps=config.save_steps, on_cpu=on_cpu, reporting=reporting,
+            folder,
+            learning_rate=config.learning_rate,
+            warmup=config.warmup,
+            seed=config.seed,
+            save_steps=config.save_steps,
+            on_cpu=on_cpu,
+            reporting=reporting,
         ),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
@@ -231,7 +245,7 @@ def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on
         packing=config.packing,
         packing_strategy="bfd",
         completion_only_loss=True,
-    )  # fmt: skip
+    )
 
 
 def tokenize(tokenizer: Tokenizer, example: SftExample) -> dict[str, list[int]]:

@@ -52,9 +52,15 @@ def computing_libraries(lora_rank: int) -> tuple[str, ...]:
 
 
 def shared_arguments(
-    folder: Path, *, learning_rate: float, warmup: float, seed: int, save_steps: int, on_cpu: bool,
+    folder: Path,
+    *,
+    learning_rate: float,
+    warmup: float,
+    seed: int,
+    save_steps: int,
+    on_cpu: bool,
     reporting: Reporting,
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """What all our trainers are told alike, as fields of `TrainingArguments`. `warmup` is a share of all steps."""
     return {
         "output_dir": str(folder),

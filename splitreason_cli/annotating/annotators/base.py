@@ -96,9 +96,16 @@ def annotated(
 ) -> AnnotatedTrace:
     """The trace with its spans."""
     return AnnotatedTrace(
-        id=trace.id, problem=trace.problem, answer=trace.answer, reasoning=trace.reasoning, response=trace.response,
-        spans=tuple(spans), unplaced=tuple(unplaced), annotator=annotator, extra=trace.extra,
-    )  # fmt: skip
+        id=trace.id,
+        problem=trace.problem,
+        answer=trace.answer,
+        reasoning=trace.reasoning,
+        response=trace.response,
+        spans=tuple(spans),
+        unplaced=tuple(unplaced),
+        annotator=annotator,
+        extra=trace.extra,
+    )
 
 
 def trace_key(trace: Trace) -> str:

@@ -93,9 +93,14 @@ class LlmAnnotator(Annotator):
         config, resources = job.config, job.resources
         replies = job.replies(f"llm-{question_key(config.model, config.fraction)}")
         return cls(
-            resources.endpoints[0], config.fraction, config.alignment, replies, resources.response_format,
-            resources.max_tokens_total, job.on_tokens,
-        )  # fmt: skip
+            resources.endpoints[0],
+            config.fraction,
+            config.alignment,
+            replies,
+            resources.response_format,
+            resources.max_tokens_total,
+            job.on_tokens,
+        )
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         client = Endpoint(self.endpoint)

@@ -149,30 +149,51 @@ def _draw_system(axes: "Axes", system: str, points: Sequence[Point], ink: str) -
             [max(0.0, p.accuracy - p.ci95[0]) for p in points],
             [max(0.0, p.ci95[1] - p.accuracy) for p in points],
         ],
-        marker=MARKERS.get(system, "x"), markersize=7, capsize=3, linewidth=1.5,
-        color=color, label=system,
-    )  # fmt: skip
+        marker=MARKERS.get(system, "x"),
+        markersize=7,
+        capsize=3,
+        linewidth=1.5,
+        color=color,
+        label=system,
+    )
     for before, point in pairwise([None, *points]):
         if point and point.budget is not None:
             # Caps beyond what split asks for come to nearly the same share: their names would overlap.
             is_near = before and point.share - before.share < 0.05 * points[-1].share
             axes.annotate(
-                f"≤{100 * point.budget:g}%", (point.share, point.accuracy), xytext=(6, 7 if is_near else -13),
-                textcoords="offset points", color=color, size="small",
-            )  # fmt: skip
+                f"≤{100 * point.budget:g}%",
+                (point.share, point.accuracy),
+                xytext=(6, 7 if is_near else -13),
+                textcoords="offset points",
+                color=color,
+                size="small",
+            )
 
 
 def _draw_paper(axes: "Axes") -> None:
     axes.axhline(PAPER_BIG.accuracy / 100, linestyle=":", color=FAINT, zorder=1)
     axes.annotate(
-        f"paper: {PAPER_BIG.what}", (1, PAPER_BIG.accuracy / 100), xycoords=("axes fraction", "data"),
-        xytext=(0, 3), textcoords="offset points", ha="right", color=FAINT, size="small",
-    )  # fmt: skip
+        f"paper: {PAPER_BIG.what}",
+        (1, PAPER_BIG.accuracy / 100),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        color=FAINT,
+        size="small",
+    )
     for number, point in enumerate(PAPER):
         axes.plot(
-            point.share, point.accuracy / 100, point.marker, markerfacecolor="none", markersize=9, linestyle="none",
-            label="" if number else "paper's figures, see text", clip_on=False, color=FAINT,
+            point.share,
+            point.accuracy / 100,
+            point.marker,
+            markerfacecolor="none",
+            markersize=9,
+            linestyle="none",
+            label="" if number else "paper's figures, see text",
+            clip_on=False,
+            color=FAINT,
             zorder=1,
-        )  # fmt: skip
+        )
     upper = PAPER[-1]
     axes.hlines(upper.accuracy / 100, 5, 10, linestyle=":", color=FAINT, zorder=1)

@@ -91,12 +91,23 @@ def pack(labels: Sequence[str], runs: Iterable[Iterable[Generation]]) -> Traces:
             problem = problems.setdefault(g.id, (len(problems), g.problem, g.answer))[0]
             cells[problem, run] = cells.get((problem, run), Cell()).add(g.correct)
             unknown = unknown_in(g)
-            entries.append((
-                problem, run, g.sample, g.correct, None if "tokens" in unknown else g.tokens,
-                None if "big_tokens" in unknown else g.big_tokens, None if "authors" in unknown else g.spans,
-                g.refused, g.cut, g.unclosed, None if "seconds" in unknown else round(g.seconds, 2), g.finish_reason,
-                *packer.add(g),
-            ))  # fmt: skip
+            entries.append(
+                (
+                    problem,
+                    run,
+                    g.sample,
+                    g.correct,
+                    None if "tokens" in unknown else g.tokens,
+                    None if "big_tokens" in unknown else g.big_tokens,
+                    None if "authors" in unknown else g.spans,
+                    g.refused,
+                    g.cut,
+                    g.unclosed,
+                    None if "seconds" in unknown else round(g.seconds, 2),
+                    g.finish_reason,
+                    *packer.add(g),
+                )
+            )
     packer.flush()
     entries.sort(key=lambda entry: entry[:3])
     index = {
