@@ -10,7 +10,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from .. import __version__
 from ..errors import SrxError
 from .groups import LazyGroup
 
@@ -28,6 +27,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from .. import __version__
+
         typer.echo(f"srx {__version__}")
         raise typer.Exit
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -239,7 +240,7 @@ def install_command() -> str:
 
 
 def _guarded(command: list[str], log: IO[bytes], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    watchdog = str(Path(__file__).with_name("watchdog.py"))
+    watchdog = str(resources.files(__package__).joinpath("watchdog.py"))
     return subprocess.Popen(
         [sys.executable, "-I", "-S", watchdog, str(GRACE_SECONDS), *command],
         stdin=subprocess.PIPE,

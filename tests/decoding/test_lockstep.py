@@ -1,6 +1,9 @@
 """The in-process driver against a reference that knows no cache and no controller."""
 
+import asyncio
 import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -8,15 +11,18 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from splitreason_cli.decoding.lockstep import LockstepDecoder
+from splitreason_cli.decoding.pipelined import PipelinedDecoder
 from splitreason_cli.decoding.rows import Request
+from splitreason_cli.models.backend import SamplingParams
 from splitreason_cli.models.cached import CachedModel
+from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.kv_rows import KeyValueRows
 from splitreason_cli.models.loading import LoadedModel, load_pair
 from splitreason_cli.models.pair import Pair
-from splitreason_cli.models.sampling import Sampling
+from splitreason_cli.models.sampling import TOP_LOGPROBS, Sampling
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.limits import Limits
-from splitreason_cli.split.policies import Always, Learned, Never, Random
+from splitreason_cli.split.policies import Always, Learned, Never, Policy, Random, Signal
 from splitreason_cli.tasks import mini
 
 
@@ -288,3 +294,48 @@ def test_the_mask_lets_a_token_see_its_own_row_up_to_itself():
     positions = torch.tensor([[4], [1]])
     mask = cache.prepare(torch.tensor([0, 1]), positions, torch.zeros(2, 1, dtype=torch.bool))
     assert mask[:, 0, 0].tolist() == [[True] * 5, [True, True, False, False, False]]
+
+
+class Told(Policy):
+    """The small model alone; keeps what it is told of each next token."""
+
+    name = "told"
+    needs = frozenset((Signal.ENTROPY, Signal.TOP_LOGPROBS))
+    may_open = False
+
+    def __init__(self):
+        self.predictions = []
+
+    def opens(self, place):
+        self.predictions.append(place.prediction)
+        return False
+
+
+def test_here_and_pipelined_a_policy_is_told_the_model_s_own_distribution(pair, problems):
+    both, policies = Pair.of(*pair, hint=True), (Told(), Told())
+    (control,) = LockstepDecoder(both, Limits(12)).decode([Request(problems[0], policies[0])])
+
+    async def pipelined():
+        with (
+            ThreadPoolExecutor(1) as thread,
+            both.controller(both.prompts(problems[0]), policies[1], Limits(12)) as other,
+        ):
+            small, big = (InProcessBackend(loaded, thread).session() for loaded in pair)
+            async with aclosing(PipelinedDecoder(other, small, big, SamplingParams()).run()) as steps:
+                async for _ in steps:
+                    pass
+            return other.completion
+
+    assert asyncio.run(pipelined()) == control.completion
+    ids = [*control.small_prompt, *control.completion]
+    with torch.inference_mode():
+        logprobs = pair[0].model(torch.tensor([ids])).logits[0, len(control.small_prompt) - 1 : -1].log_softmax(-1)
+    entropies = (-logprobs.exp() * logprobs).sum(-1).tolist()
+    for policy in policies:
+        assert [told.entropy for told in policy.predictions] == pytest.approx(entropies, abs=1e-3)
+        assert [told.top_logprobs[0][0] for told in policy.predictions] == control.completion
+        for told, row in zip(policy.predictions, logprobs, strict=True):
+            assert len(told.top_logprobs) == TOP_LOGPROBS
+            assert [logprob for _, logprob in told.top_logprobs] == pytest.approx(
+                row.topk(TOP_LOGPROBS).values.tolist(), abs=1e-3
+            )

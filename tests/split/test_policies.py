@@ -5,20 +5,27 @@ import re
 import pytest
 
 from splitreason_cli.split.budget import OffloadBudget
-from splitreason_cli.split.controller import SplitController
+from splitreason_cli.split.controller import ProtocolError, SplitController
 from splitreason_cli.split.events import Decode, Emit, Produced
 from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import (
+    POLICIES,
     Always,
     CloseSignal,
     Entropy,
+    Keyword,
     Learned,
+    MissingSignalError,
     Never,
     Pattern,
     Place,
+    Policy,
+    PolicyContext,
     Prediction,
     Random,
+    Signal,
     Span,
+    make_policy,
 )
 from tests.scripted import TOKENS
 
@@ -84,3 +91,86 @@ def test_where_the_budget_refuses_the_small_model_writes_its_uncertain_token_its
     controller.start()
     controller.receive(Produced("small", (5, 6), uncertain(0.2, 2.0)))
     assert (controller.completion, controller.refused) == ([5, 6], 1)
+
+
+class Confident(Policy):
+    """Hands over where the likeliest next token is less likely than half, for one token."""
+
+    name = "confident"
+    needs = frozenset((Signal.TOP_LOGPROBS,))
+
+    def opens(self, place):
+        return place.prediction.top_logprobs[0][1] < math.log(0.5)
+
+    def closes(self, span):
+        return True
+
+
+def test_a_policy_that_needs_the_likeliest_tokens_is_told_them_before_each_token():
+    controller = SplitController([1], [2], TOKENS, Confident(), Limits(9))
+    controller.start()
+    sure, torn = (Prediction(0.0, ((token, math.log(p)),)) for token, p in ((5, 0.9), (6, 0.4)))
+    controller.receive(Produced("small", (5, 6), (sure, torn)))
+    assert (controller.completion, controller.hand_overs) == ([5], 1)
+
+
+@pytest.mark.parametrize("predictions", [(), uncertain(0.1)])
+def test_a_driver_that_does_not_tell_what_a_policy_needs_is_a_bug(predictions):
+    controller = SplitController([1], [2], TOKENS, Entropy(1.0, 2), Limits(9))
+    controller.start()
+    with pytest.raises(ProtocolError, match="2 tokens came with"):
+        controller.receive(Produced("small", (5, 6), predictions))
+
+
+LETTERS = dict.fromkeys(("small", "big"), lambda ids: "".join(map(chr, ids)))
+
+
+class Steps(Policy):
+    """Keeps where it was asked, and hands nothing over."""
+
+    name = "steps"
+    needs = frozenset((Signal.STEPS,))
+
+    def __init__(self):
+        self.asked = []
+
+    def opens(self, place):
+        self.asked.append((place.text(), place.begins_step))
+        return False
+
+
+def test_a_step_begins_at_the_start_and_behind_a_blank_line():
+    policy = Steps()
+    controller = SplitController([1], [2], TOKENS, policy, Limits(9), decode=LETTERS)
+    controller.start()
+    controller.receive(Produced("small", tuple(map(ord, "a\nb\n\nc"))))
+    assert [text for text, begins in policy.asked if begins] == ["", "a\nb\n\n"]
+    assert len(policy.asked) == 7
+
+
+def test_text_is_only_there_for_policies_that_need_it_and_drivers_that_have_it():
+    class Peeking(Policy):
+        name = "peeking"
+
+        def opens(self, place):
+            return place.text() == ""
+
+    with pytest.raises(MissingSignalError, match="does not name it"):
+        SplitController([1], [2], TOKENS, Peeking(), Limits(9), decode=LETTERS).start()
+    with pytest.raises(ProtocolError, match="nothing was given to read it with"):
+        SplitController([1], [2], TOKENS, Keyword(("Wait",)), Limits(9))
+
+
+def test_a_policy_that_needs_what_nothing_here_supplies_is_refused_in_one_line():
+    class Judged(Policy):
+        name = "judged"
+        needs = frozenset((Signal.OPINION, Signal.CLOSE))
+
+    with pytest.raises(ValueError, match="policy 'judged': it needs the big model's opinion of the text so far"):
+        make_policy("judged", {"judged": lambda context, arguments: Judged()}, PolicyContext())
+
+
+@pytest.mark.parametrize(("text", "fault"), [("never(3)", "it takes no arguments"), ("relay(x)", "a whole number")])
+def test_arguments_that_a_policy_does_not_take_are_named(text, fault):
+    with pytest.raises(ValueError, match=fault):
+        make_policy(text, POLICIES, PolicyContext())
