@@ -135,7 +135,7 @@ class Runner:
 
     def run(self, system: System) -> SystemRun:
         """Every sample of a system, from the store if it is there."""
-        recipe = self._recipe({"system": system.settings()}, system.authors)
+        recipe = self._recipe({"system": system.settings()}, system.authors, type(system).__module__)
         self.watcher.on_start(system, len(self.jobs))
         artifact = self.store.find(recipe)
         cached = artifact is not None
@@ -158,15 +158,19 @@ class Runner:
         )
         return SystemRun(system, result, artifact, counts.verdicts, cached)
 
-    def _recipe(self, what: dict[str, Any], authors: Sequence[Author]) -> Recipe:
-        """Places of models and data do not matter, what lies there is in the inputs."""
+    def _recipe(self, what: dict[str, Any], authors: Sequence[Author], *modules: str) -> Recipe:
+        """Places of models and data do not matter, what lies there is in the inputs.
+
+        Args:
+            modules: those that decide what is decoded, beside this one.
+        """
         others = {"small", "big"} - {*authors}
         inputs = {name: value for name, value in self._identities.items() if name not in others}
         places = ("small", "big", "data", "batch_size")
         config = {name: value for name, value in asdict(self.config).items() if name not in places}
         if self.data.code:
             config["task_source"] = self.data.code
-        code = code_of(__name__, (*self.backends.libraries, "math-verify"))
+        code = code_of(__name__, (*self.backends.libraries, "math-verify"), modules)
         return Recipe(STAGE, {**config, **what}, {"problems": self.data.digest, **inputs}, code)
 
     def _decode_all(self, system: System, journal: Journal) -> None:

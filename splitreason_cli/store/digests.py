@@ -17,18 +17,21 @@ from ..records.data import Code
 
 
 @functools.cache
-def code_of(module: str, libraries: tuple[str, ...] = ()) -> Code:
+def code_of(module: str, libraries: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> Code:
     """The code that a module of this package runs on, the same for the life of this process.
 
     Args:
         module: its `__name__`. libraries: names of the distributions that compute its result.
+        others: further modules of the package that compute it, and that nothing imports from there.
 
     Raises:
         MachineError: a module of this package has no source file.
     """
     # Files may change under a process, which goes on with what it has loaded.
     top = module.partition(".")[0]
-    return Code(sources=closure(module, Path(sys.modules[top].__path__[0])), libraries=versions(libraries))
+    package = Path(sys.modules[top].__path__[0])
+    sources = {name: digest for one in (module, *others) for name, digest in closure(one, package).items()}
+    return Code(sources=dict(sorted(sources.items())), libraries=versions(libraries))
 
 
 def installed(library: str) -> str | None:

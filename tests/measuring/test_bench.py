@@ -171,6 +171,11 @@ def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
     assert 0.7 * split.offload_share <= relay.offload_share <= 1.4 * split.offload_share
     assert 0.3 * split.offload_share <= entropy.offload_share <= 2 * split.offload_share
     (pilot,) = (artifact for artifact in store.artifacts() if "pilot" in artifact.info.config)
+    own = {f"measuring/systems/{name}.py": name for name in ("random", "relay", "entropy")}
+    for one in runs[1:]:
+        # A system's own file is part of what its results depend on, and those of the others are not.
+        found = {own[name] for name in one.artifact.info.sources if name in own}
+        assert found == {one.result.system} - {"split"}
     # A line of each problem, as one of all would grow beyond what a line may hold.
     assert pilot.records.read_bytes().count(b"\n") == pilot.info.records == 24
     compared = [(c.offload_budget, c.baseline, c.baseline_budget) for c, _ in comparisons(runs)]
