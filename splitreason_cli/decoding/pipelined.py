@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..models.backend import BackendError, Chunk, SamplingParams, Session, nonempty
+from ..models.backend import BackendError, Chunk, SamplingParams, Session, StreamRequest, nonempty
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
@@ -138,8 +138,7 @@ class PipelinedDecoder:
     async def _small_turn(self, floor: Decode) -> AsyncGenerator[None, None]:
         """Let the small model write until it hands over, ends, or its stream must be opened anew."""
         tokens = self.controller.tokens_of("small")
-        stream = self.small.stream(
-            list(self.controller.context["small"]),
+        request = StreamRequest(
             floor.max_tokens,
             self.sampling_of("small"),
             stop=tokens.end_of_text | (tokens.tags - floor.forbid),
@@ -147,6 +146,7 @@ class PipelinedDecoder:
             logprobs=self.logprobs,
             predictions=bool(self.controller.policy.needs & PREDICTIONS),
         )
+        stream = self.small.stream(list(self.controller.context["small"]), request)
         try:
             async with contextlib.aclosing(nonempty(stream)) as chunks:
                 async for chunk in chunks:
@@ -238,15 +238,14 @@ class _BigTurn:
             left = min(self.config.stream_tokens, floor.max_tokens - (len(self.span) - self.emitted))
             if left <= 0:
                 return
-            stream = self.decoder.big.stream(
-                list(self.controller.context["big"]),
+            request = StreamRequest(
                 left,
                 self.decoder.sampling_of("big"),
                 stop=self.controller.tokens_of("big").end_of_text,
                 forbid=floor.forbid,
                 logprobs=self.decoder.logprobs,
             )
-            self.stream = nonempty(stream)
+            self.stream = nonempty(self.decoder.big.stream(list(self.controller.context["big"]), request))
         self.reading = asyncio.create_task(_next(self.stream))
 
     def _take_chunk(self) -> None:

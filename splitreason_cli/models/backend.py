@@ -48,6 +48,25 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class StreamRequest:
+    """What is asked of one stream.
+
+    Args:
+        max_tokens: at most so many are decoded.
+        stop: any of these tokens ends the stream, and is delivered.
+        forbid: none of these tokens is chosen.
+        logprobs, predictions: whether chunks tell them.
+    """
+
+    max_tokens: int
+    sampling: SamplingParams
+    stop: frozenset[int]
+    forbid: frozenset[int] = frozenset()
+    logprobs: bool = False
+    predictions: bool = False
+
+
+@dataclass(frozen=True)
 class NextToken:
     """How likely one particular token is to come next: its natural-log probability, and whether it is the likeliest."""
 
@@ -58,18 +77,8 @@ class NextToken:
 class Session(Protocol):
     """One request's hold on a model. Every method raises BackendError."""
 
-    def stream(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        *,
-        stop: frozenset[int],
-        forbid: frozenset[int] = frozenset(),
-        logprobs: bool = False,
-        predictions: bool = False,
-    ) -> AsyncGenerator[Chunk, None]:
-        """Decode after `ids`. No token of `forbid` is chosen, one of `stop` ends the stream and is delivered.
+    def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
+        """Decode after `ids`, in chunks of any size.
 
         Closing the generator stops the decoding at once; what was decoded stays in the cache.
         """

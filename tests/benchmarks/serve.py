@@ -23,7 +23,7 @@ import aiohttp
 import orjson
 from rich.console import Console
 
-from splitreason_cli.models.backend import Chunk, NextToken, SamplingParams
+from splitreason_cli.models.backend import Chunk, NextToken, StreamRequest
 from splitreason_cli.models.loading import load_tokenizer_only
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.serving.http_api import ServerConfig, create_app
@@ -59,9 +59,8 @@ class PacedBackend:
     async def next_token(self, contexts: Sequence[Sequence[int]], token: int) -> list[NextToken]:
         return [NextToken(-9.0, is_argmax=False) for _ in contexts]
 
-    async def stream(
-        self, ids: Sequence[int], max_tokens: int, sampling: SamplingParams, **_: Any
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
+        max_tokens = request.max_tokens
         due: list[float] = []
         if self._pace:
             numbers = re.findall(r"\d+", self._tokenizer.decode(ids[:16]))

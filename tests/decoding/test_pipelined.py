@@ -148,7 +148,7 @@ def test_a_small_model_that_writes_nothing_is_asked_once():
 class Silent(ScriptedBackend):
     """Ends its streams without a word."""
 
-    async def stream(self, *args, **kwargs):
+    async def stream(self, ids, request):
         self.calls["stream"] += 1
         for chunk in ():
             yield chunk

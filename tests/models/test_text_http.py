@@ -6,7 +6,7 @@ import json
 import pytest
 
 from splitreason_cli.decoding.pipelined import PipelinedDecoder
-from splitreason_cli.models.backend import BackendError, SamplingParams
+from splitreason_cli.models.backend import BackendError, SamplingParams, StreamRequest
 from splitreason_cli.models.loading import load_tokenizer
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.records import markup
@@ -38,7 +38,8 @@ def stream_from(server, tokenizer, ids=(5,), max_tokens=50, **options):
             try:
                 await session.prefill([1])
                 stop = frozenset({tokenizer.eos_token_id})
-                async for chunk in session.stream(ids, max_tokens, SamplingParams(0.5), stop=stop, **options):
+                request = StreamRequest(max_tokens, SamplingParams(0.5), stop, **options)
+                async for chunk in session.stream(ids, request):
                     chunks.append(chunk)
             finally:
                 await backend.aclose()

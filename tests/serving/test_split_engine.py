@@ -58,11 +58,11 @@ class Broken:
         session = self.backend.session()
         stream = session.stream
 
-        async def failing(*args, **kwargs):
+        async def failing(ids, request):
             self.asked += 1
             if self.down:
                 raise BackendError("out of order")
-            async for chunk in stream(*args, **kwargs):
+            async for chunk in stream(ids, request):
                 yield chunk
 
         session.stream = failing
