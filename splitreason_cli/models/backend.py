@@ -4,8 +4,8 @@ A backend is one model behind one or more servers, or in this process. A session
 with one server, so that the key-value cache of the request's prefix is found again.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -137,3 +137,30 @@ class Backend(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections, and stop what was started."""
+
+
+@dataclass(frozen=True)
+class SessionPair:
+    """One request's hold on both models."""
+
+    small: Session
+    big: Session
+
+
+@dataclass(frozen=True)
+class BackendPair:
+    """Both models, wherever each of them runs."""
+
+    small: Backend
+    big: Backend
+
+    @asynccontextmanager
+    async def sessions(self) -> AsyncIterator[SessionPair]:
+        """One request's hold on both, which ends with the block."""
+        async with aclosing(self.small.session()) as small, aclosing(self.big.session()) as big:
+            yield SessionPair(small, big)
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self.small.aclose()
+        await self.big.aclose()

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from splitreason_cli.decoding.pipelined import PipelinedDecoder
-from splitreason_cli.models.backend import BackendError, SamplingParams, StreamRequest
+from splitreason_cli.models.backend import BackendError, SamplingParams, SessionPair, StreamRequest
 from splitreason_cli.models.loading import load_tokenizer
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.records import markup
@@ -93,7 +93,7 @@ def test_a_host_that_answers_nothing_is_asked_once_and_the_small_model_goes_on(t
         with serving(server) as url:
             backend = TextBackend([url], "mini", tokenizer=tokenizer)
             controller = SplitController([5], [5], control, Relay(4, 4), Limits(40))
-            decoder = PipelinedDecoder(controller, small, backend.session(), SamplingParams())
+            decoder = PipelinedDecoder(controller, SessionPair(small, backend.session()), SamplingParams())
             emitted = [one.emit.author async for one in decoder.run()]
             await backend.aclose()
         return decoder, emitted
