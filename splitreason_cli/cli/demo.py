@@ -81,7 +81,7 @@ def demo(
 
 def _train(out: Path, store: Store) -> Path:
     """annotate | build-sft | train sft on the embedded traces; returns the checkpoint's folder."""
-    from ..annotating.annotate import AnnotateConfig, annotate
+    from ..annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
     from ..dataset.build import build_sft
     from ..dataset.sft import BuildSftConfig
     from ..training.sft import RECIPES, train_sft
@@ -89,9 +89,8 @@ def _train(out: Path, store: Store) -> Path:
     source = Source.open(str(MINI_TRACES), store)
     with console.progress() as live:
         task = live.add_task("annotate", total=None, note="")
-        annotated, _ = annotate(
-            source, AnnotateConfig(), store, on_progress=lambda at: live.update(task, completed=at.rows)
-        )
+        watcher = AnnotateWatcher(on_progress=lambda at: live.update(task, completed=at.rows))
+        annotated, _ = annotate(source, AnnotateConfig(), store, watcher=watcher)
         live.update(task, completed=annotated.info.records, total=annotated.info.records)
         task = live.add_task("build-sft", total=None, note="")
         examples, _ = build_sft(Source.open(str(annotated.records), store), BuildSftConfig(), store)
