@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from splitreason_cli.decoding.writers import BigHere
 from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
 from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.records.data import Generation, GrpoStep, Problem
@@ -124,7 +125,7 @@ def test_adapters_resume_to_the_same_plain_weights(source, store, tmp_path):
 
 def test_the_reference_of_adapters_is_the_model_without_them(tmp_path):
     small, big = load_pair("mini-split", "mini-big")
-    run = GrpoRun(ADAPTED, small, big, tmp_path, GrpoWatcher())
+    run = GrpoRun(ADAPTED, small, BigHere(big), tmp_path, GrpoWatcher())
     trainer = run.trainer(list(problems(4)))
     assert trainer.ref_model is None
     with torch.no_grad():
