@@ -37,7 +37,7 @@ from splitreason_cli.dataset.selection import Selection
 from splitreason_cli.dataset.sft import BuildSftConfig, Format
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.rows import Request
-from splitreason_cli.measuring.bench import BenchConfig, bench
+from splitreason_cli.measuring.bench import BenchConfig, Lineup, bench
 from splitreason_cli.models.loading import load_pair, text_of
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sampling import Sampling
@@ -262,7 +262,7 @@ def write_samples(store: Store) -> None:
     """Cut a few records of every kind from what the store holds."""
     folder = OUT / "records"
     by_stage = {artifact.info.stage: artifact for artifact in store.artifacts()}
-    result = next(iter(bench(BenchConfig(), ["split"], [None], store)))
+    result = next(iter(bench(BenchConfig(), Lineup(["split"]), store)))
     annotated = _first(by_stage["annotate"].records, AnnotatedTrace)
     bad = Line("traces.jsonl:7", b'{"id": "x", "problem": ', is_too_long=False)
     samples: dict[str, Iterable[Record]] = {
@@ -306,7 +306,7 @@ def report(store: Store) -> None:
     """Print what the models reach on the held-out problems."""
     for small, systems in (("mini-small", ("small", "big", "oracle")), ("mini-split", ("small", "split", "random"))):
         config = BenchConfig(small=small, hint=small != "mini-small")
-        for run in bench(config, systems, [None], store):
+        for run in bench(config, Lineup(systems), store):
             r = run.result
             print(f"{small:10} {r.system:7} pass@1 {r.pass_at_1:.3f} [{r.ci95[0]:.3f}, {r.ci95[1]:.3f}] "
                   f"offload {r.offload_share:.2%}")  # fmt: skip

@@ -4,7 +4,7 @@ from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.writers import BigHere, BigServed, pair_of
 from splitreason_cli.models.loading import LoadedModel
 from splitreason_cli.models.sampling import Sampling
-from splitreason_cli.training.engine_rollouts import EngineDecoder
+from splitreason_cli.training.engine_rollouts import EngineDecoder, Exploration
 from splitreason_cli.training.rollouts import RolloutDecoder
 
 
@@ -21,5 +21,5 @@ def lockstep(small, big, limits, temperature, *, sample_closing=True):
 def by_engine(small, big, limits, temperature, engine, *, sample_closing=True, **options):
     big = side(big)
     pair = pair_of(small, big, hint=True)
-    decoder = EngineDecoder(pair, limits, temperature, engine, big, sample_closing=sample_closing, **options)
+    decoder = EngineDecoder(pair, limits, Exploration(temperature, sample_closing), engine, big, **options)
     return RolloutDecoder(decoder, sample_closing=sample_closing)

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from splitreason_cli.models.backend import BackendError, Chunk, NextToken, SamplingParams
+from splitreason_cli.models.backend import BackendError, Chunk, NextToken, StreamRequest
 from splitreason_cli.split.signals import Prediction
 from tests.scripted import CLOSE, END, OPEN, Model, choose, closes, entropy_at
 
@@ -47,17 +47,7 @@ class ScriptedBackend:
     async def aclose(self) -> None:
         pass
 
-    async def stream(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        *,
-        stop: frozenset[int],
-        forbid: frozenset[int] = frozenset(),
-        logprobs: bool = False,
-        predictions: bool = False,
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
         context, self.open_streams = list(ids), self.open_streams + 1
         self.contexts.append(list(ids))
         try:
@@ -70,21 +60,21 @@ class ScriptedBackend:
                 chunk: list[int] = []
                 told: list[Prediction] = []
                 for _ in range(self._chunk()):
-                    token = choose(self._model, context, forbid)
+                    token = choose(self._model, context, request.forbid)
                     chunk.append(token)
                     told.append(Prediction(entropy_at(context)))
                     context.append(token)
-                    left = max_tokens - (len(context) - len(ids))
-                    reason = "stop" if token in stop else "length" if left == 0 else None
+                    left = request.max_tokens - (len(context) - len(ids))
+                    reason = "stop" if token in request.stop else "length" if left == 0 else None
                     if reason:
                         break
                 await asyncio.sleep(0)
                 self.streamed += len(chunk)
                 yield Chunk(
                     tuple(chunk),
-                    tuple(-0.5 for _ in chunk) if logprobs else None,
+                    tuple(-0.5 for _ in chunk) if request.logprobs else None,
                     reason,  # type: ignore[arg-type]
-                    tuple(told) if predictions else (),
+                    tuple(told) if request.predictions else (),
                 )
                 if fault == "reset":
                     raise BackendError("the connection broke")

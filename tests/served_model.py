@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from splitreason_cli.models.backend import SamplingParams
+from splitreason_cli.models.backend import SamplingParams, StreamRequest
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import LoadedModel
 from tests.scripted_vllm import event
@@ -82,12 +82,10 @@ class ServedModel:
             return
         sampling = SamplingParams(body["temperature"], body["top_p"], body.get("seed"))
         tokenizer, prompt, is_text = self.loaded.tokenizer, body["prompt"], isinstance(body["prompt"], str)
-        stream = self._backend.session().stream(
-            tokenizer.encode(prompt, add_special_tokens=False) if is_text else prompt, body["max_tokens"], sampling,
-            stop=frozenset(body.get("stop_token_ids", self.loaded.token_ids.end_of_text)),
-            forbid=frozenset(map(int, body.get("logit_bias", {}))),
-        )  # fmt: skip
-        async with aclosing(stream) as chunks:
+        ids = tokenizer.encode(prompt, add_special_tokens=False) if is_text else prompt
+        stop = frozenset(body.get("stop_token_ids", self.loaded.token_ids.end_of_text))
+        wanted = StreamRequest(body["max_tokens"], sampling, stop, frozenset(map(int, body.get("logit_bias", {}))))
+        async with aclosing(self._backend.session().stream(ids, wanted)) as chunks:
             async for chunk in chunks:
                 text = tokenizer.decode(chunk.ids, skip_special_tokens=True)
                 only = {"text": text, "token_ids": None} if is_text else {}

@@ -47,7 +47,7 @@ HEAVY = (
     "uvicorn",
     "prometheus_client",
 )
-LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 40, 12
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS, MOST_FLAGS = 400, 40, 6, 12
 MAY_BE_IMPORTED_FOR_HELP = {"splitreason_cli.cli", "splitreason_cli.cli.groups"}
 
 
@@ -180,12 +180,22 @@ def test_the_readme_has_a_row_for_each_package_and_each_package_says_what_it_is(
     assert [name_of(path) for path in found("__init__.py") if not ast.get_docstring(tree(path))] == []
 
 
+def functions_with_more_parameters(path, most):
+    """The functions and methods of a file that take more; `self` and what stars collect do not count."""
+    functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    given = [(node.name, [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) for node in functions]
+    return [name for name, them in given if sum(one.arg not in ("self", "cls") for one in them) > most]
+
+
 @pytest.mark.parametrize("path", found("*.py", PACKAGE / "cli"), ids=name_of)
 def test_no_command_takes_many_parameters_by_hand(path):
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            given = node.args
-            assert len([*given.posonlyargs, *given.args, *given.kwonlyargs]) <= MOST_PARAMETERS, node.name
+    assert functions_with_more_parameters(path, MOST_FLAGS) == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if floor_of(module_of(path)) != len(FLOORS) - 1], ids=name_of)
+def test_a_public_function_takes_few_parameters(path):
+    found = functions_with_more_parameters(path, MOST_PARAMETERS)
+    assert [name for name in found if name == "__init__" or not name.startswith("_")] == []
 
 
 def shown(*arguments):

@@ -19,7 +19,7 @@ from .annotators.named import ANNOTATORS, annotator_of
 from .config import LOCAL, AnnotateConfig, Resources
 from .rows import traces_of
 
-__all__ = ["AnnotateConfig", "Progress", "Resources", "annotate"]
+__all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate"]
 
 STAGE = "annotate"
 WRITE_EVERY = 256
@@ -38,6 +38,19 @@ class Progress:
     completion_tokens: int = 0
 
 
+@dataclass(frozen=True)
+class AnnotateWatcher:
+    """What is told while a run goes on.
+
+    Args:
+        on_record: each encoded record in input order, unless the artifact was there already.
+        on_progress: how far the run is, whenever that changes.
+    """
+
+    on_record: Callable[[bytes], None] = lambda line: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+
+
 def annotate(
     source: Source,
     config: AnnotateConfig,
@@ -45,16 +58,12 @@ def annotate(
     resources: Resources = LOCAL,
     *,
     strict: bool = False,
-    on_record: Callable[[bytes], None] = lambda line: None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    watcher: AnnotateWatcher | None = None,
 ) -> tuple[Artifact, bool]:
     """Annotate every trace of `source`; returns the artifact and whether it was there already.
 
     Traces that the annotator fails on are quarantined like malformed ones, but leave the artifact unpublished, so that
     a rerun tries them again. So does a spent token budget.
-
-    Args:
-        on_record: called with each encoded record in input order, unless the artifact was there already.
 
     Raises:
         UsageError: there is no such annotator. MachineError: the package that adds it cannot be imported.
@@ -69,11 +78,11 @@ def annotate(
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        run = _Run(source, config, Quarantine(None if strict else work / REJECTED), on_progress)
+        run = _Run(source, config, Quarantine(None if strict else work / REJECTED), watcher or AnnotateWatcher())
         annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
-        unfinished = run.write(annotator, journal, on_record)
+        unfinished = run.write(annotator, journal)
         if unfinished:
             return store.draft(recipe, work, run.progress.traces, unfinished), False
         return store.publish(recipe, work, run.progress.traces), False
@@ -83,14 +92,14 @@ class _Run:
     """One pass over the source: rows in, records and quarantined lines out."""
 
     def __init__(
-        self, source: Source, config: AnnotateConfig, quarantine: Quarantine, on_progress: Callable[[Progress], None]
+        self, source: Source, config: AnnotateConfig, quarantine: Quarantine, watcher: AnnotateWatcher
     ) -> None:
         self.progress = Progress()
-        self._source, self._config, self._quarantine, self._on_progress = source, config, quarantine, on_progress
+        self._source, self._config, self._quarantine, self._watcher = source, config, quarantine, watcher
         self._pending: deque[tuple[int, Line]] = deque()
         self._failed = 0
 
-    def write(self, annotator: Annotator, journal: Journal, on_record: Callable[[bytes], None]) -> str:
+    def write(self, annotator: Annotator, journal: Journal) -> str:
         """Annotate everything; returns what is left to do, if anything is."""
         lines: list[bytes] = []
         try:
@@ -103,7 +112,7 @@ class _Run:
                         self._reject(line, outcome.reason)
                     else:
                         lines.append(encode(outcome))
-                        on_record(lines[-1])
+                        self._watcher.on_record(lines[-1])
                         self.tell(traces=self.progress.traces + 1)
                     self.tell(rows=row)
                     if len(lines) >= WRITE_EVERY:
@@ -123,7 +132,7 @@ class _Run:
     def tell(self, **changes: int) -> None:
         """Note and report progress."""
         self.progress = replace(self.progress, **changes)
-        self._on_progress(self.progress)
+        self._watcher.on_progress(self.progress)
 
     def _traces(self) -> Iterator[Trace]:
         """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""

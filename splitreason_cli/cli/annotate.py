@@ -191,7 +191,8 @@ def _run(
             last = progress
             on_progress(progress.rows, _note(progress, dollars))
 
-        return stage.annotate(source, config, store, resources, strict=strict, on_record=on_record, on_progress=watch)
+        watcher = stage.AnnotateWatcher(on_record, watch)
+        return stage.annotate(source, config, store, resources, strict=strict, watcher=watcher)
 
     run_record_stage(
         "annotate",

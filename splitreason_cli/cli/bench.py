@@ -9,7 +9,7 @@ from ..errors import SrxError, UsageError
 from ..store.artifacts import Store
 from ..store.source import STDIN, raise_if_rejected
 from ..tasks.named import TASKS
-from . import console, values
+from . import console
 from .bench_compare import compare
 from .bench_latency import latency
 from .bench_live import LiveRuns
@@ -85,12 +85,11 @@ def bench(
 def measure(config: "BenchConfig", measured: Measured, backends: "Backends", outputs: Outputs, store: Store) -> None:
     """Run the systems and deliver what they come to; interrupted or failed, show what is known, then raise."""
     from ..measuring.bench import StoredGenerations, comparisons
-    from ..measuring.systems.named import split_names
 
-    systems, budgets = split_names(measured.systems), values.budgets(measured.offload_budget)
+    lineup = measured.lineup()
     live = LiveRuns(config)
     try:
-        live.run(systems, budgets, store, measured.chance(), measured.policy, backends)
+        live.run(lineup, store, backends)
     except (KeyboardInterrupt, SrxError):
         known = [run.result for run in live.runs]
         unfinished = live.partial()

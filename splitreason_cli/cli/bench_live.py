@@ -12,7 +12,7 @@ from ..tasks.named import task_of
 from . import console
 
 if TYPE_CHECKING:
-    from ..measuring.bench import SystemRun
+    from ..measuring.bench import Lineup, SystemRun
     from ..measuring.runner import BenchConfig
     from ..measuring.systems.base import System
     from ..measuring.where import Backends
@@ -34,11 +34,8 @@ class LiveRuns:
 
     def run(
         self,
-        systems: Sequence[str],
-        offload_budgets: Sequence[float | None],
+        lineup: "Lineup",
         store: Store,
-        chance: "System | None" = None,
-        policy: str = "learned",
         backends: "Backends | None" = None,
     ) -> None:
         """Run a benchmark with one progress line a system: running accuracy and share. Raises as `measuring.bench`."""
@@ -53,11 +50,8 @@ class LiveRuns:
             )
             runs = stage.bench(
                 self.config,
-                systems,
-                offload_budgets,
+                lineup,
                 store,
-                chance=chance,
-                policy=policy,
                 backends=backends,
                 watcher=watcher,
             )
@@ -94,12 +88,11 @@ class LiveRuns:
 
 def run_bench(
     config: "BenchConfig",
-    systems: Sequence[str],
-    offload_budgets: Sequence[float | None],
+    lineup: "Lineup",
     store: Store,
     title: str = "bench",
 ) -> "list[SystemRun]":
     """Run a benchmark to its end."""
     live = LiveRuns(config, title)
-    live.run(systems, offload_budgets, store)
+    live.run(lineup, store)
     return live.runs

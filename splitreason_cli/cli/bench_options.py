@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..measuring.systems.named import SYSTEMS
+from ..measuring.systems.named import SYSTEMS, split_names
 from ..tasks.named import task_of
 from . import values
 from .options import Fresh, Hint
 from .side_options import PANEL, Sides
 
 if TYPE_CHECKING:
+    from ..measuring.bench import Lineup
     from ..measuring.runner import BenchConfig
     from ..measuring.systems.base import System
     from ..measuring.where import Backends
@@ -41,6 +42,13 @@ class Measured:
         str | None, typer.Option(help="Offload share of system random, instead of each split's own spans.")
     ] = None
     random_span_tokens: Annotated[int, typer.Option(min=1, help="Span length that goes with --random-share.")] = 3
+
+    def lineup(self) -> "Lineup":
+        """What is compared. Raises UsageError."""
+        from ..measuring.bench import Lineup
+
+        systems, budgets = split_names(self.systems), values.budgets(self.offload_budget)
+        return Lineup(systems, budgets, self.policy, self.chance())
 
     def chance(self) -> "System | None":
         """The system `random`, if it is not to copy each split. Raises UsageError."""

@@ -72,11 +72,11 @@ class Outputs:
         if self.generations and self.generations != STDIN:
             write_atomically(Path(self.generations), (encode(one) for _, made in runs for one in made))
         if self.report:
-            from ..measuring.report.page import write_report
+            from ..measuring.report.page import Report, write_report
 
             command = shlex.join(["srx", *sys.argv[1:]])
             title = f"srx bench {results[0].task}" if results else "srx bench"
-            write_report(self.report, title, [], runs, comparisons, commands=[command])
+            write_report(self.report, Report(title, [], runs, comparisons, commands=[command]))
         if self.plot:
             from ..measuring.report.frontier import points_of, write_pareto
 

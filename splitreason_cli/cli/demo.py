@@ -81,7 +81,7 @@ def demo(
 
 def _train(out: Path, store: Store) -> Path:
     """annotate | build-sft | train sft on the embedded traces; returns the checkpoint's folder."""
-    from ..annotating.annotate import AnnotateConfig, annotate
+    from ..annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
     from ..dataset.build import build_sft
     from ..dataset.sft import BuildSftConfig
     from ..training.sft import RECIPES, train_sft
@@ -89,9 +89,8 @@ def _train(out: Path, store: Store) -> Path:
     source = Source.open(str(MINI_TRACES), store)
     with console.progress() as live:
         task = live.add_task("annotate", total=None, note="")
-        annotated, _ = annotate(
-            source, AnnotateConfig(), store, on_progress=lambda at: live.update(task, completed=at.rows)
-        )
+        watcher = AnnotateWatcher(on_progress=lambda at: live.update(task, completed=at.rows))
+        annotated, _ = annotate(source, AnnotateConfig(), store, watcher=watcher)
         live.update(task, completed=annotated.info.records, total=annotated.info.records)
         task = live.add_task("build-sft", total=None, note="")
         examples, _ = build_sft(Source.open(str(annotated.records), store), BuildSftConfig(), store)
@@ -112,7 +111,7 @@ def learn_when_to_ask(
 
     A rollout is shown every `sample_steps`.
     """
-    from ..measuring.bench import BenchConfig
+    from ..measuring.bench import BenchConfig, Lineup
     from ..tasks.tasks import read_task
 
     texts = {problem.problem for problem in read_task("mini", store).problems}
@@ -120,14 +119,14 @@ def learn_when_to_ask(
     trained, _ = run_grpo(Source.open(str(out / GRPO_PROBLEMS), store), config, store, sample_steps)
     deliver_grpo(trained, out / GRPO_MODEL, config.offload_budget, sample_steps)
     bench_config = BenchConfig(small=str(trained.path / "model"), problems=problems)
-    runs = run_bench(bench_config, ["split"], BUDGETS, store, title="bench after GRPO:")
+    runs = run_bench(bench_config, Lineup(["split"], BUDGETS), store, title="bench after GRPO:")
     return [replace(run, result=replace(run.result, system=GRPO)) for run in runs]
 
 
 def _bench(model: Path, problems: int, store: Store) -> "list[SystemRun]":
-    from ..measuring.bench import BenchConfig
+    from ..measuring.bench import BenchConfig, Lineup
 
-    return run_bench(BenchConfig(small=str(model), problems=problems), SYSTEMS, BUDGETS, store)
+    return run_bench(BenchConfig(small=str(model), problems=problems), Lineup(SYSTEMS, BUDGETS), store)
 
 
 def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
@@ -144,7 +143,7 @@ def _telling_traces(runs: "list[SystemRun]") -> list[Generation]:
 def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Generation]) -> None:
     from ..measuring.bench import StoredGenerations
     from ..measuring.report.frontier import write_pareto
-    from ..measuring.report.page import write_report
+    from ..measuring.report.page import Report, write_report
 
     results = [run.result for run in runs]
     write_atomically(out / "results.jsonl", map(encode, results))
@@ -173,4 +172,5 @@ def _write(out: Path, problems: int, runs: "list[SystemRun]", traces: list[Gener
         ]
     title = "srx demo: a small model that learned where to ask a big one"
     groups = [(run.result, StoredGenerations(run.artifact)) for run in runs]
-    write_report(out / "report.html", title, notes, groups, examples=traces, commands=commands, curves=curves)
+    report = Report(title, notes, groups, examples=traces, commands=commands, curves=curves)
+    write_report(out / "report.html", report)

@@ -23,10 +23,7 @@ from .train_options import Asking, GrpoFlags, GrpoModels, Lora, PolicyVllm, Publ
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from ..decoding.remote import RemoteConfig
-    from ..models.sides import Side
-    from ..training.grpo_config import TrainGrpoConfig
-    from ..training.policy_engine import PolicyEngineConfig
+    from ..training.grpo_config import Servers, TrainGrpoConfig
 
 CURVES, SAMPLES = "curves.png", "samples.jsonl"
 
@@ -44,18 +41,6 @@ train = typer.Typer(no_args_is_help=True, help="Train the small model.")
 
 def register(app: typer.Typer) -> None:
     app.add_typer(train, name="train")
-
-
-@dataclasses.dataclass(frozen=True)
-class Servers:
-    """How the big model's URLs are asked, and where vLLM generates for the small one, if either is so."""
-
-    big: "Side | None" = None
-    remote: "RemoteConfig | None" = None
-    engine: "PolicyEngineConfig | None" = None
-
-
-NO_SERVERS = Servers()
 
 
 @train.command("sft", epilog="Example: srx train sft --recipe mini --in sft.jsonl --out my-model")
@@ -122,6 +107,7 @@ def grpo(
     console.quiet_libraries()
     reporting = publishing.reporting(out)
     from ..training import grpo as stage
+    from ..training.grpo_config import Servers
 
     config = _resolved(stage.RECIPES, recipe, given)
     _require_elsewhere(out, config.model)
@@ -149,13 +135,15 @@ def run_grpo(
     config: "TrainGrpoConfig",
     store: Store,
     sample_steps: int,
-    servers: Servers = NO_SERVERS,
+    servers: "Servers | None" = None,
     *,
     strict: bool = False,
     reporting: Reporting = NO_REPORTING,
 ) -> tuple[Artifact, bool]:
     """Train with one progress line, below the warnings and a rollout every `sample_steps`."""
     from ..training.grpo import train_grpo
+    from ..training.grpo_config import NO_SERVERS
+    from ..training.grpo_run import GrpoWatcher
     from .render import render
 
     def on_sample(sample: Generation) -> None:
@@ -164,19 +152,10 @@ def run_grpo(
             console.stderr.print(render(sample))
 
     with console.progress(SLOWEST_STEP_SECONDS) as live:
-        return train_grpo(
-            source,
-            config,
-            store,
-            strict=strict,
-            on_step=stepper(live, "train grpo"),
-            on_sample=on_sample,
-            on_warning=lambda text: console.note(f"warning: {text}"),
-            reporting=reporting,
-            side=servers.big,
-            remote=servers.remote,
-            engine=servers.engine,
+        watcher = GrpoWatcher(
+            stepper(live, "train grpo"), lambda text: console.note(f"warning: {text}"), on_sample, reporting
         )
+        return train_grpo(source, config, store, servers or NO_SERVERS, strict=strict, watcher=watcher)
 
 
 def deliver_grpo(artifact: Artifact, out: Path, offload_budget: float | None, sample_steps: int) -> None:

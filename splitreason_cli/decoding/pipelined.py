@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..models.backend import BackendError, Chunk, SamplingParams, Session, nonempty
+from ..models.backend import BackendError, Chunk, SamplingParams, SessionPair, StreamRequest, nonempty
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
@@ -31,6 +31,8 @@ class PipelineConfig:
             after every token, which is exact.
         near_logprob: natural-log probability of the closing tag from which the tokens before are asked about too.
         first_token_seconds, token_seconds: how long the big model may take to begin and to go on.
+        is_boundary: whether a span may well end after its first so many tokens, such as at a line's end. The small
+            model is asked there, and at every stride.
     """
 
     prefill_stride_tokens: int = 128
@@ -39,6 +41,7 @@ class PipelineConfig:
     near_logprob: float = -3.0
     first_token_seconds: float = 30.0
     token_seconds: float = 10.0
+    is_boundary: Callable[[Sequence[int], int], bool] = lambda span, offset: False
 
 
 @dataclass
@@ -66,27 +69,22 @@ class PipelinedDecoder:
     """Runs one controller to its end.
 
     Args:
-        is_boundary: whether a span may well end after its first so many tokens, such as at a line's end. The small
-            model is asked there, and at every stride.
+        logprobs: whether what is emitted has them.
         on_big_failure: told why the big model failed.
     """
 
     def __init__(
         self,
         controller: SplitController,
-        small: Session,
-        big: Session,
+        sessions: SessionPair,
         sampling: SamplingParams,
         config: PipelineConfig = PipelineConfig(),
         *,
         logprobs: bool = False,
-        is_boundary: Callable[[Sequence[int], int], bool] = lambda span, offset: False,
         on_big_failure: Callable[[str], None] = lambda reason: None,
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.controller, self.small, self.big = controller, small, big
-        self.sampling, self.config, self.logprobs = sampling, config, logprobs
-        self.is_boundary, self.on_big_failure, self.clock = is_boundary, on_big_failure, clock
+        self.controller, self.sessions, self.sampling = controller, sessions, sampling
+        self.config, self.logprobs, self.on_big_failure = config, logprobs, on_big_failure
         self.stats = PipelineStats()
         self.finish_reason: FinishReason | None = None
         self.floor: Decode | None = None
@@ -138,8 +136,7 @@ class PipelinedDecoder:
     async def _small_turn(self, floor: Decode) -> AsyncGenerator[None, None]:
         """Let the small model write until it hands over, ends, or its stream must be opened anew."""
         tokens = self.controller.tokens_of("small")
-        stream = self.small.stream(
-            list(self.controller.context["small"]),
+        request = StreamRequest(
             floor.max_tokens,
             self.sampling_of("small"),
             stop=tokens.end_of_text | (tokens.tags - floor.forbid),
@@ -147,6 +144,7 @@ class PipelinedDecoder:
             logprobs=self.logprobs,
             predictions=bool(self.controller.policy.needs & PREDICTIONS),
         )
+        stream = self.sessions.small.stream(list(self.controller.context["small"]), request)
         try:
             async with contextlib.aclosing(nonempty(stream)) as chunks:
                 async for chunk in chunks:
@@ -170,7 +168,7 @@ class PipelinedDecoder:
     async def _prefill_big(self, ids: list[int]) -> None:
         # A failure shows again when the big model is needed, and may be over by then.
         with contextlib.suppress(BackendError):
-            await self.big.prefill(ids)
+            await self.sessions.big.prefill(ids)
 
     # The big model has the floor
 
@@ -194,7 +192,7 @@ class _BigTurn:
         self.logprobs: list[float] = []
         self.asked = self.emitted = 0
         self.ended = False
-        self.started = self.last_token = decoder.clock()
+        self.started = self.last_token = time.perf_counter()
         self.stream: AsyncGenerator[Chunk, None] | None = None
         self.reading: asyncio.Task[Chunk | None] | None = None
         self.probing: asyncio.Task[list[CloseSignal]] | None = None
@@ -238,15 +236,14 @@ class _BigTurn:
             left = min(self.config.stream_tokens, floor.max_tokens - (len(self.span) - self.emitted))
             if left <= 0:
                 return
-            stream = self.decoder.big.stream(
-                list(self.controller.context["big"]),
+            request = StreamRequest(
                 left,
                 self.decoder.sampling_of("big"),
                 stop=self.controller.tokens_of("big").end_of_text,
                 forbid=floor.forbid,
                 logprobs=self.decoder.logprobs,
             )
-            self.stream = nonempty(stream)
+            self.stream = nonempty(self.decoder.sessions.big.stream(list(self.controller.context["big"]), request))
         self.reading = asyncio.create_task(_next(self.stream))
 
     def _take_chunk(self) -> None:
@@ -259,7 +256,7 @@ class _BigTurn:
         if chunk is None:
             self.stream = None
             return None
-        self.last_token = self.decoder.clock()
+        self.last_token = time.perf_counter()
         if not self.span:
             self.decoder.stats.hand_over_seconds.append(self.last_token - self.started)
         end = self.controller.tokens_of("big").end_of_text
@@ -272,7 +269,7 @@ class _BigTurn:
         if self.reading is None:
             return None
         limit = self.config.token_seconds if self.span else self.config.first_token_seconds
-        return max(0.0, self.last_token + limit - self.decoder.clock())
+        return max(0.0, self.last_token + limit - time.perf_counter())
 
     def _fail(self, reason: str) -> None:
         self.decoder.stats.degraded = reason
@@ -297,7 +294,7 @@ class _BigTurn:
         return (
             (is_stride and offset == len(self.span))
             or self.config.probe_stride_tokens == 1
-            or self.decoder.is_boundary(self.span, offset)
+            or self.config.is_boundary(self.span, offset)
         )
 
     async def _ask(self, places: list[int]) -> list[CloseSignal]:
@@ -313,7 +310,7 @@ class _BigTurn:
         if close is None or not places:
             return [CloseSignal(offset, -math.inf, False) for offset in places]
         contexts = [self.controller.small_context_at(offset) for offset in places]
-        answers = await self.decoder.small.next_token(contexts, close)
+        answers = await self.decoder.sessions.small.next_token(contexts, close)
         self.decoder.stats.control_tokens += len(places)
         return [CloseSignal(offset, one.logprob, one.is_argmax) for offset, one in zip(places, answers, strict=True)]
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import EndpointError, ModelError
-from ..models.backend import BackendError, SamplingParams, Session, nonempty
+from ..models.backend import BackendError, SamplingParams, Session, StreamRequest, nonempty
 from ..models.connections import Timeouts
 from ..models.sides import Running, Side, connect
 from ..split.events import Decode
@@ -106,7 +106,7 @@ class RemoteModel:
         ids = self.loaded.prompt_ids("1", hint=False)
         stop = self.loaded.token_ids.end_of_text
         try:
-            stream = session.stream(ids, CHECK_TOKENS, SamplingParams(), stop=stop)
+            stream = session.stream(ids, StreamRequest(CHECK_TOKENS, SamplingParams(), stop))
             async with aclosing(nonempty(stream)) as chunks:
                 await anext(chunks)
         finally:
@@ -194,12 +194,12 @@ class RemoteRow:
         model = self._model
         sampling, stop = SamplingParams(self._temperature, seed=seed), model.loaded.token_ids.end_of_text
         await asyncio.sleep(delay)
+        request = StreamRequest(limit, sampling, stop, forbid)
         async with model.slots:
             # The same server as before, which has the conversation's beginning in its cache.
             session = self._session = self._session or model.backend.session()
             try:
-                stream = session.stream(ids, limit, sampling, stop=stop, forbid=forbid)
-                async with aclosing(nonempty(stream)) as chunks:
+                async with aclosing(nonempty(session.stream(ids, request))) as chunks:
                     async for chunk in chunks:
                         if unknown := [token for token in chunk.ids if not 0 <= token < model.token_limit]:
                             raise BackendError(f"the server wrote token {unknown[0]}, which the tokenizer has not")

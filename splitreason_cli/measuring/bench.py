@@ -19,6 +19,7 @@ from .where import Backends
 
 __all__ = [
     "BenchConfig",
+    "Lineup",
     "RandomShare",
     "Split",
     "StoredGenerations",
@@ -28,6 +29,23 @@ __all__ = [
     "bench",
     "comparisons",
 ]
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """The systems that are measured on the same problems.
+
+    Args:
+        systems: their names, those of `measuring.systems.named` or policies written in full.
+        budgets: caps on big tokens / all tokens, 0..1 or None; `split` and what copies it run once for each.
+        policy: that of `split`.
+        chance: the system `random`, if it is not to copy each `split`.
+    """
+
+    systems: Sequence[str]
+    budgets: Sequence[float | None] = (None,)
+    policy: str = "learned"
+    chance: System | None = None
 
 
 @dataclass(frozen=True)
@@ -51,31 +69,25 @@ class _Measured:
 
 def bench(
     config: BenchConfig,
-    systems: Sequence[str],
-    budgets: Sequence[float | None],
+    lineup: Lineup,
     store: Store,
     *,
-    chance: System | None = None,
-    policy: str = "learned",
     backends: Backends | None = None,
     watcher: Watcher | None = None,
 ) -> Iterator[SystemRun]:
     """Run the systems one after another, `split` and what copies it once for each budget.
 
     Args:
-        chance: the system `random`, if it is not to copy each `split`.
-        policy: that of `split`.
         backends: where the models run, if not both in this process.
 
     Raises:
         UsageError: an unknown task, system or policy, or a system that copies `split` without it.
         ModelError, EndpointError: the models do not load, or fail. For further errors see `read_task`.
     """
-    splits = [Split(text=policy, offload_budget=budget) for budget in (budgets if Split.name in systems else ())]
-    alone = _alone(systems, chance)
-    kinds = [SYSTEMS[name] for name in SYSTEMS if name in systems and not (chance and name == chance.name)]
-    copies = [kind for kind in kinds if kind.copies]
-    _check(config, systems, policy, [*alone, *splits], copies)
+    budgets = lineup.budgets if Split.name in lineup.systems else ()
+    splits = [Split(text=lineup.policy, offload_budget=budget) for budget in budgets]
+    alone, copies = _alone(lineup), _copies(lineup)
+    _check(config, lineup, [*alone, *splits], copies)
     asked = [one.authors for one in (*alone, *splits)] + [kind.authors for kind in copies]
     both: tuple[Author, Author] = ("small", "big")
     authors = [author for author in both if any(author in these for these in asked)]
@@ -103,28 +115,33 @@ def comparisons(runs: Sequence[SystemRun]) -> Iterator[tuple[BenchComparison, st
                 yield compare(task, split.verdicts, run.verdicts, *names)
 
 
-def _alone(systems: Sequence[str], chance: System | None) -> list[System]:
+def _copies(lineup: Lineup) -> list[type[System]]:
+    """The systems that run once for each split, and copy it."""
+    kinds = [SYSTEMS[name] for name in SYSTEMS if name in lineup.systems]
+    return [kind for kind in kinds if kind.copies and not (lineup.chance and kind.name == lineup.chance.name)]
+
+
+def _alone(lineup: Lineup) -> list[System]:
     """The systems that run once, whatever the budgets of split: those with a name, then those that are policies.
 
     Raises UsageError for an unknown one.
     """
+    systems, chance = lineup.systems, lineup.chance
     policies = [written(name) for name in systems if name not in SYSTEMS]
     kinds = [SYSTEMS[name] for name in SYSTEMS if name in systems and name != Split.name]
     named = [kind() for kind in kinds if not kind.copies]
     return [*named, *([chance] if chance and chance.name in systems else []), *policies]
 
 
-def _check(
-    config: BenchConfig, systems: Sequence[str], policy: str, made: Sequence[System], copies: Sequence[type[System]]
-) -> None:
-    if not systems:
+def _check(config: BenchConfig, lineup: Lineup, made: Sequence[System], copies: Sequence[type[System]]) -> None:
+    if not lineup.systems:
         raise UsageError("no system to run", HINT)
-    for name in systems:
+    for name in lineup.systems:
         if name not in SYSTEMS:
             _require_policy(name, "", HINT)
-    _require_policy(policy, "--policy: ", "")
+    _require_policy(lineup.policy, "--policy: ", "")
     for kind in copies:
-        if Split.name not in systems:
+        if Split.name not in lineup.systems:
             raise UsageError(f"system {kind.name!r} copies the share of 'split'", kind.hint)
     for system in made:
         system.check(config.task)

@@ -13,7 +13,7 @@ from ..decoding.lockstep import LockstepDecoder
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, PipelineStats, SmallModelError
 from ..decoding.rows import Request
 from ..errors import EndpointError, InputError, SrxError
-from ..models.backend import BackendError, SamplingParams
+from ..models.backend import BackendError, BackendPair, SamplingParams
 from ..models.loading import LoadedModel
 from ..models.pair import Pair
 from ..models.sampling import Sampling
@@ -26,6 +26,15 @@ from ..split.policies import Policy
 
 MOST_FAILURES = 3
 """After so many failed samples in a row nothing more is asked."""
+
+
+@dataclass(frozen=True)
+class DriverConfig:
+    """How all samples of a run are decoded. `hint` is that of `Pair`."""
+
+    limits: Limits
+    sampling: Sampling
+    hint: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,24 +129,15 @@ class ServerDriver:
 
     batch_size = 1
 
-    def __init__(
-        self,
-        small: Running,
-        big: Running,
-        limits: Limits,
-        sampling: Sampling,
-        *,
-        hint: bool,
-        concurrency: int,
-        pipeline: PipelineConfig | None = None,
-    ) -> None:
+    def __init__(self, small: Running, big: Running, config: DriverConfig, *, concurrency: int) -> None:
         self.models: Mapping[Author, LoadedModel] = {"small": small.tokenizer, "big": big.tokenizer}
-        self._small, self._big = small.backend, big.backend
-        self._limits, self._sampling, self._concurrency = limits, sampling, concurrency
-        self._pipeline = pipeline or PipelineConfig(first_token_seconds=120.0, token_seconds=60.0)
+        self._backends = BackendPair(small.backend, big.backend)
+        self._config, self._concurrency = config, concurrency
         self._context_tokens: dict[Author, int | None] = {"small": small.context_tokens, "big": big.context_tokens}
-        self._pair = Pair.of(small.tokenizer, big.tokenizer, hint=hint)
-        self._is_boundary = boundaries(self._pair)
+        self._pair = Pair.of(small.tokenizer, big.tokenizer, hint=config.hint)
+        self._pipeline = PipelineConfig(
+            first_token_seconds=120.0, token_seconds=60.0, is_boundary=boundaries(self._pair)
+        )
         self._loop = asyncio.Runner()
 
     def run(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]) -> None:
@@ -146,15 +146,14 @@ class ServerDriver:
 
     def check(self) -> None:
         """Raises EndpointError unless both models answer."""
-        for backend in (self._small, self._big):
+        for backend in (self._backends.small, self._backends.big):
             try:
                 self._loop.run(backend.check())
             except BackendError as error:
                 raise EndpointError(str(error), "Check the URL, the key, and that the server is up") from None
 
     def close(self) -> None:
-        for backend in (self._small, self._big):
-            self._loop.run(backend.aclose())
+        self._loop.run(self._backends.aclose())
         self._loop.close()
 
     async def _decode_all(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone) -> None:
@@ -197,11 +196,9 @@ class ServerDriver:
 
     async def _pipelined(self, controller: SplitController, job: Job) -> PipelineStats:
         async with AsyncExitStack() as stack:
-            small, big = [
-                await stack.enter_async_context(aclosing(backend.session())) for backend in (self._small, self._big)
-            ]
-            sampling = SamplingParams(self._sampling.temperature, self._sampling.top_p, job.seed)
-            decoder = PipelinedDecoder(controller, small, big, sampling, self._pipeline, is_boundary=self._is_boundary)
+            sessions = await stack.enter_async_context(self._backends.sessions())
+            sampling = SamplingParams(self._config.sampling.temperature, self._config.sampling.top_p, job.seed)
+            decoder = PipelinedDecoder(controller, sessions, sampling, self._pipeline)
             try:
                 async with aclosing(decoder.run()) as steps:
                     async for _ in steps:
@@ -216,7 +213,7 @@ class ServerDriver:
 
     def _controller(self, job: Job, budget: OffloadBudget) -> SplitController:
         prompts = self._pair.prompts(job.problem.problem)
-        limits = room_for(job, prompts, self._limits, self._context_tokens)
+        limits = room_for(job, prompts, self._config.limits, self._context_tokens)
         return self._pair.controller(prompts, job.policy, limits, budget)
 
 

@@ -26,7 +26,7 @@ from ..tasks.grading import Verdict
 from ..tasks.mini import Mini
 from ..tasks.tasks import TaskData, read_task
 from .comparison import Verdicts
-from .drivers import Decoded, Driver, Job
+from .drivers import Decoded, Driver, DriverConfig, Job
 from .systems.base import Sample, System
 from .tally import Tally
 from .where import Backends
@@ -262,11 +262,10 @@ class Runner:
         if self._driver is None:
             config = self.config
             limits = Limits(config.max_tokens, config.max_span_tokens)
+            sampling = Sampling(config.temperature, config.top_p)
             self._driver = self.backends.open(
                 self.authors,
-                limits,
-                Sampling(config.temperature, config.top_p),
-                hint=config.hint,
+                DriverConfig(limits, sampling, config.hint),
                 needs_tags=self.needs_tags,
                 stack=self._stack,
                 on_status=self.watcher.on_status,

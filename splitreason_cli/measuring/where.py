@@ -9,11 +9,9 @@ from typing import Literal
 from ..decoding.lockstep import LockstepDecoder
 from ..models.loading import default_device, load_pair, model_digest
 from ..models.pair import Pair
-from ..models.sampling import Sampling
 from ..models.sides import Side, served_as, start_pair
 from ..records.data import Author
-from ..split.limits import Limits
-from .drivers import BatchDriver, Driver, ServerDriver
+from .drivers import BatchDriver, Driver, DriverConfig, ServerDriver
 
 BenchRuntime = Literal["in-process", "vllm"]
 
@@ -65,10 +63,8 @@ class Backends:
     def open(
         self,
         authors: Sequence[Author],
-        limits: Limits,
-        sampling: Sampling,
+        config: DriverConfig,
         *,
-        hint: bool,
         needs_tags: bool,
         stack: ExitStack,
         on_status: Callable[[str], None] = lambda status: None,
@@ -83,12 +79,13 @@ class Backends:
             small, big = start_pair(
                 first, last, stack, runtime=self.runtime, log_folder=self.log_folder, on_status=on_status
             )
-            driver = server = ServerDriver(small, big, limits, sampling, hint=hint, concurrency=self.concurrency)
+            driver = server = ServerDriver(small, big, config, concurrency=self.concurrency)
             stack.callback(server.close)
             server.check()
         else:
             pair = load_pair(first.model, last.model, default_device(), one_vocabulary=False)
-            driver = BatchDriver(LockstepDecoder(Pair.of(*pair, hint=hint), limits, sampling), self.batch_size)
+            decoder = LockstepDecoder(Pair.of(*pair, hint=config.hint), config.limits, config.sampling)
+            driver = BatchDriver(decoder, self.batch_size)
         if needs_tags:
             driver.models["small"].tag_ids()
         return driver

@@ -4,8 +4,8 @@ A backend is one model behind one or more servers, or in this process. A session
 with one server, so that the key-value cache of the request's prefix is found again.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -48,6 +48,25 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class StreamRequest:
+    """What is asked of one stream.
+
+    Args:
+        max_tokens: at most so many are decoded.
+        stop: any of these tokens ends the stream, and is delivered.
+        forbid: none of these tokens is chosen.
+        logprobs, predictions: whether chunks tell them.
+    """
+
+    max_tokens: int
+    sampling: SamplingParams
+    stop: frozenset[int]
+    forbid: frozenset[int] = frozenset()
+    logprobs: bool = False
+    predictions: bool = False
+
+
+@dataclass(frozen=True)
 class NextToken:
     """How likely one particular token is to come next: its natural-log probability, and whether it is the likeliest."""
 
@@ -58,18 +77,8 @@ class NextToken:
 class Session(Protocol):
     """One request's hold on a model. Every method raises BackendError."""
 
-    def stream(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        *,
-        stop: frozenset[int],
-        forbid: frozenset[int] = frozenset(),
-        logprobs: bool = False,
-        predictions: bool = False,
-    ) -> AsyncGenerator[Chunk, None]:
-        """Decode after `ids`. No token of `forbid` is chosen, one of `stop` ends the stream and is delivered.
+    def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
+        """Decode after `ids`, in chunks of any size.
 
         Closing the generator stops the decoding at once; what was decoded stays in the cache.
         """
@@ -128,3 +137,30 @@ class Backend(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections, and stop what was started."""
+
+
+@dataclass(frozen=True)
+class SessionPair:
+    """One request's hold on both models."""
+
+    small: Session
+    big: Session
+
+
+@dataclass(frozen=True)
+class BackendPair:
+    """Both models, wherever each of them runs."""
+
+    small: Backend
+    big: Backend
+
+    @asynccontextmanager
+    async def sessions(self) -> AsyncIterator[SessionPair]:
+        """One request's hold on both, which ends with the block."""
+        async with aclosing(self.small.session()) as small, aclosing(self.big.session()) as big:
+            yield SessionPair(small, big)
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self.small.aclose()
+        await self.big.aclose()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..split.signals import PREDICTIONS, Prediction
-from .backend import BackendError, Chunk, FinishReason, NextToken, SamplingParams
+from .backend import BackendError, Chunk, FinishReason, NextToken, StreamRequest
 from .cached import CachedModel
 from .loading import LoadedModel
 from .sampling import Sampling, forbid, predictions_of, sample
@@ -58,24 +58,14 @@ class InProcessSession:
         self._thread = thread
         self._lock = asyncio.Lock()
 
-    async def stream(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        *,
-        stop: frozenset[int],
-        forbid: frozenset[int] = frozenset(),
-        logprobs: bool = False,
-        predictions: bool = False,
-    ) -> AsyncGenerator[Chunk, None]:
-        context, forbidden = list(ids), forbid
-        rng = random.Random(None if sampling.seed is None else f"{sampling.seed}/{len(context)}")
-        for left in range(max_tokens, 0, -1):
-            token, logprob, told = await self._run(lambda: self._choose(context, sampling, forbidden, rng, predictions))
+    async def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
+        context, seed = list(ids), request.sampling.seed
+        rng = random.Random(None if seed is None else f"{seed}/{len(context)}")
+        for left in range(request.max_tokens, 0, -1):
+            token, logprob, told = await self._run(lambda: self._choose(context, request, rng))
             context.append(token)
-            reason: FinishReason | None = "stop" if token in stop else "length" if left == 1 else None
-            yield Chunk((token,), (logprob,) if logprobs else None, reason, tuple(told))
+            reason: FinishReason | None = "stop" if token in request.stop else "length" if left == 1 else None
+            yield Chunk((token,), (logprob,) if request.logprobs else None, reason, tuple(told))
             if reason:
                 return
 
@@ -97,13 +87,14 @@ class InProcessSession:
         return NextToken(float(logits.log_softmax(-1)[token]), int(logits.argmax()) == token)
 
     def _choose(
-        self, context: list[int], sampling: SamplingParams, forbidden: frozenset[int], rng: random.Random, told: bool
+        self, context: list[int], request: StreamRequest, rng: random.Random
     ) -> tuple[int, float, list[Prediction]]:
-        """A token, its natural-log probability among those that are allowed, and if told the prediction among all."""
+        """A token, its natural-log probability among those that are allowed, and if wanted the prediction among all."""
+        sampling = Sampling(request.sampling.temperature, request.sampling.top_p)
         logits = self._logits(context, grows=True)[None]
-        predictions = predictions_of(logits, PREDICTIONS) if told else []
-        possible = forbid(logits, [forbidden])
-        (token,) = sample(possible, Sampling(sampling.temperature, sampling.top_p), [rng])
+        predictions = predictions_of(logits, PREDICTIONS) if request.predictions else []
+        possible = forbid(logits, [request.forbid])
+        (token,) = sample(possible, sampling, [rng])
         return token, float(possible[0].log_softmax(-1)[token]), predictions
 
     def _logits(self, context: Sequence[int], *, grows: bool = False) -> "Tensor":

@@ -203,16 +203,14 @@ def _model_card(url: str, key: str | None, name: str | None) -> ModelCard:
 def _start_vllm(
     sides: list[Side], logs: dict[int, Path], stack: ExitStack, on_status: Callable[[str], None]
 ) -> "dict[int, VllmServer]":
-    from .vllm_server import VllmServer, share_cores, wait_until_ready
+    from .vllm_server import VllmLaunch, VllmServer, share_cores, wait_until_ready
 
     started: dict[int, VllmServer] = {}
     for side, cores in zip(sides, share_cores(len(sides)), strict=True):
         log = logs[id(side)]
         on_status(f"starting vLLM for {side.model}, log in {log}")
         python = os.environ.get("SRX_VLLM_PYTHON", sys.executable)
-        server = VllmServer.start(
-            side.model, log_path=log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args, python=python
-        )
-        started[id(side)] = stack.enter_context(server)
+        launch = VllmLaunch(side.model, log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args, python=python)
+        started[id(side)] = stack.enter_context(VllmServer.start(launch))
     wait_until_ready(list(started.values()), lambda server, line: on_status(f"{server.model}: {line[-100:]}"))
     return started

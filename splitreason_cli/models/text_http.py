@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..records.record import JsonObject
-from .backend import BackendError, Chunk, NextToken, Served
+from .backend import BackendError, Chunk, NextToken, Served, StreamRequest
 from .protocols import Tokenizer
 from .vllm_http import CompletionsBackend, CompletionsSession, Server
-from .wire import DONE, ChunkReader, StreamRequest, parse_choices
+from .wire import DONE, ChunkReader, parse_choices
 
 
 @dataclass
@@ -55,7 +55,7 @@ class TextSession(CompletionsSession):
     def _reader(self, request: StreamRequest) -> ChunkReader:
         if request.logprobs or request.predictions:
             raise BackendError(f"{self.url}: a server without token ids has no log-probabilities of them")
-        return TextReader(self._tokenizer, request.max_tokens, request.stop, request.forbid)
+        return TextReader(self._tokenizer, request)
 
     def _body(self, ids: Sequence[int], request: StreamRequest) -> JsonObject:
         sampling = request.sampling
@@ -79,9 +79,7 @@ class TextReader:
     """Encodes the text of one stream."""
 
     tokenizer: Tokenizer
-    max_tokens: int
-    stop: frozenset[int]
-    forbid: frozenset[int]
+    request: StreamRequest
     _tokens: int = field(init=False, default=0)
 
     def read(self, events: Iterable[bytes]) -> Chunk:
@@ -93,22 +91,22 @@ class TextReader:
         reason = next((choice.finish_reason for choice in choices if choice.finish_reason), None)
         if reason not in (None, "stop", "length"):
             raise BackendError(f"the server ended the stream with finish_reason {reason!r}")
-        if reason == "stop" and not self.stop.intersection(ids):
+        if reason == "stop" and not self.request.stop.intersection(ids):
             ids.append(self._end_of_text())
         # In text a control token is one only by its spelling, which is reason enough to stop there.
-        if at := [i for i, token in enumerate(ids) if token in self.stop]:
+        if at := [i for i, token in enumerate(ids) if token in self.request.stop]:
             del ids[at[0] + 1 :]
-        del ids[self.max_tokens - self._tokens :]
+        del ids[self.request.max_tokens - self._tokens :]
         self._tokens += len(ids)
-        if not self.forbid.isdisjoint(ids):
-            raise BackendError(f"the server wrote the forbidden token {min(self.forbid.intersection(ids))}")
-        if ids and ids[-1] in self.stop:
+        if not self.request.forbid.isdisjoint(ids):
+            raise BackendError(f"the server wrote the forbidden token {min(self.request.forbid.intersection(ids))}")
+        if ids and ids[-1] in self.request.stop:
             return Chunk(tuple(ids), finish_reason="stop")
-        is_full = reason is not None or self._tokens >= self.max_tokens
+        is_full = reason is not None or self._tokens >= self.request.max_tokens
         return Chunk(tuple(ids), finish_reason="length" if is_full else None)
 
     def _end_of_text(self) -> int:
         end = self.tokenizer.eos_token_id
-        if end not in self.stop:
+        if end not in self.request.stop:
             raise BackendError("the server stopped, but the tokenizer's end of text is none of the stop tokens")
         return int(end)

@@ -12,10 +12,10 @@ from typing import ClassVar, TypeVar
 
 from ..errors import UsageError
 from ..records.record import JsonObject
-from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, nonempty
+from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, StreamRequest, nonempty
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
 from .sampling import TOP_LOGPROBS
-from .wire import ChunkReader, StreamReader, StreamRequest, parse_choices, parse_models, parse_next_tokens
+from .wire import ChunkReader, StreamReader, parse_choices, parse_models, parse_next_tokens
 
 DOWN_SECONDS = 10.0
 """How long new sessions avoid a server whose connection broke."""
@@ -128,8 +128,8 @@ class CompletionsBackend:
         session = CompletionsSession(self, server)
         try:
             await session.next_token([[0]], 0)
-            stream = session.stream([0], 1, SamplingParams(), stop=frozenset(), logprobs=True)
-            async with contextlib.aclosing(nonempty(stream)) as chunks:
+            request = StreamRequest(1, SamplingParams(), stop=frozenset(), logprobs=True)
+            async with contextlib.aclosing(nonempty(session.stream([0], request))) as chunks:
                 async for _ in chunks:
                     pass
         finally:
@@ -149,17 +149,7 @@ class CompletionsSession:
         """The server it is on."""
         return self._server.url
 
-    async def stream(
-        self,
-        ids: Sequence[int],
-        max_tokens: int,
-        sampling: SamplingParams,
-        *,
-        stop: frozenset[int],
-        forbid: frozenset[int] = frozenset(),
-        logprobs: bool = False,
-        predictions: bool = False,
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
         """See `Session.stream`. Log-probabilities are those before temperature and `forbid`.
 
         Predictions tell the 20 likeliest tokens; their entropies are lower bounds, with all other tokens as one.
@@ -167,7 +157,6 @@ class CompletionsSession:
         now, timeouts = asyncio.get_running_loop().time, self._backend.timeouts
         limit = timeouts.first_token_seconds
         until = now() + limit
-        request = StreamRequest(max_tokens, sampling, stop, forbid, logprobs, predictions)
         reader = self._reader(request)
         body = self._body(ids, request)
         events: EventStream | None = None

@@ -51,6 +51,31 @@ after each step, and starve whatever else runs on the machine (pauses of up to 9
 ENV = {"VLLM_NO_USAGE_STATS": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
+@dataclass(frozen=True)
+class VllmLaunch:
+    """How a server is started.
+
+    Args:
+        model: an embedded model, a folder or a Hugging Face name.
+        log_path: appended to; its folder is made.
+        port: None for a free one.
+        gpu: device numbers such as `0` or `0,1`; None for all there are.
+        cpu_cores: such as `0` or `0-3`, where there is no GPU; None leaves the choice to vLLM. See `share_cores`.
+        extra_args: of vLLM's server, after and so before the defaults.
+        env: variables on top of this process's own.
+        python: an interpreter that has vLLM.
+    """
+
+    model: str
+    log_path: Path
+    port: int | None = None
+    gpu: str | None = None
+    cpu_cores: str | None = None
+    extra_args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+
+
 @dataclass
 class VllmServer:
     """A running server, ready or not. Stop it, or use it as a context manager.
@@ -69,37 +94,18 @@ class VllmServer:
     _log_start: int = field(repr=False)
 
     @classmethod
-    def start(
-        cls,
-        model: str,
-        *,
-        log_path: Path,
-        port: int | None = None,
-        gpu: str | None = None,
-        cpu_cores: str | None = None,
-        extra_args: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
-        python: str = sys.executable,
-    ) -> "VllmServer":
+    def start(cls, launch: VllmLaunch) -> "VllmServer":
         """Start a server and return at once; `wait_until_ready` says when it serves.
-
-        Args:
-            model: an embedded model, a folder or a Hugging Face name.
-            log_path: appended to; its folder is made.
-            port: None for a free one.
-            gpu: device numbers such as `0` or `0,1`; None for all there are.
-            cpu_cores: such as `0` or `0-3`, where there is no GPU; None leaves the choice to vLLM. See `share_cores`.
-            extra_args: of vLLM's server, after and so before the defaults.
-            env: variables on top of this process's own.
-            python: an interpreter that has vLLM.
 
         Raises MachineError if the port is taken, the log cannot be written or the interpreter cannot be run.
         """
-        port, key, device = _free_port(port), secrets.token_urlsafe(24), _device(gpu, cpu_cores)
+        port, key = _free_port(launch.port), secrets.token_urlsafe(24)
+        device = _device(launch.gpu, launch.cpu_cores)
+        model, log_path = launch.model, launch.log_path
         place = str(EMBEDDED_MODELS.get(model, model))
         serving = ["--model", place, "--served-model-name", model, "--host", HOST, "--port", str(port)]
-        command = [python, *PROGRAM, *serving, *device.args, *extra_args]
-        own = {**device.env, "VLLM_API_KEY": key, **(env or {})}
+        command = [launch.python, *PROGRAM, *serving, *device.args, *launch.extra_args]
+        own = {**device.env, "VLLM_API_KEY": key, **launch.env}
         variables = {**ENV, **device.default_env, **os.environ, **own}
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import msgspec
 
 from ..split.signals import Prediction
-from .backend import BackendError, Chunk, FinishReason, NextToken, SamplingParams
+from .backend import BackendError, Chunk, FinishReason, NextToken, StreamRequest
 from .sampling import entropy_of_top
 
 
@@ -93,18 +93,6 @@ class ChunkReader(Protocol):
 
     def read(self, events: Iterable[bytes]) -> Chunk:
         """All tokens of some events as one chunk, which may be empty. Raises BackendError."""
-
-
-@dataclass(frozen=True)
-class StreamRequest:
-    """What was asked of a server, see `Session.stream`."""
-
-    max_tokens: int
-    sampling: SamplingParams
-    stop: frozenset[int]
-    forbid: frozenset[int] = frozenset()
-    logprobs: bool = False
-    predictions: bool = False
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..decoding.pipelined import PipelineConfig
 from ..decoding.plugins import load_policies
 from ..errors import EndpointError, MachineError, UsageError
-from ..models.backend import BackendError
+from ..models.backend import BackendError, BackendPair
 from ..models.pair import Pair
 from ..models.sides import Running, Runtime, Side, start_pair
 from ..split.policies import PolicyContext, make_policy
@@ -63,7 +63,8 @@ def make_engine(config: ServeConfig, small: Running, big: Running) -> SplitEngin
     known = [running.context_tokens for running in (small, big) if running.context_tokens]
     pair = Pair.of(small.tokenizer, big.tokenizer, hint=config.hint)
     engine = replace(config.engine, context_tokens=min(known, default=None))
-    return SplitEngine(small.backend, big.backend, pair, engine, config.pipeline, policies=load_policies())
+    backends = BackendPair(small.backend, big.backend)
+    return SplitEngine(backends, pair, engine, config.pipeline, policies=load_policies())
 
 
 async def _warm_up(running: Running) -> None:

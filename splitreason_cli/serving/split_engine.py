@@ -3,14 +3,14 @@
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..decoding.boundaries import boundaries
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import MachineError
-from ..models.backend import Backend, BackendError, SamplingParams
+from ..models.backend import BackendError, BackendPair, SamplingParams
 from ..models.pair import Pair
 from ..records import markup
 from ..records.data import Author
@@ -56,68 +56,58 @@ class SplitEngine:
     """Serves requests with two backends.
 
     Args:
-        pair: its models' weights are not needed.
+        pair: of the backends' models, whose weights are not needed.
         policies: by name.
     """
 
     def __init__(
         self,
-        small: Backend,
-        big: Backend,
+        backends: BackendPair,
         pair: Pair,
         config: EngineConfig,
         pipeline: PipelineConfig | None = None,
         *,
         policies: Mapping[str, Factory] = POLICIES,
         breaker: Breaker | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.models: tuple[str, ...] = (config.model,)
-        self.small, self.big, self.pair = small, big, pair
-        self.config, self.pipeline, self.policies = config, pipeline or PipelineConfig(), policies
-        self.breaker, self.clock = breaker or Breaker(), clock
+        self.backends, self.pair, self.config = backends, pair, config
+        self.pipeline = replace(pipeline or PipelineConfig(), is_boundary=boundaries(pair))
+        self.policies, self.breaker = policies, breaker or Breaker()
         self.ledger = OffloadBudget(config.offload_budget)
         self.lengths, self.span_lengths = MeanLength(first=config.max_tokens), MeanLength(first=FIRST_SPAN_TOKENS)
-        self._is_boundary = boundaries(pair)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless the small model answers."""
         try:
-            await self.small.check()
+            await self.backends.small.check()
         except BackendError as error:
             raise EngineUnavailable(str(error)) from error
 
     async def aclose(self) -> None:
-        await self.small.aclose()
-        await self.big.aclose()
+        await self.backends.aclose()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finished, None]:
         """One completion: text as soon as it is final, then what it took. Closing the generator frees both models.
 
         Raises RequestError, and EngineUnavailable if the small model fails, also in the middle.
         """
-        if request.logprobs and not (self.small.has_logprobs and self.big.has_logprobs):
+        if request.logprobs and not (self.backends.small.has_logprobs and self.backends.big.has_logprobs):
             raise RequestError("one of the two models tells no log-probabilities", "logprobs")
-        started = self.clock()
+        started = time.monotonic()
         async with contextlib.AsyncExitStack() as stack:
             controller = self._controller(request, stack)
             text = self._text_stream(request, controller)
-            resting = controller.may_hand_over and not self.breaker.allows(self.clock())
+            resting = controller.may_hand_over and not self.breaker.allows()
             if resting:
                 controller.receive(Failed("big"))
-            small, big = [
-                await stack.enter_async_context(contextlib.aclosing(backend.session()))
-                for backend in (self.small, self.big)
-            ]
             decoder = PipelinedDecoder(
                 controller,
-                small,
-                big,
+                await stack.enter_async_context(self.backends.sessions()),
                 SamplingParams(request.temperature, request.top_p, request.seed),
                 self.pipeline,
                 logprobs=request.logprobs,
-                is_boundary=self._is_boundary,
-                on_big_failure=lambda reason: self.breaker.failed(self.clock()),
+                on_big_failure=lambda reason: self.breaker.failed(),
             )
             try:
                 async with contextlib.aclosing(self._deltas(decoder, text, request)) as deltas:
@@ -128,7 +118,7 @@ class SplitEngine:
             for delta in text.flush():
                 yield delta
             end = self._finished(decoder, text, resting)
-            log.info(describe(end, self.clock() - started))
+            log.info(describe(end, time.monotonic() - started))
             yield end
 
     async def _deltas(

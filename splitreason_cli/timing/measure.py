@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
-from ..models.backend import Backend, BackendError, SamplingParams, Session, nonempty
+from ..models.backend import Backend, BackendError, SamplingParams, Session, SessionPair, StreamRequest, nonempty
 from ..models.pair import Pair
 from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import Author, LatencyResult
@@ -131,11 +131,9 @@ class _Runs:
         controller = self.pair.controller(prompts, Scripted(workload), Limits(workload.tokens))
         decoder = PipelinedDecoder(
             controller,
-            self.small.session(),
-            self.big.session(),
+            SessionPair(self.small.session(), self.big.session()),
             GREEDY,
-            self.config.pipeline,
-            is_boundary=lambda _, offset: workload.ends_sentence(offset),
+            replace(self.config.pipeline, is_boundary=lambda _, offset: workload.ends_sentence(offset)),
         )
         started = time.perf_counter()
         with controller:
@@ -185,7 +183,8 @@ class _Runs:
 
 async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:
     ids: list[int] = []
-    async with aclosing(nonempty(session.stream(list(context), tokens, GREEDY, stop=frozenset()))) as chunks:
+    request = StreamRequest(tokens, GREEDY, stop=frozenset())
+    async with aclosing(nonempty(session.stream(list(context), request))) as chunks:
         async for chunk in chunks:
             ids += chunk.ids
     return ids

@@ -8,6 +8,7 @@ wrote beyond is cut. The engine has the beginnings of those prompts in its prefi
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..decoding.rows import Request, Row, started
 from ..decoding.writers import BigSide, BigWriter
@@ -23,6 +24,19 @@ CHUNK_TOKENS = 16
 """How many positions of a span the small model is asked about at once: longer chunks waste more behind a closing."""
 
 
+@dataclass(frozen=True)
+class Exploration:
+    """What of a rollout is drawn: words at `temperature`, and closing too if `sample_closing`; see `RolloutDecoder`."""
+
+    temperature: float
+    sample_closing: bool = True
+
+    @property
+    def closing_temperature(self) -> float:
+        """0 where the likeliest token decides."""
+        return self.temperature if self.sample_closing else 0.0
+
+
 class EngineDecoder:
     """Decodes batches with a small model that an engine runs, for `RolloutDecoder`.
 
@@ -31,7 +45,6 @@ class EngineDecoder:
 
     Args:
         big: who writes for the big model.
-        sample_closing: as in `RolloutDecoder`.
         chunk_tokens: of a span before the small model is asked where it would close.
 
     Raises ModelError if the small model does not know the tags.
@@ -41,16 +54,15 @@ class EngineDecoder:
         self,
         pair: Pair,
         limits: Limits,
-        temperature: float,
+        exploration: Exploration,
         engine: PolicyEngine,
         big: BigSide,
         *,
-        sample_closing: bool = True,
         chunk_tokens: int = CHUNK_TOKENS,
     ) -> None:
-        self.pair, self.limits, self.sampling = pair, limits, Sampling(temperature)
+        self.pair, self.limits, self.sampling = pair, limits, Sampling(exploration.temperature)
         self._engine, self._big, self._chunk_tokens = engine, big, chunk_tokens
-        self._tags, self._sample_closing = pair.small.tag_ids(), sample_closing
+        self._tags, self._closing_temperature = pair.small.tag_ids(), exploration.closing_temperature
 
     def rows(self, requests: Sequence[Request]) -> list[Row]:
         """Decode all requests together and return what became of them, in order.
@@ -110,7 +122,7 @@ class EngineDecoder:
             self._engine.generate(
                 [row.controller.small_context_at(offset) for row, _, offsets in asked for offset in offsets],
                 1,
-                self.sampling.temperature if self._sample_closing else 0.0,
+                self._closing_temperature,
             )
         )
         for row, upto, offsets in asked:

@@ -1,29 +1,29 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 from ..decoding.remote import RemoteConfig, RemoteModel, connect_remote
-from ..decoding.writers import BigHere, BigServed
+from ..decoding.writers import BigHere, BigServed, BigSide
 from ..errors import InputError
-from ..models.loading import default_device, load_model, model_digest
+from ..models.loading import LoadedModel, default_device, load_model, model_digest
 from ..models.sides import Side
-from ..records.data import Generation, Problem
+from ..records.data import GrpoStep, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.digests import code_of
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
-from .grpo_config import TrainGrpoConfig
-from .grpo_run import GrpoRun, grpo_steps
+from .grpo_config import NO_SERVERS, Servers, TrainGrpoConfig
+from .grpo_run import GrpoRun, GrpoWatcher, grpo_steps
 from .model_card import grpo_measures
 from .policy_engine import PolicyEngineConfig, checked_engine
-from .reporters import NO_REPORTING, Reporting
 from .rewards.named import reward_inputs
-from .trainers import MODEL, OnStep, computing_libraries, memory_advice, publish, save_model
+from .trainers import MODEL, computing_libraries, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
 COLUMNS = ("problem", "answer", *ID_COLUMNS)
@@ -53,26 +53,15 @@ def train_grpo(
     source: Source,
     config: TrainGrpoConfig,
     store: Store,
+    servers: Servers = NO_SERVERS,
     *,
-    side: Side | None = None,
-    remote: RemoteConfig | None = None,
-    engine: PolicyEngineConfig | None = None,
     strict: bool = False,
-    on_step: OnStep = lambda report: None,
-    on_warning: Callable[[str], None] = lambda text: None,
-    reporting: Reporting = NO_REPORTING,
-    on_sample: Callable[[Generation], None] = lambda sample: None,
+    watcher: GrpoWatcher | None = None,
 ) -> tuple[Artifact, bool]:
     """Train on the problems of `source`; returns the artifact, whose `model` folder holds the checkpoint.
 
     Its `samples.jsonl` holds a rollout of each step, a generation whose `sample` is the step's number. Killed at any
     moment, the next call goes on from the last complete checkpoint with the same result. URLs count by the served name.
-
-    Args:
-        side: how the URLs in `config.big` are opened, if it holds any. remote: how hard they are asked.
-        engine: where the small model generates if `config.use_vllm`.
-        on_step: called after each optimizer step with its number, the number of all steps, and the loss.
-        on_warning: called with each known collapse when it first comes. on_sample: with a rollout of each step.
 
     Raises:
         ModelError: a model does not load, or the two do not fit together. InputError: there are too few problems.
@@ -81,14 +70,20 @@ def train_grpo(
     """
     ranks.join(default_device())
     ranks.require_same(source.label, source.digest)
-    engine = _checked(engine or PolicyEngineConfig(), config)
-    with _served(side or Side(config.big), remote or RemoteConfig()) as served:
+    engine = _checked(servers.engine, config)
+    with _served(servers.big or Side(config.big), servers.remote) as served:
         config = replace(config, big=served.name if served else config.big)
         recipe = _recipe(source, config, served)
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
-        run = _train(source, config, store, recipe, served, engine, strict, reporting, on_step, on_warning, on_sample)
-        return run, False
+        with ranks.work(store, recipe) as work:
+            with ranks.together():
+                quarantine = Quarantine(None if strict else work / REJECTED, writes=ranks.is_main())
+                problems = _problems(source, quarantine, least=config.prompts)
+                small, big = _models(config, served)
+            run = GrpoRun(config, small, big, work, watcher or GrpoWatcher(), engine)
+            steps = _train(run, problems, work / MODEL)
+            return publish(store, recipe, work, "grpo", steps, grpo_measures(steps)), False
 
 
 def _checked(engine: PolicyEngineConfig, config: TrainGrpoConfig) -> PolicyEngineConfig:
@@ -112,38 +107,23 @@ def _recipe(source: Source, config: TrainGrpoConfig, served: RemoteModel | None)
     return Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
 
 
-def _train(
-    source: Source,
-    config: TrainGrpoConfig,
-    store: Store,
-    recipe: Recipe,
-    served: RemoteModel | None,
-    engine: PolicyEngineConfig,
-    strict: bool,
-    reporting: Reporting,
-    on_step: OnStep,
-    on_warning: Callable[[str], None],
-    on_sample: Callable[[Generation], None],
-) -> Artifact:
-    with ranks.work(store, recipe) as work:
-        with ranks.together():
-            problems = _problems(source, Quarantine(None if strict else work / REJECTED, writes=ranks.is_main()))
-            if len(problems) < config.prompts:
-                held = f"{source.label}: holds {len(problems):,} problems, and a step takes {config.prompts:,}"
-                raise InputError(held, "Give more problems, or lower --prompts")
-            big = BigServed(served.checked()) if served else BigHere(load_model(config.big, default_device()))
-            # Steps of 1e-6 vanish in bfloat16 weights.
-            small = load_model(config.model, default_device(), float32=not config.lora_rank)
-        run = GrpoRun(config, small, big, work, on_warning, on_sample, engine)
-        trainer = run.trainer(problems, on_step, reporting)
-        with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens), run.grader:
-            trainer.train(resume_from_checkpoint=run.resume())
-        save_model(trainer, small.tokenizer, work / MODEL)
-        steps = grpo_steps(trainer.state.log_history, config)
-        return publish(store, recipe, work, "grpo", steps, grpo_measures(steps))
+def _models(config: TrainGrpoConfig, served: RemoteModel | None) -> tuple[LoadedModel, BigSide]:
+    """The small model, and who writes for the big one, which is asked for a first token where it is served."""
+    big = BigServed(served.checked()) if served else BigHere(load_model(config.big, default_device()))
+    # Steps of 1e-6 vanish in bfloat16 weights.
+    return load_model(config.model, default_device(), float32=not config.lora_rank), big
 
 
-def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
+def _train(run: GrpoRun, problems: list[Problem], folder: Path) -> list[GrpoStep]:
+    """All steps of a run, whose model goes to `folder`."""
+    config, trainer = run.config, run.trainer(problems)
+    with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens), run.grader:
+        trainer.train(resume_from_checkpoint=run.resume())
+    save_model(trainer, run.small.tokenizer, folder)
+    return grpo_steps(trainer.state.log_history, config)
+
+
+def _problems(source: Source, quarantine: Quarantine, *, least: int) -> list[Problem]:
     """The problems of any rows with `problem` and `answer`, such as traces. Raises InputError, RecordError."""
     positions = itertools.count(1)
 
@@ -156,4 +136,7 @@ def _problems(source: Source, quarantine: Quarantine) -> list[Problem]:
     problems = list(read_records(source, read, quarantine))
     if not problems and quarantine.path:
         raise_first_rejected(quarantine.path)
+    if len(problems) < least:
+        held = f"{source.label}: holds {len(problems):,} problems, and a step takes {least:,}"
+        raise InputError(held, "Give more problems, or lower --prompts")
     return problems

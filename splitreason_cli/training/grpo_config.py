@@ -1,10 +1,13 @@
 """What a run of GRPO is made with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ..decoding.remote import RemoteConfig
 from ..errors import UsageError
+from ..models.sides import Side
 from ..split.latency import PAPER_BIG, PAPER_SMALL, Rates, Setup
 from .lora import require_rank
+from .policy_engine import COLOCATED, PolicyEngineConfig
 from .rewards.named import make_reward
 
 
@@ -74,3 +77,21 @@ class TrainGrpoConfig:
     def rewarded(self) -> str:
         """The reward as it is written: the one that is named, else that of the rollouts."""
         return self.reward or ("paper" if self.rollout == "solo" else self.cost)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Who answers for a model that is not in this process, and how hard that is asked; no part of what a run learns.
+
+    Args:
+        big: how the URLs in `TrainGrpoConfig.big` are opened, if it holds any.
+        remote: how hard they are asked.
+        engine: where the small model generates if `TrainGrpoConfig.use_vllm`.
+    """
+
+    big: Side | None = None
+    remote: RemoteConfig = field(default_factory=RemoteConfig)
+    engine: PolicyEngineConfig = COLOCATED
+
+
+NO_SERVERS = Servers()

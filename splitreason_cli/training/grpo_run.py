@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +21,13 @@ from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
 from . import ranks
 from .collapse import collapse, first_warnings
-from .engine_rollouts import EngineDecoder
+from .engine_rollouts import EngineDecoder, Exploration
 from .grpo_config import TrainGrpoConfig
 from .lora import lora_config
 from .policy_engine import COLOCATED, PolicyEngine, PolicyEngineConfig
 from .price import Price
 from .protocols import GrpoTrainer, Logged, Trainer, TrainerArguments, TrainerState
-from .reporters import Reporting
+from .reporters import NO_REPORTING, Reporting
 from .rewards.base import Worth
 from .rewards.named import make_reward
 from .rollouts import Rollout, RolloutDecoder, RowDecoder, answered
@@ -47,6 +47,23 @@ PARTS = [part.name for part in fields(Worth)]
 SAMPLES = "samples.jsonl"
 
 
+@dataclass(frozen=True)
+class GrpoWatcher:
+    """Who is told while a run goes on.
+
+    Args:
+        on_step: called after each optimizer step.
+        on_warning: with each known collapse when it first comes, and with rollouts that are left out.
+        on_sample: with a rollout of each step.
+        reporting: where the curves go as well.
+    """
+
+    on_step: OnStep = lambda report: None
+    on_warning: Callable[[str], None] = lambda text: None
+    on_sample: Callable[[Generation], None] = lambda sample: None
+    reporting: Reporting = NO_REPORTING
+
+
 class GrpoRun:
     """One training run: what its rollouts, rewards and checkpoints share."""
 
@@ -56,18 +73,17 @@ class GrpoRun:
         small: LoadedModel,
         big: BigSide,
         work: Path,
-        on_warning: Callable[[str], None],
-        on_sample: Callable[[Generation], None],
+        watcher: GrpoWatcher,
         engine: PolicyEngineConfig = COLOCATED,
     ) -> None:
         self.config, self.small, self.big, self.engine_config = config, small, big, engine
-        self.folder, self.on_warning, self.on_sample = work / TRAINER, on_warning, on_sample
+        self.folder, self.watcher = work / TRAINER, watcher
         self.samples, self.seconds = Journal(work / SAMPLES), 0.0
         self.price = Price(config.price, config.offload_budget, config.price_rate)
         self.limits = Limits(config.max_tokens, config.max_span_tokens)
         self.grader, self.rewards = Grader(), make_reward(config.rewarded, config.setup)
 
-    def trainer(self, problems: Sequence[Problem], on_step: OnStep, reporting: Reporting) -> GrpoTrainer:
+    def trainer(self, problems: Sequence[Problem]) -> GrpoTrainer:
         """TRL's trainer, its rollouts and rewards ours."""
         import datasets
         from transformers import PrinterCallback, set_seed
@@ -82,13 +98,13 @@ class GrpoRun:
         rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         trainer: GrpoTrainer = self._trainer_class()(
             model=model,
-            args=self._arguments(problems, reporting, on_cpu=on_cpu),
+            args=self._arguments(problems, on_cpu=on_cpu),
             reward_funcs=self.reward,
             train_dataset=datasets.Dataset.from_list(rows),
             processing_class=self.small.tokenizer,
             rollout_func=self.rollout,
             peft_config=lora_config(model, config.lora_rank, config.lora_alpha),
-            callbacks=[step_callback(on_step), self._keep_price(), mark_callback(), self._warn()],
+            callbacks=[step_callback(self.watcher.on_step), self._keep_price(), mark_callback(), self._warn()],
         )
         trainer.remove_callback(PrinterCallback)
         if config.use_vllm:
@@ -108,7 +124,7 @@ class GrpoRun:
         solo = self.config.rollout == "solo"
         return GRPOTrainer if solo else partial(DecisionTrainer, *self.small.tag_ids())
 
-    def _arguments(self, problems: Sequence[Problem], reporting: Reporting, *, on_cpu: bool) -> "GRPOConfig":
+    def _arguments(self, problems: Sequence[Problem], *, on_cpu: bool) -> "GRPOConfig":
         from trl import GRPOConfig
 
         config = self.config
@@ -116,15 +132,7 @@ class GrpoRun:
             config.prompts * config.num_generations, config.per_device_batch_size, "--prompts x --num-generations"
         )
         return GRPOConfig(
-            **shared_arguments(
-                self.folder,
-                learning_rate=config.learning_rate,
-                warmup=config.warmup,
-                seed=config.seed,
-                save_steps=config.save_steps,
-                on_cpu=on_cpu,
-                reporting=reporting,
-            ),
+            **shared_arguments(self.folder, config, self.watcher.reporting, on_cpu=on_cpu),
             max_steps=config.max_steps,
             num_generations=config.num_generations,
             per_device_train_batch_size=per_device,
@@ -182,8 +190,7 @@ class GrpoRun:
         pair, sampled = pair_of(policy, self.big, hint=config.hint), config.closing == "sampled"
         decoder: RowDecoder
         if engine:
-            temperature = config.temperature
-            decoder = EngineDecoder(pair, self.limits, temperature, engine, self.big, sample_closing=sampled)
+            decoder = EngineDecoder(pair, self.limits, Exploration(config.temperature, sampled), engine, self.big)
         else:
             decoder = LockstepDecoder(pair, self.limits, Sampling(config.temperature), big=self.big, explores=True)
         return RolloutDecoder(decoder, sample_closing=sampled)
@@ -211,7 +218,7 @@ class GrpoRun:
         own, rollout = rollout, ranks.gather(rollout)
         whole, warning = answered(rollout)
         if warning and ranks.is_main():
-            self.on_warning(warning)
+            self.watcher.on_warning(warning)
         asked = _asked(whole)
         price = self.price.of_batch(asked["share"])
         rewards = [self._worth(verdict.correct, one, price) for verdict, one in zip(verdicts, own, strict=True)]
@@ -249,7 +256,7 @@ class GrpoRun:
             ungraded_reason=verdict.reason,
         )
         self.samples.append([encode(sample)])
-        self.on_sample(sample)
+        self.watcher.on_sample(sample)
 
     def resume(self) -> str | None:
         """The last complete checkpoint; price and samples as they were there."""
@@ -292,7 +299,7 @@ class GrpoRun:
                 if ranks.is_main() and "loss" in logs:
                     steps = grpo_steps(state.log_history, run.config)
                     if first_warnings(steps).get(steps[-1].warning) == steps[-1].step:
-                        run.on_warning(f"step {steps[-1].step}: {steps[-1].warning}")
+                        run.watcher.on_warning(f"step {steps[-1].step}: {steps[-1].warning}")
 
         return Warn()
 

@@ -228,15 +228,7 @@ def _arguments(config: TrainSftConfig, folder: Path, reporting: Reporting, *, on
 
     per_device, accumulation = ranks.share_batch(config.batch_size, config.per_device_batch_size, "--batch-size")
     return SFTConfig(
-        **shared_arguments(
-            folder,
-            learning_rate=config.learning_rate,
-            warmup=config.warmup,
-            seed=config.seed,
-            save_steps=config.save_steps,
-            on_cpu=on_cpu,
-            reporting=reporting,
-        ),
+        **shared_arguments(folder, config, reporting, on_cpu=on_cpu),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
         per_device_train_batch_size=per_device,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import MachineError, SrxError
 from ..models.protocols import Tokenizer
@@ -51,27 +51,34 @@ def computing_libraries(lora_rank: int) -> tuple[str, ...]:
     return (*LIBRARIES, "peft") if lora_rank else LIBRARIES
 
 
-def shared_arguments(
-    folder: Path,
-    *,
-    learning_rate: float,
-    warmup: float,
-    seed: int,
-    save_steps: int,
-    on_cpu: bool,
-    reporting: Reporting,
-) -> dict[str, object]:
-    """What all our trainers are told alike, as fields of `TrainingArguments`. `warmup` is a share of all steps."""
+class Schedule(Protocol):
+    """What the configurations of all our trainers hold. `warmup` is a share of all steps."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def warmup(self) -> float: ...
+
+    @property
+    def save_steps(self) -> int: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
+def shared_arguments(folder: Path, schedule: Schedule, reporting: Reporting, *, on_cpu: bool) -> dict[str, object]:
+    """What all our trainers are told alike, as fields of `TrainingArguments`."""
     return {
         "output_dir": str(folder),
-        "learning_rate": learning_rate,
+        "learning_rate": schedule.learning_rate,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": warmup,
+        "warmup_steps": schedule.warmup,
         "gradient_checkpointing": not on_cpu,
         "bf16": not on_cpu,
         "use_cpu": on_cpu,
-        "seed": seed,
-        "save_steps": save_steps,
+        "seed": schedule.seed,
+        "save_steps": schedule.save_steps,
         "save_total_limit": 2,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,

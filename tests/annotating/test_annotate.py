@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from splitreason_cli.annotating.alignment import keep_hardest
-from splitreason_cli.annotating.annotate import AnnotateConfig, annotate
+from splitreason_cli.annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
 from splitreason_cli.annotating.annotators.surprisal import hard_lines
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Trace
@@ -77,13 +77,13 @@ def test_a_run_that_stopped_anywhere_resumes_to_the_same_records(source, tmp_pat
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        annotate(source, AnnotateConfig(), other, on_progress=stop)
+        annotate(source, AnnotateConfig(), other, watcher=AnnotateWatcher(on_progress=stop))
     # A kill in the middle of a write leaves half a group and half a line.
     scores = next((other.root / "replies").glob("*/*.jsonl"))
     scores.write_bytes(scores.read_bytes()[:-1500])
     assert 0 < scores.read_bytes().count(b"\n") < 96
     seen = []
-    resumed, _ = annotate(source, AnnotateConfig(), other, on_record=seen.append)
+    resumed, _ = annotate(source, AnnotateConfig(), other, watcher=AnnotateWatcher(on_record=seen.append))
     assert resumed.records.read_bytes() == whole == b"".join(seen)
 
 
@@ -98,7 +98,7 @@ def test_scores_are_those_of_one_code_but_for_work_that_another_began(source, tm
     with monkeypatch.context() as before:
         before.setattr("splitreason_cli.annotating.annotate.code_of", older_code)
         with pytest.raises(KeyboardInterrupt):
-            annotate(source, AnnotateConfig(), store, on_progress=stop)
+            annotate(source, AnnotateConfig(), store, watcher=AnnotateWatcher(on_progress=stop))
     (old,) = scored().values()
     resumed, _ = annotate(source, AnnotateConfig(), store)
     assert sorted(scored().values()) == sorted([old, 200 - old])

@@ -8,7 +8,7 @@ from collections import Counter
 import orjson
 import pytest
 
-from splitreason_cli.annotating.annotate import AnnotateConfig, Progress, Resources, annotate
+from splitreason_cli.annotating.annotate import AnnotateConfig, AnnotateWatcher, Progress, Resources, annotate
 from splitreason_cli.annotating.annotators.llm import TEMPERATURES
 from splitreason_cli.errors import EndpointError, UsageError
 from splitreason_cli.models.endpoint import EndpointConfig
@@ -57,7 +57,8 @@ class Case:
         def note(progress):
             self.at = progress
 
-        return annotate(source, config, self.store, resources, strict=strict, on_progress=note)
+        watcher = AnnotateWatcher(on_progress=note)
+        return annotate(source, config, self.store, resources, strict=strict, watcher=watcher)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from splitreason_cli.dataset.build import build_sft
 from splitreason_cli.dataset.sft import BuildSftConfig
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.rows import Request, Row
-from splitreason_cli.measuring.bench import BenchConfig, SystemRun, bench
+from splitreason_cli.measuring.bench import BenchConfig, Lineup, SystemRun, bench
 from splitreason_cli.measuring.statistics import bootstrap_ci95, paired_difference, pass_at_1
 from splitreason_cli.measuring.systems.base import System
 from splitreason_cli.measuring.systems.random import RandomShare
@@ -289,7 +289,8 @@ class Benchmark:
             **decoding,
         )
         chance = system if system.name == "random" else None
-        (run,) = bench(config, [system.name], [system.offload_budget], self.store, chance=chance)
+        lineup = Lineup([system.name], [system.offload_budget], chance=chance)
+        (run,) = bench(config, lineup, self.store)
         return run
 
     def _table(self, title: str) -> Table:

@@ -26,7 +26,7 @@ from typing import Any
 
 from rich.console import Console
 
-from splitreason_cli.measuring.report.page import write_report
+from splitreason_cli.measuring.report.page import Report, write_report
 from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
@@ -188,7 +188,7 @@ def make(path: Path, size: Size) -> tuple[int, float]:
         for name, budget, difference, p_value in (("small", None, 0.16, 0.0004), ("random", 0.05, 0.07, 0.17))
     ]
     started = time.perf_counter()
-    write_report(path, "A made-up run of AIME24", ["Nothing here was measured."], runs, comparisons)
+    write_report(path, Report("A made-up run of AIME24", ["Nothing here was measured."], runs, comparisons))
     seconds = time.perf_counter() - started
     return sum(len(s.text) for _, written in runs for g in written for s in g.segments), seconds
 

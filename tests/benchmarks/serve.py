@@ -23,7 +23,7 @@ import aiohttp
 import orjson
 from rich.console import Console
 
-from splitreason_cli.models.backend import Chunk, NextToken, SamplingParams
+from splitreason_cli.models.backend import BackendPair, Chunk, NextToken, StreamRequest
 from splitreason_cli.models.loading import load_tokenizer_only
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.serving.http_api import ServerConfig, create_app
@@ -59,9 +59,8 @@ class PacedBackend:
     async def next_token(self, contexts: Sequence[Sequence[int]], token: int) -> list[NextToken]:
         return [NextToken(-9.0, is_argmax=False) for _ in contexts]
 
-    async def stream(
-        self, ids: Sequence[int], max_tokens: int, sampling: SamplingParams, **_: Any
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
+        max_tokens = request.max_tokens
         due: list[float] = []
         if self._pace:
             numbers = re.findall(r"\d+", self._tokenizer.decode(ids[:16]))
@@ -79,10 +78,9 @@ def serve(port: Any, end: Any, seconds_per_token: float, due_file: Path) -> None
     import uvicorn
 
     loaded, due = load_tokenizer_only("mini-split"), {}
-    small, big = (PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2))
-    engine = SplitEngine(
-        small, big, Pair.of(loaded, loaded, hint=True), EngineConfig("paced", policy="random(5%, 16)", max_tokens=4096)
-    )
+    backends = BackendPair(*(PacedBackend(loaded.tokenizer, seconds_per_token, due) for _ in range(2)))
+    config = EngineConfig("paced", policy="random(5%, 16)", max_tokens=4096)
+    engine = SplitEngine(backends, Pair.of(loaded, loaded, hint=True), config)
     server = uvicorn.Server(
         uvicorn.Config(create_app(engine, ServerConfig(max_concurrency=128)), port=0, log_level="error")
     )

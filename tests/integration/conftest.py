@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from splitreason_cli.models.vllm_server import VllmServer, share_cores, wait_until_ready
+from splitreason_cli.models.vllm_server import VllmLaunch, VllmServer, share_cores, wait_until_ready
 
 PYTHON = os.environ.get("SRX_VLLM_PYTHON") or (sys.executable if importlib.util.find_spec("vllm") else None)
 NAMES = ("mini-split", "mini-big")
@@ -26,12 +26,14 @@ def servers(tmp_path_factory):
         started = {
             name: stack.enter_context(
                 VllmServer.start(
-                    name,
-                    log_path=folder / f"{name}.log",
-                    cpu_cores=cores,
-                    extra_args=["--enforce-eager", "--dtype", "float32", "--max-num-seqs", "16"],
-                    env={"HF_HUB_OFFLINE": "1"},
-                    python=PYTHON,
+                    VllmLaunch(
+                        name,
+                        folder / f"{name}.log",
+                        cpu_cores=cores,
+                        extra_args=["--enforce-eager", "--dtype", "float32", "--max-num-seqs", "16"],
+                        env={"HF_HUB_OFFLINE": "1"},
+                        python=PYTHON,
+                    )
                 )
             )
             for name, cores in zip(NAMES, share_cores(2), strict=True)

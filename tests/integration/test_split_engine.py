@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from splitreason_cli.decoding.pipelined import PipelineConfig
+from splitreason_cli.models.backend import BackendPair
 from splitreason_cli.models.connections import Timeouts
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair
@@ -42,12 +43,13 @@ def backend(server, url=None, kind=CompletionsBackend, **options):
 def on_vllm(servers, pair, big=None, **options):
     small_server, big_server = (servers[loaded.name] for loaded in pair)
     both = Pair.of(*pair, hint=True)
-    return SplitEngine(backend(small_server), big or backend(big_server), both, CONFIG, **options)
+    backends = BackendPair(backend(small_server), big or backend(big_server))
+    return SplitEngine(backends, both, CONFIG, **options)
 
 
 def here(pair, thread):
-    small, big = (InProcessBackend(loaded, thread) for loaded in pair)
-    return SplitEngine(small, big, Pair.of(*pair, hint=True), CONFIG)
+    backends = BackendPair(*(InProcessBackend(loaded, thread) for loaded in pair))
+    return SplitEngine(backends, Pair.of(*pair, hint=True), CONFIG)
 
 
 def requests(count):
@@ -128,9 +130,9 @@ def test_the_small_model_goes_on_alone_and_the_big_one_is_asked_again_once_it_is
     async def run():
         async with FaultyProxy(servers["mini-big"].url) as proxy:
             big = backend(servers["mini-big"], proxy.url, timeouts=Timeouts(first_token_seconds=2))
-            breaker = Breaker(failures=1, rest_seconds=60)
+            breaker = Breaker(failures=1, rest_seconds=60, clock=lambda: now[0])
             pipeline = PipelineConfig(first_token_seconds=2, prefill_stride_tokens=10_000)
-            served = on_vllm(servers, pair, big, breaker=breaker, clock=lambda: now[0], pipeline=pipeline)
+            served = on_vllm(servers, pair, big, breaker=breaker, pipeline=pipeline)
             try:
                 proxy.fault = fault
                 broken = [item async for item in served.generate(request)]

@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 import torch
 
-from splitreason_cli.models.backend import BackendError, SamplingParams
+from splitreason_cli.models.backend import BackendError, SamplingParams, StreamRequest
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.vllm_http import CompletionsBackend
 from splitreason_cli.records.data import Problem
@@ -61,7 +61,8 @@ def metric(server, name):
 
 
 async def decoded(session, ids, max_tokens, **options):
-    chunks = [chunk async for chunk in session.stream(ids, max_tokens, GREEDY, **options)]
+    request = StreamRequest(max_tokens, GREEDY, **options)
+    chunks = [chunk async for chunk in session.stream(ids, request)]
     return [token for chunk in chunks for token in chunk.ids], chunks
 
 
@@ -159,7 +160,7 @@ def test_closing_a_stream_stops_the_generation(servers, prompts):
     async def run():
         async with session_on(server) as session:
             before = metric(server, "generation_tokens_total")
-            stream = session.stream(prompts[0], 1500, GREEDY, stop=frozenset())
+            stream = session.stream(prompts[0], StreamRequest(1500, GREEDY, stop=frozenset()))
             await anext(stream)
             await until(lambda: metric(server, "num_requests_running") == 1)
             await stream.aclose()

@@ -3,7 +3,15 @@ import dataclasses
 import pytest
 
 from splitreason_cli.errors import ModelError
-from splitreason_cli.measuring.bench import BenchConfig, RandomShare, StoredGenerations, Watcher, bench, comparisons
+from splitreason_cli.measuring.bench import (
+    BenchConfig,
+    Lineup,
+    RandomShare,
+    StoredGenerations,
+    Watcher,
+    bench,
+    comparisons,
+)
 from splitreason_cli.store.artifacts import Store
 from tests.older_code import NOTE, older_code
 
@@ -11,7 +19,7 @@ SMALL_RUN = BenchConfig(problems=48, batch_size=24)
 
 
 def run(store, systems, budgets=(None,), config=SMALL_RUN):
-    return {(r.result.system, r.result.offload_budget): r for r in bench(config, systems, budgets, store)}
+    return {(r.result.system, r.result.offload_budget): r for r in bench(config, Lineup(systems, budgets), store)}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,7 @@ def test_the_embedded_pair_is_what_the_readme_says(store):
     twice = RandomShare(0.094, 3)
     found = {
         r.result.system: r.result
-        for r in bench(config, ["small", "big", "oracle", "random"], [None], store, chance=twice)
+        for r in bench(config, Lineup(["small", "big", "oracle", "random"], chance=twice), store)
     }
     assert 0.10 <= found["small"].pass_at_1 <= 0.30
     assert found["big"].pass_at_1 >= 0.90
@@ -118,10 +126,10 @@ def test_an_interrupted_run_resumes_to_what_an_uninterrupted_one_is(tmp_path, af
 
     store = Store(tmp_path / "cut")
     with pytest.raises(KeyboardInterrupt):
-        list(bench(config, ["split", "random"], [0.04], store, watcher=Watcher(on_generations=interrupt)))
+        list(bench(config, Lineup(["split", "random"], [0.04]), store, watcher=Watcher(on_generations=interrupt)))
     fresh = []
     watcher = Watcher(on_generations=lambda made: fresh.append(len(made)))
-    resumed = list(bench(config, ["split", "random"], [0.04], store, watcher=watcher))
+    resumed = list(bench(config, Lineup(["split", "random"], [0.04]), store, watcher=watcher))
     assert fresh[0] == len(seen)
     for one in resumed:
         other = whole[one.result.system, 0.04]
@@ -139,28 +147,28 @@ def test_after_an_upgrade_samples_are_kept_and_the_artifact_says_so(tmp_path, mo
     with monkeypatch.context() as before:
         before.setattr("splitreason_cli.measuring.runner.code_of", older_code)
         with pytest.raises(KeyboardInterrupt):
-            list(bench(config, ["small"], [None], Store(tmp_path), watcher=Watcher(on_generations=stop)))
+            list(bench(config, Lineup(["small"]), Store(tmp_path), watcher=Watcher(on_generations=stop)))
     notes, made = [], []
     watcher = Watcher(on_generations=lambda generations: made.append(len(generations)))
-    (resumed,) = bench(config, ["small"], [None], Store(tmp_path, notes.append), watcher=watcher)
+    (resumed,) = bench(config, Lineup(["small"]), Store(tmp_path, notes.append), watcher=watcher)
     assert (notes, made) == ([NOTE], [8, 8, 8])
     assert len(resumed.artifact.info.begun) == 1
 
 
 def test_afresh_every_system_is_decoded_once_more_and_its_copies_copy_the_new_one(tmp_path):
     config = dataclasses.replace(SMALL_RUN, problems=24)
-    names = ["split", "entropy"]
-    old = list(bench(config, names, [None, 0.03], Store(tmp_path)))
-    new = list(bench(config, names, [None, 0.03], Store(tmp_path, fresh=True)))
+    lineup = Lineup(["split", "entropy"], [None, 0.03])
+    old = list(bench(config, lineup, Store(tmp_path)))
+    new = list(bench(config, lineup, Store(tmp_path, fresh=True)))
     assert not any(run.cached for run in new)
     assert [run.artifact.path for run in new] == [run.artifact.path for run in old]
-    assert all(run.cached for run in bench(config, names, [None, 0.03], Store(tmp_path)))
+    assert all(run.cached for run in bench(config, lineup, Store(tmp_path)))
 
 
 def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
     config = dataclasses.replace(SMALL_RUN, problems=24)
-    names = ["split", "random", "relay", "entropy", "relay(4,60)"]
-    runs = list(bench(config, names, [None, 0.03], store))
+    lineup = Lineup(["split", "random", "relay", "entropy", "relay(4,60)"], [None, 0.03])
+    runs = list(bench(config, lineup, store))
     found = [(one.result.system, one.result.offload_budget) for one in runs]
     copies = ["split", "random", "relay", "entropy"]
     assert found == [("relay(4,60)", None), *((name, budget) for budget in (None, 0.03) for name in copies)]
@@ -186,7 +194,7 @@ def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
 
 
 def test_the_policy_of_split_can_be_any(store):
-    (run,) = bench(dataclasses.replace(SMALL_RUN, problems=8), ["split"], [None], store, policy="relay(2,20)")
+    (run,) = bench(dataclasses.replace(SMALL_RUN, problems=8), Lineup(["split"], policy="relay(2,20)"), store)
     assert run.result.policy == "relay(2,20)"
     spans = [len(s.token_ids) for g in StoredGenerations(run.artifact) for s in g.segments if s.author == "big"]
     assert spans

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from splitreason_cli.errors import EndpointError
-from splitreason_cli.measuring.bench import BenchConfig, StoredGenerations, Watcher, bench
+from splitreason_cli.measuring.bench import BenchConfig, Lineup, StoredGenerations, Watcher, bench
 from splitreason_cli.measuring.where import Backends
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.sides import Side
@@ -24,8 +24,8 @@ def big():
 
 
 def run(store, systems, backends=None, config=CONFIG, **kwargs):
-    return [(run, list(StoredGenerations(run.artifact))) for run in bench(config, systems, [None], store,
-            backends=backends, **kwargs)]  # fmt: skip
+    runs = bench(config, Lineup(systems), store, backends=backends, **kwargs)
+    return [(run, list(StoredGenerations(run.artifact))) for run in runs]
 
 
 def served(url, concurrency=4):
@@ -137,7 +137,7 @@ def test_how_models_are_served_is_a_part_of_what_results_depend_on(big):
 def test_a_budget_holds_over_samples_in_flight(tmp_path, big):
     with serving(ServedModel(big)) as url:
         config = dataclasses.replace(CONFIG, problems=24)
-        (split,) = bench(config, ["split"], [0.03], Store(tmp_path), backends=served(url, concurrency=8))
+        (split,) = bench(config, Lineup(["split"], [0.03]), Store(tmp_path), backends=served(url, concurrency=8))
     assert 0 < split.result.offload_share <= 0.03
 
 

@@ -5,7 +5,7 @@ import pytest
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.rows import Request
 from splitreason_cli.errors import EndpointError, InputError
-from splitreason_cli.measuring.drivers import Job, ServerDriver
+from splitreason_cli.measuring.drivers import DriverConfig, Job, ServerDriver
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sampling import Sampling
@@ -29,7 +29,7 @@ def driver_of(pair, fault=lambda call, number: ""):
     models = [scripted(author, 0, 0, letters, control) for author in ("small", "big")]
     backends = ScriptedBackend(models[0], 0), ScriptedBackend(models[1], 0, fault=fault)
     sides = [Running(backend, loaded, None) for backend, loaded in zip(backends, pair, strict=True)]
-    return ServerDriver(*sides, Limits(60), Sampling(), hint=True, concurrency=3)
+    return ServerDriver(*sides, DriverConfig(Limits(60), Sampling()), concurrency=3)
 
 
 def jobs(count):

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from splitreason_cli.errors import InputError, RecordError, UsageError
-from splitreason_cli.measuring.bench import BenchConfig, StoredGenerations, bench
+from splitreason_cli.measuring.bench import BenchConfig, Lineup, StoredGenerations, bench
 from splitreason_cli.measuring.compare import bench_compare
 from splitreason_cli.measuring.grade_log import NO_COMPLETION, bench_log
 from splitreason_cli.store.artifacts import Store
@@ -24,7 +24,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(store):
-    return list(bench(CONFIG, ["small", "split"], [None, 0.03], store))
+    return list(bench(CONFIG, Lineup(["small", "split"], [None, 0.03]), store))
 
 
 @pytest.fixture(scope="module")

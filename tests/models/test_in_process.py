@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from splitreason_cli.models.backend import SamplingParams
+from splitreason_cli.models.backend import SamplingParams, StreamRequest
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_model
 
@@ -28,7 +28,8 @@ def streamed(loaded, ask, every=2):
     async def run(thread):
         session, written = InProcessBackend(loaded, thread).session(), []
         ids = loaded.prompt_ids("a) 482+7", hint=True)
-        async with aclosing(session.stream(ids, 20, SamplingParams(1.0, seed=1), stop=frozenset())) as chunks:
+        request = StreamRequest(20, SamplingParams(1.0, seed=1), stop=frozenset())
+        async with aclosing(session.stream(ids, request)) as chunks:
             async for chunk in chunks:
                 written += chunk.ids
                 if len(written) % every == 0 and (asked := ask(session, ids, written)):

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.errors import UsageError
-from splitreason_cli.models.backend import BackendError, NextToken, SamplingParams
+from splitreason_cli.models.backend import BackendError, NextToken, SamplingParams, StreamRequest
 from splitreason_cli.models.connections import EventStream, Timeouts
 from splitreason_cli.models.vllm_http import CompletionsBackend, base_url
-from splitreason_cli.models.wire import StreamReader, StreamRequest
+from splitreason_cli.models.wire import StreamReader
 from tests.scripted_endpoint import serving
 from tests.scripted_vllm import DIE, HANG, ScriptedVllm, event
 
@@ -34,8 +34,8 @@ async def backend(*urls, **options):
 
 async def collect(session, *, max_tokens=9, sampling=None, stop=STOP, forbid=FORBIDDEN, **wanted):
     chunks = []
-    stream = session.stream([5, 6], max_tokens, sampling or SamplingParams(), stop=stop, forbid=forbid, **wanted)
-    async for chunk in stream:
+    request = StreamRequest(max_tokens, sampling or SamplingParams(), stop, forbid, **wanted)
+    async for chunk in session.stream([5, 6], request):
         chunks.append(chunk)
     return chunks
 
@@ -206,7 +206,7 @@ def test_closing_the_stream_makes_the_server_notice():
         server = ScriptedVllm(steps=((1,), HANG))
         with serving(server) as url:
             async with backend(url) as opened:
-                stream = opened.session().stream([5], 9, SamplingParams(), stop=STOP)
+                stream = opened.session().stream([5], StreamRequest(9, SamplingParams(), STOP))
                 assert (await anext(stream)).ids == (1,)
                 assert server.open_streams == 1
                 await stream.aclose()

@@ -14,7 +14,7 @@ import pytest
 
 from splitreason_cli.errors import MachineError, ModelError
 from splitreason_cli.models import vllm_server as vllm
-from splitreason_cli.models.vllm_server import VllmServer, share_cores, wait_until_ready
+from splitreason_cli.models.vllm_server import VllmLaunch, VllmServer, share_cores, wait_until_ready
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,8 +23,8 @@ FAKE = Path(__file__).with_name("fake_vllm_server.py")
 PARENT = """
 import sys
 from pathlib import Path
-from splitreason_cli.models.vllm_server import VllmServer, wait_until_ready
-with VllmServer.start("mini-big", log_path=Path(sys.argv[1])) as server:
+from splitreason_cli.models.vllm_server import VllmLaunch, VllmServer, wait_until_ready
+with VllmServer.start(VllmLaunch("mini-big", Path(sys.argv[1]))) as server:
     wait_until_ready([server])
     print("ready", flush=True)
     sys.stdin.read()
@@ -68,7 +68,7 @@ def lives(pid):
 
 
 def start(folder, model="mini-big", **options):
-    return VllmServer.start(model, log_path=folder / "logs" / "big.log", **options)
+    return VllmServer.start(VllmLaunch(model, folder / "logs" / "big.log", **options))
 
 
 def test_a_server_gets_ready_and_is_gone_with_all_its_processes_after_stop(fake):

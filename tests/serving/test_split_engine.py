@@ -10,7 +10,7 @@ from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.decoding.rows import Request
 from splitreason_cli.errors import MachineError
-from splitreason_cli.models.backend import BackendError
+from splitreason_cli.models.backend import BackendError, BackendPair
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair, text_of
 from splitreason_cli.models.pair import Pair
@@ -58,11 +58,11 @@ class Broken:
         session = self.backend.session()
         stream = session.stream
 
-        async def failing(*args, **kwargs):
+        async def failing(ids, request):
             self.asked += 1
             if self.down:
                 raise BackendError("out of order")
-            async for chunk in stream(*args, **kwargs):
+            async for chunk in stream(ids, request):
                 yield chunk
 
         session.stream = failing
@@ -76,13 +76,11 @@ class Broken:
         pass
 
 
-def engine(pair, thread, *, pipeline=EXACT, wrap=lambda author, backend: backend, breaker=None, clock=None, **config):
+def engine(pair, thread, *, pipeline=EXACT, wrap=lambda author, backend: backend, breaker=None, **config):
     small, big = pair
-    return SplitEngine(
-        wrap("small", InProcessBackend(small, thread)), wrap("big", InProcessBackend(big, thread)),
-        Pair.of(small, big, hint=True), EngineConfig("pair", max_tokens=200, context_tokens=2048, **config), pipeline,
-        breaker=breaker, **({"clock": clock} if clock else {}),
-    )  # fmt: skip
+    backends = BackendPair(wrap("small", InProcessBackend(small, thread)), wrap("big", InProcessBackend(big, thread)))
+    config = EngineConfig("pair", max_tokens=200, context_tokens=2048, **config)
+    return SplitEngine(backends, Pair.of(small, big, hint=True), config, pipeline, breaker=breaker)
 
 
 def ask(problem, **changes):
@@ -200,7 +198,7 @@ def test_a_dead_big_model_degrades_answers_rests_and_comes_back(pair, thread, pr
             backend = broken["big"] = Broken(backend)
         return backend
 
-    served = engine(pair, thread, wrap=wrap, breaker=Breaker(failures=2, rest_seconds=10), clock=lambda: now[0])
+    served = engine(pair, thread, wrap=wrap, breaker=Breaker(failures=2, rest_seconds=10, clock=lambda: now[0]))
     for _ in range(2):
         ((deltas, end),) = answers(served, ask(problems[0]))
         assert (end.degraded, end.usage.big_tokens) == ("out of order", 0)
@@ -280,11 +278,11 @@ def scripted_engine(pair, big=None, **config):
     }
     small, written = (ScriptedBackend(models[author], author) for author in ("small", "big"))
     config = EngineConfig("pair", policy="relay(48, 8)", max_tokens=400, offload_budget=0.5, **config)
-    return SplitEngine(small, big or written, Pair.of(*pair, hint=True), config)
+    return SplitEngine(BackendPair(small, big or written), Pair.of(*pair, hint=True), config)
 
 
 def is_at_rest(served):
-    streams = served.small.open_streams, served.big.open_streams
+    streams = served.backends.small.open_streams, served.backends.big.open_streams
     return (served.ledger.reserved, served.ledger.planned_tokens, *streams) == (0, 0, 0, 0)
 
 

@@ -17,9 +17,8 @@ from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.grading import is_correct
 from splitreason_cli.tasks.mini import sample_problem
 from splitreason_cli.training.grpo import RECIPES, train_grpo
-from splitreason_cli.training.grpo_run import GrpoRun
+from splitreason_cli.training.grpo_run import GrpoRun, GrpoWatcher
 from splitreason_cli.training.price import Price
-from splitreason_cli.training.reporters import NO_REPORTING
 from tests.untagged import write_untagged
 
 from ..older_code import older_code
@@ -91,11 +90,10 @@ def test_an_interrupted_run_goes_on_to_the_same_weights_also_after_an_upgrade(so
     with monkeypatch.context() as before:
         before.setattr("splitreason_cli.training.grpo.code_of", older_code)
         with pytest.raises(KeyboardInterrupt):
-            train_grpo(source, SHORT, store, on_step=stop)
+            train_grpo(source, SHORT, store, watcher=GrpoWatcher(stop))
     seen, samples = [], []
-    resumed, _ = train_grpo(
-        source, SHORT, store, on_step=lambda report: seen.append(report.step), on_sample=samples.append
-    )
+    watcher = GrpoWatcher(lambda report: seen.append(report.step), on_sample=samples.append)
+    resumed, _ = train_grpo(source, SHORT, store, watcher=watcher)
     whole, _ = train_grpo(source, SHORT, Store(tmp_path / "other"))
     assert seen == [sample.sample for sample in samples] == [3, 4]
     assert (len(resumed.info.begun), whole.info.begun) == (1, ())
@@ -113,9 +111,9 @@ def test_adapters_resume_to_the_same_plain_weights(source, store, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_grpo(source, ADAPTED, store, on_step=stop)
+        train_grpo(source, ADAPTED, store, watcher=GrpoWatcher(stop))
     seen = []
-    resumed, _ = train_grpo(source, ADAPTED, store, on_step=lambda report: seen.append(report.step))
+    resumed, _ = train_grpo(source, ADAPTED, store, watcher=GrpoWatcher(lambda report: seen.append(report.step)))
     whole, _ = train_grpo(source, ADAPTED, Store(tmp_path / "other"))
     assert seen == [3]
     assert resumed.records.read_bytes() == whole.records.read_bytes()
@@ -127,8 +125,8 @@ def test_adapters_resume_to_the_same_plain_weights(source, store, tmp_path):
 
 def test_the_reference_of_adapters_is_the_model_without_them(tmp_path):
     small, big = load_pair("mini-split", "mini-big")
-    run = GrpoRun(ADAPTED, small, BigHere(big), tmp_path, print, print)
-    trainer = run.trainer(list(problems(4)), print, NO_REPORTING)
+    run = GrpoRun(ADAPTED, small, BigHere(big), tmp_path, GrpoWatcher())
+    trainer = run.trainer(list(problems(4)))
     assert trainer.ref_model is None
     with torch.no_grad():
         for name, parameter in trainer.model.named_parameters():
@@ -156,7 +154,7 @@ def test_where_memory_ends_the_flags_to_lower_are_named(source, store):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(MachineError, match=r"Lower --per-device-batch-size \(now 8\), then --max-tokens \(now 120\)"):
-        train_grpo(source, dataclasses.replace(SHORT, max_steps=1), store, on_step=full)
+        train_grpo(source, dataclasses.replace(SHORT, max_steps=1), store, watcher=GrpoWatcher(full))
 
 
 def test_a_model_without_tags_as_tokens_is_refused_in_one_line(source, store, tmp_path):
@@ -167,7 +165,7 @@ def test_a_model_without_tags_as_tokens_is_refused_in_one_line(source, store, tm
 
 def test_a_rollout_of_each_step_is_kept_with_who_wrote_what(source, store):
     seen = []
-    artifact, _ = train_grpo(source, SHORT, store, on_sample=seen.append)
+    artifact, _ = train_grpo(source, SHORT, store, watcher=GrpoWatcher(on_sample=seen.append))
     assert [sample.sample for sample in seen] == [1, 2, 3, 4]
     assert [decode(line, Generation.from_dict) for line in read_lines(artifact.path / "samples.jsonl")] == seen
     answers = {problem.id: (problem.problem, problem.answer) for problem in problems(16)}
@@ -190,7 +188,7 @@ def test_a_rollout_of_each_step_is_kept_with_who_wrote_what(source, store):
 def test_a_collapse_is_told_once_and_stands_in_every_step(source, store, changes, word):
     config = dataclasses.replace(SHORT, max_steps=3, prompts=4, per_device_batch_size=16, learning_rate=0.0, **changes)
     told = []
-    artifact, _ = train_grpo(source, config, store, on_warning=told.append)
+    artifact, _ = train_grpo(source, config, store, watcher=GrpoWatcher(on_warning=told.append))
     steps = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
     assert [word in step.warning for step in steps] == [True] * 3
     assert told == [f"step 1: {steps[0].warning}"]

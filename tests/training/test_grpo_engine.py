@@ -13,6 +13,7 @@ from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomic
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.mini import sample_problem
 from splitreason_cli.training.grpo import RECIPES, train_grpo
+from splitreason_cli.training.grpo_config import Servers
 from splitreason_cli.training.policy_engine import PolicyEngineConfig
 from tests.fake_generation import FakeGeneration
 
@@ -64,7 +65,7 @@ class Installed:
 @pytest.mark.parametrize("rollout", ["split", "solo"])
 def test_a_run_trains_on_what_the_engine_wrote_with_the_weights_of_each_step(source, store, made, rollout):
     config = dataclasses.replace(SHORT, rollout=rollout)
-    artifact, _ = train_grpo(source, config, store, engine=PolicyEngineConfig(gpu_memory_utilization=0.2))
+    artifact, _ = train_grpo(source, config, store, Servers(engine=PolicyEngineConfig(gpu_memory_utilization=0.2)))
     steps = [decode(line, GrpoStep.from_dict) for line in read_lines(artifact.records)]
     assert [step.step for step in steps] == [1, 2]
     assert all(0 < step.tokens <= 100 for step in steps)

@@ -17,8 +17,8 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.training.grpo import RECIPES, train_grpo
-from splitreason_cli.training.grpo_run import GrpoRun
-from splitreason_cli.training.reporters import NO_REPORTING
+from splitreason_cli.training.grpo_config import Servers
+from splitreason_cli.training.grpo_run import GrpoRun, GrpoWatcher
 from tests.rollout_decoders import lockstep
 from tests.scripted_endpoint import serving
 from tests.served_model import ServedModel
@@ -46,9 +46,9 @@ def pair():
     return load_pair("mini-split", "mini-big")
 
 
-def train(source, store, url, **options):
+def train(source, store, url, **watched):
     config = dataclasses.replace(SHORT, big=url)
-    return train_grpo(source, config, store, side=Side(url), remote=QUICK, **options)
+    return train_grpo(source, config, store, Servers(Side(url), QUICK), watcher=GrpoWatcher(**watched))
 
 
 def gradients(pair, folder, rollouts, problem):
@@ -68,7 +68,7 @@ def gradients(pair, folder, rollouts, problem):
             return SimpleNamespace(rollouts=lambda prompts, seeds: rollouts)
 
     small = load_model("mini-split")
-    trainer = Fixed(config, small, pair[1], folder, print, print).trainer([problem], print, NO_REPORTING)
+    trainer = Fixed(config, small, pair[1], folder, GrpoWatcher()).trainer([problem])
     trainer.add_callback(Keep())
     trainer.train()
     return found

@@ -8,6 +8,7 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.source import Source
 from splitreason_cli.training import ranks
 from splitreason_cli.training.grpo import train_grpo
+from splitreason_cli.training.grpo_run import GrpoWatcher
 from tests.training.test_grpo import SHORT
 
 
@@ -20,9 +21,10 @@ def main(folder):
     source = Source.open(str(folder / "problems.jsonl"), Store(folder / "whole"))
     whole, _ = train_grpo(source, SHORT, Store(folder / "whole"))
     with contextlib.suppress(KeyboardInterrupt):
-        train_grpo(source, SHORT, Store(folder / "resumed"), on_step=stop)
+        train_grpo(source, SHORT, Store(folder / "resumed"), watcher=GrpoWatcher(stop))
     seen = []
-    resumed, _ = train_grpo(source, SHORT, Store(folder / "resumed"), on_step=lambda report: seen.append(report.step))
+    watcher = GrpoWatcher(lambda report: seen.append(report.step))
+    resumed, _ = train_grpo(source, SHORT, Store(folder / "resumed"), watcher=watcher)
     assert seen == [3, 4]
     assert train_grpo(source, SHORT, Store(folder / "resumed")) == (resumed, True)
     (folder / f"rank-{ranks.rank()}").write_text(f"{whole.path}\n{resumed.path}")

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,17 +22,9 @@ SIGNIFICANCE = 0.05
 Runs = Sequence[tuple[BenchResult, Iterable[Generation]]]
 
 
-def write_report(
-    path: Path,
-    title: str,
-    notes: Sequence[str],
-    runs: Runs,
-    comparisons: Sequence[BenchComparison] = (),
-    examples: Sequence[Generation] = (),
-    commands: Sequence[str] = (),
-    curves: bytes = b"",
-) -> None:
-    """Write the page. It loads nothing, and runs no script but its own, whatever the models wrote.
+@dataclass(frozen=True)
+class Report:
+    """What the page shows.
 
     Args:
         notes: paragraphs under the table of results.
@@ -39,24 +32,37 @@ def write_report(
         examples: generations to show in full on the page itself, even without scripts.
         commands: the shell commands that lead to such a page.
         curves: a PNG of a training run's, if there was one.
+    """
+
+    title: str
+    notes: Sequence[str]
+    runs: Runs
+    comparisons: Sequence[BenchComparison] = ()
+    examples: Sequence[Generation] = ()
+    commands: Sequence[str] = ()
+    curves: bytes = b""
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the page. It loads nothing, and runs no script but its own, whatever the models wrote.
 
     Raises MachineError if the file cannot be written.
     """
-    results = [result for result, _ in runs]
+    results = [result for result, _ in report.runs]
     labels = [label(result.system, result.offload_budget) for result in results]
-    traces = pack(labels, (generations for _, generations in runs))
+    traces = pack(labels, (generations for _, generations in report.runs))
     page = _template().generate(
-        title=title,
-        notes=notes,
+        title=report.title,
+        notes=report.notes,
         results=results,
-        comparisons=[_labelled(comparison) for comparison in comparisons],
+        comparisons=[_labelled(comparison) for comparison in report.comparisons],
         traces=traces,
         differs=list(disagreements(traces.rows)),
-        examples=examples,
-        commands=commands,
+        examples=report.examples,
+        commands=report.commands,
         label=label,
         labels=labels,
-        curves=base64.b64encode(curves).decode(),
+        curves=base64.b64encode(report.curves).decode(),
         **_frontier(results),
         **_style_and_script(),
     )

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from splitreason_cli.measuring.report.page import reading, write_report
+from splitreason_cli.measuring.report.page import Report, reading, write_report
 from tests.made_up_run import comparison, generation, result
 
 HOSTILE = "</script><script>alert(1)</script><!-- <b>"
@@ -10,7 +10,7 @@ HOSTILE = "</script><script>alert(1)</script><!-- <b>"
 
 def written(tmp_path, *arguments, **named):
     path = tmp_path / "report.html"
-    write_report(path, *arguments, **named)
+    write_report(path, Report(*arguments, **named))
     return path.read_text(encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from splitreason_cli.measuring.report.page import write_report
+from splitreason_cli.measuring.report.page import Report, write_report
 from tests.made_up_run import comparison, generation, result
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -41,7 +41,7 @@ def address(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     runs = [(result(budget=0.05, samples=2), split), (result("small", 0.0), small)]
     shows_nothing = comparison(0.01, (-0.1, 0.1), 0.7)
-    write_report(path, HOSTILE, [HOSTILE], runs, [shows_nothing], [split[0]], ["srx bench mini"], b"")
+    write_report(path, Report(HOSTILE, [HOSTILE], runs, [shows_nothing], [split[0]], ["srx bench mini"]))
     return path.as_uri()
 
 
