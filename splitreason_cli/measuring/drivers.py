@@ -13,7 +13,7 @@ from ..decoding.lockstep import LockstepDecoder
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, PipelineStats, SmallModelError
 from ..decoding.rows import Request
 from ..errors import EndpointError, InputError, SrxError
-from ..models.backend import BackendError, BackendPair, SamplingParams
+from ..models.backend import BackendError, BackendPair
 from ..models.loading import LoadedModel
 from ..models.pair import Pair
 from ..models.sampling import Sampling
@@ -197,10 +197,9 @@ class ServerDriver:
     async def _pipelined(self, controller: SplitController, job: Job) -> PipelineStats:
         async with AsyncExitStack() as stack:
             sessions = await stack.enter_async_context(self._backends.sessions())
-            sampling = SamplingParams(self._config.sampling.temperature, self._config.sampling.top_p, job.seed)
-            decoder = PipelinedDecoder(controller, sessions, sampling, self._pipeline)
+            decoder = PipelinedDecoder(controller, sessions, self._config.sampling, self._pipeline)
             try:
-                async with aclosing(decoder.run()) as steps:
+                async with aclosing(decoder.run(job.seed)) as steps:
                     async for _ in steps:
                         if decoder.stats.degraded:
                             break

@@ -69,8 +69,8 @@ class TextSession(CompletionsSession):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
+        if request.seed is not None:
+            body["seed"] = request.seed
         return body
 
 

@@ -12,9 +12,9 @@ from typing import ClassVar, TypeVar
 
 from ..errors import UsageError
 from ..records.record import JsonObject
-from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, StreamRequest, nonempty
+from .backend import BackendError, Chunk, NextToken, Served, StreamRequest, nonempty
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
-from .sampling import TOP_LOGPROBS
+from .sampling import GREEDY, TOP_LOGPROBS
 from .wire import ChunkReader, StreamReader, parse_choices, parse_models, parse_next_tokens
 
 DOWN_SECONDS = 10.0
@@ -128,7 +128,7 @@ class CompletionsBackend:
         session = CompletionsSession(self, server)
         try:
             await session.next_token([[0]], 0)
-            request = StreamRequest(1, SamplingParams(), stop=frozenset(), logprobs=True)
+            request = StreamRequest(1, GREEDY, stop=frozenset(), logprobs=True)
             async with contextlib.aclosing(nonempty(session.stream([0], request))) as chunks:
                 async for _ in chunks:
                     pass
@@ -230,8 +230,8 @@ class CompletionsSession:
             "min_p": 0.0,
             "repetition_penalty": 1.0,
         }
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
+        if request.seed is not None:
+            body["seed"] = request.seed
         if request.forbid:
             body["logit_bias"] = {str(token): FORBIDDEN_BIAS for token in request.forbid}
         if request.predictions:

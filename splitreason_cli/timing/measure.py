@@ -22,8 +22,9 @@ from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
-from ..models.backend import Backend, BackendError, SamplingParams, Session, SessionPair, StreamRequest, nonempty
+from ..models.backend import Backend, BackendError, Session, SessionPair, StreamRequest, nonempty
 from ..models.pair import Pair
+from ..models.sampling import GREEDY
 from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import Author, LatencyResult
 from ..split.latency import Rates, Setup, evenly, pipelined_timing
@@ -34,8 +35,6 @@ from .workload import Scripted, Workload
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
 BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6
 """Of the public code: big tokens between two looks, and small tokens decoded after each of them."""
-
-GREEDY = SamplingParams()
 
 
 @dataclass(frozen=True)
