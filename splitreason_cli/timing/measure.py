@@ -52,7 +52,7 @@ class LatencyConfig:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ModeRun:
     """One run of one mode."""
 
     seconds: float
@@ -91,7 +91,7 @@ class _Runs:
 
     async def measure(self, on_progress: Callable[[int, int], None]) -> list[LatencyResult]:
         """Rounds of all modes, after one that does not count."""
-        modes: dict[str, Callable[[], Awaitable[Sample]]] = {
+        modes: dict[str, Callable[[], Awaitable[ModeRun]]] = {
             "small": lambda: self._alone(self.small),
             "big": lambda: self._alone(self.big),
             "pipelined": self._pipelined,
@@ -99,7 +99,7 @@ class _Runs:
             "cold": lambda: self._hand_over(warm=False),
             "warm": lambda: self._hand_over(warm=True),
         }
-        rounds: list[dict[str, Sample]] = []
+        rounds: list[dict[str, ModeRun]] = []
         total = (self.config.rounds + 1) * len(modes)
         try:
             for backend in (self.small, self.big):
@@ -119,12 +119,12 @@ class _Runs:
         """Random ids, which no cache has seen."""
         return self.rng.choices(self.ordinary, k=tokens)
 
-    async def _alone(self, backend: Backend) -> Sample:
+    async def _alone(self, backend: Backend) -> ModeRun:
         prompt, started = self._prompt(), time.perf_counter()
         await _decode(backend.session(), prompt, self.config.workload.tokens)
-        return Sample(time.perf_counter() - started)
+        return ModeRun(time.perf_counter() - started)
 
-    async def _pipelined(self) -> Sample:
+    async def _pipelined(self) -> ModeRun:
         workload, prompt = self.config.workload, self._prompt()
         prompts: dict[Author, list[int]] = {"small": prompt, "big": prompt}
         controller = self.pair.controller(prompts, Scripted(workload), Limits(workload.tokens))
@@ -142,11 +142,11 @@ class _Runs:
         seconds = time.perf_counter() - started
         if decoder.stats.degraded:
             raise BackendError(decoder.stats.degraded)
-        return Sample(
+        return ModeRun(
             seconds, tuple(decoder.stats.hand_over_seconds), decoder.stats.control_tokens, controller.discarded_tokens
         )
 
-    async def _serial(self) -> Sample:
+    async def _serial(self) -> ModeRun:
         workload, context = self.config.workload, self._prompt()
         small, big = self.small.session(), self.big.session()
         written, control = 0, 0
@@ -168,16 +168,16 @@ class _Runs:
                 control += len(bucket) * LOOKAHEAD_TOKENS
             written = place + workload.span_tokens
         await _decode(small, context, workload.tokens - written)
-        return Sample(time.perf_counter() - started, tuple(hand_overs), control)
+        return ModeRun(time.perf_counter() - started, tuple(hand_overs), control)
 
-    async def _hand_over(self, *, warm: bool) -> Sample:
+    async def _hand_over(self, *, warm: bool) -> ModeRun:
         prefix, session = self._prompt(self.config.prefix_tokens), self.big.session()
         stride = self.config.pipeline.prefill_stride_tokens
         for end in range(stride, len(prefix), stride) if warm else ():
             await session.prefill(prefix[:end])
         started = time.perf_counter()
         await _decode(session, prefix, 1)
-        return Sample(time.perf_counter() - started)
+        return ModeRun(time.perf_counter() - started)
 
 
 async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:
@@ -189,7 +189,7 @@ async def _decode(session: Session, context: Sequence[int], tokens: int) -> list
     return ids
 
 
-def summarize(mode: str, rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> LatencyResult:
+def summarize(mode: str, rounds: Sequence[Mapping[str, ModeRun]], config: LatencyConfig) -> LatencyResult:
     """Medians and ranges of a mode over rounds of samples by mode.
 
     Ratios and differences are taken within a round, so that a machine that is slower for a while changes them little.
@@ -223,7 +223,7 @@ def summarize(mode: str, rounds: Sequence[Mapping[str, Sample]], config: Latency
     )
 
 
-def predicted_seconds(rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> float:
+def predicted_seconds(rounds: Sequence[Mapping[str, ModeRun]], config: LatencyConfig) -> float:
     """What `split.latency` predicts of the pipelined mode.
 
     The decode rates are those of each model alone; the small model is taken to read as fast as the big one does in the
@@ -240,7 +240,7 @@ def predicted_seconds(rounds: Sequence[Mapping[str, Sample]], config: LatencyCon
     return pipelined_timing(evenly(workload.tokens, workload.share, workload.spans), setup).seconds
 
 
-def _decode_seconds(samples: Mapping[str, Sample], workload: Workload) -> float:
+def _decode_seconds(samples: Mapping[str, ModeRun], workload: Workload) -> float:
     """What both models' tokens would take at the rates that each had alone."""
     big_share = workload.big_tokens / workload.tokens
     return samples["small"].seconds * (1 - big_share) + samples["big"].seconds * big_share

@@ -13,8 +13,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelinedDecoder
 from splitreason_cli.decoding.rows import Request
-from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.backend import SessionPair
+from splitreason_cli.models.backend import SessionPair
+from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.kv_rows import KeyValueRows
 from splitreason_cli.models.loading import LoadedModel, load_pair

@@ -6,7 +6,7 @@ from splitreason_cli.errors import ModelError
 from splitreason_cli.measuring.bench import (
     BenchConfig,
     Lineup,
-    RandomShare,
+    RandomShareSystem,
     StoredGenerations,
     Watcher,
     bench,
@@ -53,7 +53,7 @@ def test_the_order_of_the_systems_is_the_order_of_their_strength(runs):
 
 def test_the_embedded_pair_is_what_the_readme_says(store):
     config = BenchConfig(small="mini-small", hint=False)
-    twice = RandomShare(0.094, 3)
+    twice = RandomShareSystem(0.094, 3)
     found = {
         r.result.system: r.result
         for r in bench(config, Lineup(["small", "big", "oracle", "random"], chance=twice), store)

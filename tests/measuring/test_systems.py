@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.measuring.systems.big import Big
+from splitreason_cli.measuring.systems.big import BigSystem
 from splitreason_cli.measuring.systems.entropy import entropy_threshold, matched_entropy
 from splitreason_cli.measuring.systems.named import SYSTEMS, explicit, split_names, written
-from splitreason_cli.measuring.systems.oracle import Oracle
-from splitreason_cli.measuring.systems.random import RandomCopy, RandomShare, plan_of, scattered
+from splitreason_cli.measuring.systems.oracle import OracleSystem
+from splitreason_cli.measuring.systems.random import RandomCopySystem, RandomShareSystem, plan_of, scattered
 from splitreason_cli.measuring.systems.relay import matched_relay
-from splitreason_cli.measuring.systems.small import Small
-from splitreason_cli.measuring.systems.split import Split
+from splitreason_cli.measuring.systems.small import SmallSystem
+from splitreason_cli.measuring.systems.split import SplitSystem
 from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import Generation, Segment
 from splitreason_cli.split.controller import SplitController
@@ -131,7 +131,14 @@ def test_names_are_split_outside_parentheses():
 
 
 def test_policies_have_the_names_of_what_was_run():
-    systems = [Small(), Big(), Oracle(), RandomCopy(0.05), RandomShare(0.1, 3), Split(text="learned(0.3)")]
+    systems = [
+        SmallSystem(),
+        BigSystem(),
+        OracleSystem(),
+        RandomCopySystem(0.05),
+        RandomShareSystem(0.1, 3),
+        SplitSystem(text="learned(0.3)"),
+    ]
     names = [system.policy_name for system in systems]
     assert names == ["never", "always", "pattern", "placed", "random(0.1000, 3)", "learned(0.3)"]
 
@@ -144,5 +151,5 @@ def test_every_system_is_called_what_it_is_registered_as():
 
 
 def test_a_copy_has_no_cap_of_its_own():
-    assert RandomCopy(0.05).cap is None
-    assert Split(offload_budget=0.05).cap == 0.05
+    assert RandomCopySystem(0.05).cap is None
+    assert SplitSystem(offload_budget=0.05).cap == 0.05

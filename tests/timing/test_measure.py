@@ -6,7 +6,7 @@ from splitreason_cli.errors import EndpointError
 from splitreason_cli.models.backend import BackendError
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.sides import Side
-from splitreason_cli.timing.measure import LatencyConfig, Sample, _decode, bench_latency, summarize
+from splitreason_cli.timing.measure import LatencyConfig, ModeRun, _decode, bench_latency, summarize
 from splitreason_cli.timing.workload import Workload
 from tests.scripted import scripted
 from tests.scripted_backend import ScriptedBackend
@@ -17,8 +17,8 @@ CONFIG = LatencyConfig(Side("a"), Side("b"), Workload(tokens=1000, share=0.1, sp
 
 
 def one_round(small, big, pipelined):
-    alone = {"small": Sample(small), "big": Sample(big), "cold": Sample(0.3)}
-    return {**alone, "pipelined": Sample(pipelined, (0.5,), 6, 8)}
+    alone = {"small": ModeRun(small), "big": ModeRun(big), "cold": ModeRun(0.3)}
+    return {**alone, "pipelined": ModeRun(pipelined, (0.5,), 6, 8)}
 
 
 def test_times_are_compared_within_a_round():
@@ -41,7 +41,7 @@ def test_a_model_alone_has_no_overhead_and_no_spans():
 
 
 def test_a_single_token_is_not_compared_with_a_completion():
-    result = summarize("warm", [{**one_round(10, 20, 12), "warm": Sample(0.02)}], CONFIG)
+    result = summarize("warm", [{**one_round(10, 20, 12), "warm": ModeRun(0.02)}], CONFIG)
     assert (result.tokens, result.seconds, result.times_small) == (1, 0.02, None)
     assert result.prefix_tokens == CONFIG.prefix_tokens
 

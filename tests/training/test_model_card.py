@@ -2,9 +2,9 @@ import dataclasses
 
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import GrpoStep, TrainStep
-from splitreason_cli.training.model_card import Run, body, grpo_measures, sft_measures
+from splitreason_cli.training.model_card import TrainingRun, body, grpo_measures, sft_measures
 
-RUN = Run(
+RUN = TrainingRun(
     method="sft", config={"model": "some/small", "tags": "special", "packing": True}, inputs={"in": "a" * 64},
     versions={"srx": "1.0"}, measures={"loss of the last step": 0.25},
 )  # fmt: skip
