@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
-from ..models.backend import Backend, BackendError, Session, SessionPair, StreamRequest, nonempty
+from ..models.backend import Backend, BackendError, BackendPair, Session, SessionPair, StreamRequest, nonempty
 from ..models.pair import Pair
 from ..models.sampling import GREEDY
 from ..models.sides import Running, Runtime, Side, start_pair
@@ -80,6 +80,7 @@ def bench_latency(
 class _Runs:
     def __init__(self, config: LatencyConfig, small: Running, big: Running) -> None:
         self.config, self.small, self.big = config, small.backend, big.backend
+        self.backends = BackendPair(self.small, self.big)
         ids = small.tokenizer.token_ids
         # Without end-of-text no mode ends early.
         endless = TokenIds(open=ids.open, close=ids.close, end_of_text=frozenset())
@@ -111,8 +112,7 @@ class _Runs:
                     rounds[-1][mode] = await modes[mode]()
                     on_progress(sum(map(len, rounds)), total)
         finally:
-            await self.small.aclose()
-            await self.big.aclose()
+            await self.backends.aclose()
         return [summarize(mode, rounds[1:], self.config) for mode in modes]
 
     def _prompt(self, tokens: int = 32) -> list[int]:
@@ -120,26 +120,24 @@ class _Runs:
         return self.rng.choices(self.ordinary, k=tokens)
 
     async def _alone(self, backend: Backend) -> ModeRun:
-        prompt, started = self._prompt(), time.perf_counter()
-        await _decode(backend.session(), prompt, self.config.workload.tokens)
-        return ModeRun(time.perf_counter() - started)
+        async with aclosing(backend.session()) as session:
+            prompt, started = self._prompt(), time.perf_counter()
+            await _decode(session, prompt, self.config.workload.tokens)
+            return ModeRun(time.perf_counter() - started)
 
     async def _pipelined(self) -> ModeRun:
         workload, prompt = self.config.workload, self._prompt()
         prompts: dict[Author, list[int]] = {"small": prompt, "big": prompt}
         controller = self.pair.controller(prompts, Scripted(workload), Limits(workload.tokens))
-        decoder = PipelinedDecoder(
-            controller,
-            SessionPair(self.small.session(), self.big.session()),
-            GREEDY,
-            replace(self.config.pipeline, is_boundary=lambda _, offset: workload.ends_sentence(offset)),
-        )
-        started = time.perf_counter()
-        with controller:
-            async with aclosing(decoder.run()) as steps:
-                async for _ in steps:
-                    pass
-        seconds = time.perf_counter() - started
+        pipeline = replace(self.config.pipeline, is_boundary=lambda _, offset: workload.ends_sentence(offset))
+        async with self.backends.sessions() as sessions:
+            decoder = PipelinedDecoder(controller, sessions, GREEDY, pipeline)
+            started = time.perf_counter()
+            with controller:
+                async with aclosing(decoder.run()) as steps:
+                    async for _ in steps:
+                        pass
+            seconds = time.perf_counter() - started
         if decoder.stats.degraded:
             raise BackendError(decoder.stats.degraded)
         return ModeRun(
@@ -147,8 +145,11 @@ class _Runs:
         )
 
     async def _serial(self) -> ModeRun:
-        workload, context = self.config.workload, self._prompt()
-        small, big = self.small.session(), self.big.session()
+        async with self.backends.sessions() as sessions:
+            return await self._serial_on(sessions)
+
+    async def _serial_on(self, sessions: SessionPair) -> ModeRun:
+        workload, context, small, big = self.config.workload, self._prompt(), sessions.small, sessions.big
         written, control = 0, 0
         hand_overs = []
         started = time.perf_counter()
@@ -171,13 +172,13 @@ class _Runs:
         return ModeRun(time.perf_counter() - started, tuple(hand_overs), control)
 
     async def _hand_over(self, *, warm: bool) -> ModeRun:
-        prefix, session = self._prompt(self.config.prefix_tokens), self.big.session()
-        stride = self.config.pipeline.prefill_stride_tokens
-        for end in range(stride, len(prefix), stride) if warm else ():
-            await session.prefill(prefix[:end])
-        started = time.perf_counter()
-        await _decode(session, prefix, 1)
-        return ModeRun(time.perf_counter() - started)
+        prefix, stride = self._prompt(self.config.prefix_tokens), self.config.pipeline.prefill_stride_tokens
+        async with aclosing(self.big.session()) as session:
+            for end in range(stride, len(prefix), stride) if warm else ():
+                await session.prefill(prefix[:end])
+            started = time.perf_counter()
+            await _decode(session, prefix, 1)
+            return ModeRun(time.perf_counter() - started)
 
 
 async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:

@@ -14,7 +14,6 @@ from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelinedDecoder
 from splitreason_cli.decoding.rows import Request
 from splitreason_cli.models.backend import SessionPair
-from splitreason_cli.models.backend import SessionPair
 from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.kv_rows import KeyValueRows
