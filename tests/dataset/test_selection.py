@@ -11,9 +11,13 @@ PROBLEMS = st.sampled_from(["two plus two", "Two  Plus\ntwo ", "TWO PLUS TWO", "
 
 def trace(problem, reasoning="x", number=0):
     return AnnotatedTrace(
-        id=str(number), problem=problem, answer="4", reasoning=reasoning, annotator="a",
+        id=str(number),
+        problem=problem,
+        answer="4",
+        reasoning=reasoning,
+        annotator="a",
         spans=(HardSpan(start=0, end=1, score=1.0),),
-    )  # fmt: skip
+    )
 
 
 def normal(problem):

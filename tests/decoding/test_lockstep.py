@@ -40,9 +40,14 @@ def problems():
 def tiny_model(seed, vocabulary=40):
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=vocabulary, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, tie_word_embeddings=False,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=False,
+    )
     return Qwen2ForCausalLM(config).eval()
 
 

@@ -58,9 +58,12 @@ def run(decoder, stop_after=None):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    seed=st.integers(0, 10**6), policy=st.sampled_from(sorted(POLICIES)), share=st.sampled_from([None, 0.0, 0.2, 0.5]),
-    chunks=st.tuples(st.integers(1, 6), st.integers(1, 9)), span=st.sampled_from([None, 1, 6]),
-)  # fmt: skip
+    seed=st.integers(0, 10**6),
+    policy=st.sampled_from(sorted(POLICIES)),
+    share=st.sampled_from([None, 0.0, 0.2, 0.5]),
+    chunks=st.tuples(st.integers(1, 6), st.integers(1, 9)),
+    span=st.sampled_from([None, 1, 6]),
+)
 def test_the_pipeline_writes_what_one_token_at_a_time_writes(seed, policy, share, chunks, span):
     make = lambda: controller(POLICIES[policy], share=share, max_span_tokens=span)  # noqa: E731
     alone, piped = make(), make()

@@ -29,11 +29,23 @@ def generation(*segments, sample=0, problem="a", seconds=None):
     made = tuple(Segment(author=author, token_ids=(1,) * count, text="") for author, count in segments)
     big = sum(count for author, count in segments if author == "big")
     return Generation(
-        id=problem, system="split", sample=sample, problem="p", answer="1", segments=made, finish_reason="stop",
-        correct=True, tokens=sum(count for _, count in segments), big_tokens=big,
-        spans=sum(author == "big" for author, _ in segments), refused=0, cut=0, unclosed=0, seconds=1.0,
+        id=problem,
+        system="split",
+        sample=sample,
+        problem="p",
+        answer="1",
+        segments=made,
+        finish_reason="stop",
+        correct=True,
+        tokens=sum(count for _, count in segments),
+        big_tokens=big,
+        spans=sum(author == "big" for author, _ in segments),
+        refused=0,
+        cut=0,
+        unclosed=0,
+        seconds=1.0,
         hand_over_seconds=seconds,
-    )  # fmt: skip
+    )
 
 
 def result(*generations):
@@ -89,9 +101,9 @@ def test_places_are_drawn_over_the_whole_length():
 
 
 def test_a_plan_holds_the_spans_of_each_sample():
-    plan, digest = plan_of([
-        generation(("small", 3), ("big", 2), ("small", 1), ("big", 4)), generation(("small", 5), sample=1),
-    ])  # fmt: skip
+    plan, digest = plan_of(
+        [generation(("small", 3), ("big", 2), ("small", 1), ("big", 4)), generation(("small", 5), sample=1)]
+    )
     assert plan == {(0, "a"): ((2, 4), 4), (1, "a"): ((), 5)}
     assert digest != plan_of([generation(("small", 5), sample=1)])[1]
 
@@ -123,8 +135,11 @@ def test_a_recorder_hears_of_every_small_token():
 
 def test_names_are_split_outside_parentheses():
     assert split_names("small, relay(16,64),entropy(1.5, 16) ,split") == [
-        "small", "relay(16,64)", "entropy(1.5, 16)", "split",
-    ]  # fmt: skip
+        "small",
+        "relay(16,64)",
+        "entropy(1.5, 16)",
+        "split",
+    ]
     assert [explicit(name) for name in ("relay(16,64)", "relay", "keyword(Wait)")] == [True, False, False]
     with pytest.raises(ValueError, match="is no policy"):
         explicit("relay(16")
