@@ -114,16 +114,22 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(
         corpus,
         trainers.BpeTrainer(
-            vocab_size=400, min_frequency=50, special_tokens=special, show_progress=False,
+            vocab_size=400,
+            min_frequency=50,
+            special_tokens=special,
+            show_progress=False,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         ),
-    )  # fmt: skip
+    )
     thinking = [markup.THINK_OPEN, markup.THINK_CLOSE]
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in thinking])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=END, pad_token=END, clean_up_tokenization_spaces=False,
+        tokenizer_object=tokenizer,
+        eos_token=END,
+        pad_token=END,
+        clean_up_tokenization_spaces=False,
         extra_special_tokens=[USER, ASSISTANT, markup.OPEN, markup.CLOSE],
-    )  # fmt: skip
+    )
     fast.chat_template = CHAT_TEMPLATE
     return fast
 
@@ -184,11 +190,19 @@ def train_model(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     size = SIZES[name]
     torch.manual_seed(size.seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=size.hidden, intermediate_size=size.feed_forward, num_hidden_layers=2,
-        num_attention_heads=size.heads, num_key_value_heads=size.heads, max_position_embeddings=2048,
-        tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, attn_implementation="eager",
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden,
+        intermediate_size=size.feed_forward,
+        num_hidden_layers=2,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attn_implementation="eager",
+    )
     model = LlamaForCausalLM(config)
     optimizer = MuonAndAdamW(model, muon_lr=0.01, adamw_lr=3e-3)
 
@@ -197,15 +211,26 @@ def train_model(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         arguments = TrainingArguments(
-            output_dir=scratch, max_steps=size.steps, per_device_train_batch_size=BATCH, bf16=True, use_cpu=True,
-            save_strategy="no", report_to="none", logging_steps=100, disable_tqdm=True, dataloader_pin_memory=False,
-            seed=size.seed, remove_unused_columns=False,
-        )  # fmt: skip
+            output_dir=scratch,
+            max_steps=size.steps,
+            per_device_train_batch_size=BATCH,
+            bf16=True,
+            use_cpu=True,
+            save_strategy="no",
+            report_to="none",
+            logging_steps=100,
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            seed=size.seed,
+            remove_unused_columns=False,
+        )
         trainer = Trainer(
-            model=model, args=arguments, train_dataset=Lessons(tokenizer, size),
+            model=model,
+            args=arguments,
+            train_dataset=Lessons(tokenizer, size),
             data_collator=DataCollatorForSeq2Seq(tokenizer),
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
-        )  # fmt: skip
+        )
         trainer.train()
     # No lesson held a tag, which leaves the rows of both next to each other and to those of other unused tokens.
     tags = tokenizer.convert_tokens_to_ids([markup.OPEN, markup.CLOSE])
@@ -308,8 +333,10 @@ def report(store: Store) -> None:
         config = BenchConfig(small=small, hint=small != "mini-small")
         for run in bench(config, Lineup(systems), store):
             r = run.result
-            print(f"{small:10} {r.system:7} pass@1 {r.pass_at_1:.3f} [{r.ci95[0]:.3f}, {r.ci95[1]:.3f}] "
-                  f"offload {r.offload_share:.2%}")  # fmt: skip
+            print(
+                f"{small:10} {r.system:7} pass@1 {r.pass_at_1:.3f} [{r.ci95[0]:.3f}, {r.ci95[1]:.3f}] "
+                f"offload {r.offload_share:.2%}"
+            )
 
 
 def main() -> None:

@@ -13,9 +13,15 @@ WAIT = "wait"
 Step = Delta | Finished | Exception | str
 
 USAGE = Usage(
-    prompt_tokens=7, completion_tokens=10, big_tokens=4, spans=2, refused=1, overrun_tokens=3, control_tokens=5,
+    prompt_tokens=7,
+    completion_tokens=10,
+    big_tokens=4,
+    spans=2,
+    refused=1,
+    overrun_tokens=3,
+    control_tokens=5,
     hand_over_seconds=(0.02, 0.3),
-)  # fmt: skip
+)
 
 ANSWER: tuple[Step, ...] = (
     Delta("Two and two", "small", "reasoning"),

@@ -12,9 +12,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from splitreason_cli.models.backend import SamplingParams, StreamRequest
+from splitreason_cli.models.backend import StreamRequest
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import LoadedModel
+from splitreason_cli.models.sampling import Sampling
 from tests.scripted_vllm import event
 
 FAULTS = ("refused", "reset", "broken off", "garbage", "silent", "unknown token", "empty")
@@ -80,11 +81,12 @@ class ServedModel:
             yield event((10**6,), "length")
         if fault in ("silent", "garbage", "empty", "unknown token"):
             return
-        sampling = SamplingParams(body["temperature"], body["top_p"], body.get("seed"))
+        sampling = Sampling(body["temperature"], body["top_p"])
         tokenizer, prompt, is_text = self.loaded.tokenizer, body["prompt"], isinstance(body["prompt"], str)
         ids = tokenizer.encode(prompt, add_special_tokens=False) if is_text else prompt
         stop = frozenset(body.get("stop_token_ids", self.loaded.token_ids.end_of_text))
-        wanted = StreamRequest(body["max_tokens"], sampling, stop, frozenset(map(int, body.get("logit_bias", {}))))
+        forbid = frozenset(map(int, body.get("logit_bias", {})))
+        wanted = StreamRequest(body["max_tokens"], sampling, stop, forbid, body.get("seed"))
         async with aclosing(self._backend.session().stream(ids, wanted)) as chunks:
             async for chunk in chunks:
                 text = tokenizer.decode(chunk.ids, skip_special_tokens=True)

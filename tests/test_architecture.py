@@ -5,6 +5,7 @@ import functools
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -96,16 +97,33 @@ def imported(path):
     """The modules of the package that a file imports, anywhere in it, and the top names of all others."""
     inside, outside = set(), set()
     for node in statements(tree(path)):
-        if isinstance(node, ast.Import):
-            outside |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            outside.add((node.module or "").split(".")[0])
-        elif isinstance(node, ast.ImportFrom):
-            parent = path.relative_to(PACKAGE).parts[: -node.level]
-            base = ".".join([*parent, *([node.module] if node.module else [])])
-            names = {".".join(filter(None, (base, alias.name))) for alias in node.names}
-            inside |= {name if name in MODULES else base for name in names}
+        for module in named_by(node, path):
+            top, _, rest = module.partition(".")
+            if top == PACKAGE.name:
+                inside.add(rest if rest in MODULES else rest.rpartition(".")[0])
+            else:
+                outside.add(top)
     return inside - {""}, outside
+
+
+def named_by(node, path):
+    """What a statement of this file imports, in full; of `from` each name, be it a module or something in one."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    parent = (PACKAGE.name, *path.relative_to(PACKAGE).parts[: -node.level]) if node.level else ()
+    return [".".join(filter(None, (*parent, node.module, alias.name))) for alias in node.names]
+
+
+def test_an_absolute_import_of_the_package_is_one_of_its_own(tmp_path):
+    path = tmp_path / "made_up.py"
+    path.write_text(
+        "import splitreason_cli.serving.engine, torch.nn\n"
+        "from splitreason_cli.records import data\n"
+        "from splitreason_cli.errors import SrxError\n"
+    )
+    assert imported(path) == ({"serving.engine", "records.data", "errors"}, {"torch"})
 
 
 def floor_of(module):
@@ -163,6 +181,22 @@ def test_a_file_has_one_noun_and_a_function_fits_on_a_screen(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = node.end_lineno - node.lineno + 1
             assert lines <= LONGEST_FUNCTION, f"{node.name} has {lines} lines"
+
+
+def public_classes(node):
+    """The names of the public classes below a node, without those inside functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield child.name
+        yield from public_classes(child)
+
+
+def test_a_name_means_one_class():
+    names = Counter(name for path in FILES for name in public_classes(tree(path)))
+    assert names["Sampling"] == 1
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @each_file

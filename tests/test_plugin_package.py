@@ -25,8 +25,10 @@ def site(tmp_path_factory):
     here = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--no-deps", *here, "--target", folder, PACKAGE],
-        check=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     return folder
 
 
@@ -36,9 +38,14 @@ def srx(site, tmp_path):
 
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "splitreason_cli", *map(str, arguments)], capture_output=True, cwd=tmp_path,
-            env={**environment(tmp_path), "PYTHONPATH": str(site)}, timeout=550, check=False, text=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "splitreason_cli", *map(str, arguments)],
+            capture_output=True,
+            cwd=tmp_path,
+            env={**environment(tmp_path), "PYTHONPATH": str(site)},
+            timeout=550,
+            check=False,
+            text=True,
+        )
 
     return run
 
@@ -60,9 +67,19 @@ def records(path):
 
 def test_its_task_is_measured_with_its_policy(srx, site, tmp_path):
     command = [
-        "bench", "sums", "--policy", "every_line(3)", "--systems", "split", "--samples", "1", "--temperature", "0",
-        "--problems", "4",
-    ]  # fmt: skip
+        "bench",
+        "sums",
+        "--policy",
+        "every_line(3)",
+        "--systems",
+        "split",
+        "--samples",
+        "1",
+        "--temperature",
+        "0",
+        "--problems",
+        "4",
+    ]
     done = srx(*command, "--out", "out.jsonl", "--generations", "generations.jsonl")
     assert done.returncode == 0, done.stderr
     (result,) = records(tmp_path / "out.jsonl")
@@ -100,9 +117,25 @@ def test_its_reward_is_what_rollouts_earn(srx, tmp_path):
     lines = MINI_PROBLEMS.read_bytes().splitlines(keepends=True)
     (tmp_path / "problems.jsonl").write_bytes(b"".join(itertools.islice(lines, 4)))
     done = srx(
-        "train", "grpo", "--recipe", "mini", "--in", "problems.jsonl", "--reward", "brief(0.5)", "--max-steps", "1",
-        "--prompts", "2", "--num-generations", "2", "--per-device-batch-size", "4", "--max-tokens", "60",
-    )  # fmt: skip
+        "train",
+        "grpo",
+        "--recipe",
+        "mini",
+        "--in",
+        "problems.jsonl",
+        "--reward",
+        "brief(0.5)",
+        "--max-steps",
+        "1",
+        "--prompts",
+        "2",
+        "--num-generations",
+        "2",
+        "--per-device-batch-size",
+        "4",
+        "--max-tokens",
+        "60",
+    )
     assert done.returncode == 0, done.stderr
     (place,) = tmp_path.glob("store/artifacts/train_grpo/*/records.jsonl")
     (step,) = records(place)

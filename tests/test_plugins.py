@@ -136,9 +136,13 @@ def srx(tmp_path):
 
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "splitreason_cli", *map(str, arguments)], cwd=tmp_path, capture_output=True,
-            env={**environment(tmp_path), "PYTHONPATH": str(tmp_path)}, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "splitreason_cli", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            env={**environment(tmp_path), "PYTHONPATH": str(tmp_path)},
+            text=True,
+            check=False,
+        )
 
     return run
 

@@ -1,6 +1,6 @@
-"""The command line: each module parses one command's flags, calls its stage, and shows progress.
+"""The command line: each module parses one command's flags, calls the verb that it is for, and shows progress.
 
-Nothing heavy is imported here: a command is imported when it is called, and its stage when it runs.
+Nothing heavy is imported here: a command is imported when it is called, and the verb when it runs.
 """
 
 import signal
@@ -46,7 +46,7 @@ def _root(
 
 
 def main() -> None:
-    """Run `srx`, turning errors a user can act on into one line and an exit code (see `srx.errors`)."""
+    """Run `srx`, turning errors a user can act on into one line and an exit code (see `splitreason_cli.errors`)."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         # A cluster that takes its node back says so by this signal; like Ctrl-C, it lets paid calls end.
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -83,7 +83,7 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Snippets:
+class SnippetFlags:
     """Where snippets come from, and how they are found in a trace."""
 
     snippets: Annotated[
@@ -122,7 +122,7 @@ def annotate(
     ] = "20%",
     surprisal: Surprisal,
     calls: Calls,
-    snippets: Snippets,
+    snippets: SnippetFlags,
     rows: Rows,
     strict: Strict = False,
     fresh: Fresh = False,
@@ -140,7 +140,7 @@ def annotate(
 
 
 def _config(
-    annotator: str, fraction: float, surprisal: Surprisal, calls: Calls, snippets: Snippets, rows: Rows
+    annotator: str, fraction: float, surprisal: Surprisal, calls: Calls, snippets: SnippetFlags, rows: Rows
 ) -> "stage.AnnotateConfig":
     """What decides the result. Raises UsageError."""
     from ..annotating.annotate import AnnotateConfig

@@ -52,11 +52,11 @@ class Measured:
 
     def chance(self) -> "System | None":
         """The system `random`, if it is not to copy each split. Raises UsageError."""
-        from ..measuring.systems.random import RandomShare
+        from ..measuring.systems.random import RandomShareSystem
 
         if self.random_share is None:
             return None
-        return RandomShare(values.share("--random-share", self.random_share), self.random_span_tokens)
+        return RandomShareSystem(values.share("--random-share", self.random_share), self.random_span_tokens)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SelectionFlags:
     """Which traces are kept, and in which split."""
 
     test_fraction: Annotated[str, typer.Option(help="Share of the problems held out as split test.")] = "5%"
@@ -56,7 +56,7 @@ def build_sft(
     in_: In = "-",
     out: Out = "-",
     layout: Layout,
-    selection: Selection,
+    selection: SelectionFlags,
     dataset: Annotated[str | None, typer.Option(help="Also write a Hugging Face dataset folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only look for faults in records; write none.")] = False,
     traces: Annotated[str | None, typer.Option(help="With --check: traces to compare the records with.")] = None,
@@ -78,7 +78,7 @@ def build_sft(
     _build(in_, out, _config(layout, selection), dataset, strict=strict, fresh=fresh)
 
 
-def _config(layout: Layout, selection: Selection) -> BuildSftConfig:
+def _config(layout: Layout, selection: SelectionFlags) -> BuildSftConfig:
     return BuildSftConfig(
         format=layout.format_,
         hint=layout.hint,

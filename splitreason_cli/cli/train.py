@@ -2,7 +2,8 @@
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -73,11 +74,7 @@ def sft(
         artifact, cached = stage.train_sft(
             source, config, store, strict=strict, on_step=stepper(live, "train sft"), reporting=reporting
         )
-    _leave(artifact, strict=strict)
-    if ranks.is_main():
-        deliver_model(artifact, Path(out))
-        publishing.push(artifact)
-        finish(artifact, cached, out, "steps")
+    _conclude(artifact, cached, out, publishing, deliver_model, strict=strict)
 
 
 @train.command("grpo", epilog="Example: srx train grpo --recipe mini --model my-model --in problems.jsonl")
@@ -116,18 +113,30 @@ def grpo(
     store = open_store(fresh=fresh)
     source = _source(in_, store)
     artifact, cached = run_grpo(source, config, store, every, servers, strict=strict, reporting=reporting)
-    _leave(artifact, strict=strict)
-    if ranks.is_main():
-        deliver_grpo(artifact, Path(out), config.offload_budget, every)
-        publishing.push(artifact)
-        finish(artifact, cached, out, "steps")
+    deliver = partial(deliver_grpo, offload_budget=config.offload_budget, sample_steps=every)
+    _conclude(artifact, cached, out, publishing, deliver, strict=strict)
 
 
-def _leave(artifact: Artifact, *, strict: bool) -> None:
-    """Leave the other processes. Raises RecordError for the first rejected record if `strict`."""
+def _conclude(
+    artifact: Artifact,
+    cached: bool,
+    out: str,
+    publishing: Publishing,
+    deliver: Callable[[Artifact, Path], None],
+    *,
+    strict: bool,
+) -> None:
+    """Leave the other processes; the main one delivers the model, publishes it and says so.
+
+    Raises RecordError for the first rejected record if `strict`.
+    """
     if strict:
         raise_first_rejected(artifact.rejected)
     ranks.leave()
+    if ranks.is_main():
+        deliver(artifact, Path(out))
+        publishing.push(artifact)
+        finish(artifact, cached, out, "steps")
 
 
 def run_grpo(

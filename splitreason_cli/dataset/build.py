@@ -15,7 +15,7 @@ from ..store.digests import code_of
 from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .benchmarks import read_ngrams
-from .selection import Drop, Selection, Tally
+from .selection import Drop, Selection, SelectionTally
 from .sft import BuildSftConfig, why_malformed
 
 STAGE = "build_sft"
@@ -69,9 +69,9 @@ def build_sft(
         return store.publish(recipe, work, kept.count), False
 
 
-def tally_of(artifact: Artifact) -> Tally:
+def tally_of(artifact: Artifact) -> SelectionTally:
     """What became of the traces that an artifact was made from."""
-    return Tally.from_dict(orjson.loads((artifact.path / TALLY).read_bytes()))
+    return SelectionTally.from_dict(orjson.loads((artifact.path / TALLY).read_bytes()))
 
 
 class _Output:

@@ -2,7 +2,7 @@
 
 from ..records.data import JsonObject
 from ..records.markdown import cell, public, setting, table
-from .selection import Tally
+from .selection import SelectionTally
 
 TAG = "srx-build-sft"
 """The tag by which a card is known to be written by this tool."""
@@ -26,7 +26,9 @@ def size_category(rows: int) -> str:
     return next((name for limit, name in SIZES if rows < limit), "n>10M")
 
 
-def body(title: str, version: str, config: JsonObject, inputs: dict[str, str], tally: Tally, columns: list[str]) -> str:
+def body(
+    title: str, version: str, config: JsonObject, inputs: dict[str, str], tally: SelectionTally, columns: list[str]
+) -> str:
     """The card below its front matter.
 
     Args:
@@ -52,7 +54,7 @@ def body(title: str, version: str, config: JsonObject, inputs: dict[str, str], t
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _counts(tally: Tally, max_tokens: object) -> list[tuple[str, str]]:
+def _counts(tally: SelectionTally, max_tokens: object) -> list[tuple[str, str]]:
     counts = {"kept": tally.kept, "dropped, the problem of another trace": tally.repeated}
     counts |= {f"dropped, found in {cell(public(file))}": count for file, count in tally.found_in.items()}
     if isinstance(max_tokens, int):

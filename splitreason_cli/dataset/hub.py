@@ -15,7 +15,7 @@ from ..records.data import JsonObject, Record, SftConversation, SftExample
 from ..store.artifacts import Artifact
 from ..store.jsonl import disk_fault, read_lines
 from . import data_card
-from .selection import Tally
+from .selection import SelectionTally
 
 if TYPE_CHECKING:
     from pyarrow import Schema
@@ -43,7 +43,7 @@ def refuse_foreign(folder: Path) -> None:
         raise InputError(f"{folder}: {what}, so it is no data set to write over", "Give another folder, or empty it")
 
 
-def write_dataset(folder: Path, artifact: Artifact, tally: Tally, kind: str) -> None:
+def write_dataset(folder: Path, artifact: Artifact, tally: SelectionTally, kind: str) -> None:
     """Write the records of an artifact of `build_sft` as a data set, in place of an older one.
 
     It is built beside `folder` and renamed, so a reader sees the older one or the new one. At most `BATCH_BYTES` of
@@ -118,7 +118,7 @@ def _batches(records: Path, cls: type[Record]) -> Iterator[list[JsonObject]]:
     yield rows
 
 
-def _card(title: str, artifact: Artifact, tally: Tally, splits: list[str], columns: list[str]) -> str:
+def _card(title: str, artifact: Artifact, tally: SelectionTally, splits: list[str], columns: list[str]) -> str:
     from huggingface_hub import DatasetCard, DatasetCardData
 
     data = DatasetCardData(

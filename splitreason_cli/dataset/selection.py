@@ -21,7 +21,7 @@ class Drop:
 
 
 @dataclass
-class Tally:
+class SelectionTally:
     """What became of the traces. `found_in` counts by benchmark file; characters are those of the kept reasoning."""
 
     splits: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
@@ -86,7 +86,7 @@ class Selection:
         count_tokens: Callable[[SftRecord], int] | None = None,
     ) -> None:
         self.config, self.ngrams, self.count_tokens = config, ngrams, count_tokens
-        self.tally = Tally()
+        self.tally = SelectionTally()
         self._splits: dict[bytes, Split] = {}
 
     def choose(self, trace: AnnotatedTrace) -> SftRecord | Drop:

@@ -10,10 +10,11 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..models.backend import BackendError, Chunk, SamplingParams, SessionPair, StreamRequest, nonempty
+from ..models.backend import BackendError, Chunk, SessionPair, StreamRequest, nonempty
+from ..models.sampling import Sampling
 from ..records.data import Author
 from ..split.controller import SplitController
 from ..split.events import Action, Decode, Emit, Event, Failed, Finish, FinishReason, Probed, Produced
@@ -77,7 +78,7 @@ class PipelinedDecoder:
         self,
         controller: SplitController,
         sessions: SessionPair,
-        sampling: SamplingParams,
+        sampling: Sampling,
         config: PipelineConfig = PipelineConfig(),
         *,
         logprobs: bool = False,
@@ -86,14 +87,20 @@ class PipelinedDecoder:
         self.controller, self.sessions, self.sampling = controller, sessions, sampling
         self.config, self.logprobs, self.on_big_failure = config, logprobs, on_big_failure
         self.stats = PipelineStats()
+        self.seed: int | None = None
         self.finish_reason: FinishReason | None = None
         self.floor: Decode | None = None
         self._emitted: list[Emitted] = []
         self._warmed = 0
         self._warming: asyncio.Task[None] | None = None
 
-    async def run(self) -> AsyncGenerator[Emitted, None]:
-        """Decode; yields final tokens as soon as they are. Raises SmallModelError. Closing it frees both models."""
+    async def run(self, seed: int | None = None) -> AsyncGenerator[Emitted, None]:
+        """Decode; yields final tokens as soon as they are. Raises SmallModelError. Closing it frees both models.
+
+        Args:
+            seed: of the completion's draws.
+        """
+        self.seed = seed
         self.take(self.controller.start())
         try:
             while self.floor:
@@ -109,12 +116,12 @@ class PipelinedDecoder:
                 self._warming.cancel()
                 await asyncio.gather(self._warming, return_exceptions=True)
 
-    def sampling_of(self, author: Author) -> SamplingParams:
+    def seed_of(self, author: Author) -> int | None:
         """Each stream of a completion has a seed of its own; with one seed all would begin with the same draws."""
-        if self.sampling.seed is None:
-            return self.sampling
+        if self.seed is None:
+            return None
         place = 2 * len(self.controller.context[author]) + (author == "big")
-        return replace(self.sampling, seed=(self.sampling.seed + place) % 2**63)
+        return (self.seed + place) % 2**63
 
     def _drain(self) -> list[Emitted]:
         emitted, self._emitted = self._emitted, []
@@ -138,9 +145,10 @@ class PipelinedDecoder:
         tokens = self.controller.tokens_of("small")
         request = StreamRequest(
             floor.max_tokens,
-            self.sampling_of("small"),
+            self.sampling,
             stop=tokens.end_of_text | (tokens.tags - floor.forbid),
             forbid=floor.forbid,
+            seed=self.seed_of("small"),
             logprobs=self.logprobs,
             predictions=bool(self.controller.policy.needs & PREDICTIONS),
         )
@@ -238,9 +246,10 @@ class _BigTurn:
                 return
             request = StreamRequest(
                 left,
-                self.decoder.sampling_of("big"),
+                self.decoder.sampling,
                 stop=self.controller.tokens_of("big").end_of_text,
                 forbid=floor.forbid,
+                seed=self.decoder.seed_of("big"),
                 logprobs=self.decoder.logprobs,
             )
             self.stream = nonempty(self.decoder.sessions.big.stream(list(self.controller.context["big"]), request))

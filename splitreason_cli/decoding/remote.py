@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import EndpointError, ModelError
-from ..models.backend import BackendError, SamplingParams, Session, StreamRequest, nonempty
+from ..models.backend import BackendError, Session, StreamRequest, nonempty
 from ..models.connections import Timeouts
+from ..models.sampling import GREEDY, Sampling
 from ..models.sides import Running, Side, connect
 from ..split.events import Decode
 from ..store.keys import read_key
@@ -106,7 +107,7 @@ class RemoteModel:
         ids = self.loaded.prompt_ids("1", hint=False)
         stop = self.loaded.token_ids.end_of_text
         try:
-            stream = session.stream(ids, StreamRequest(CHECK_TOKENS, SamplingParams(), stop))
+            stream = session.stream(ids, StreamRequest(CHECK_TOKENS, GREEDY, stop))
             async with aclosing(nonempty(stream)) as chunks:
                 await anext(chunks)
         finally:
@@ -192,9 +193,9 @@ class RemoteRow:
     ) -> None:
         """Fill `tokens` from one stream. Raises BackendError."""
         model = self._model
-        sampling, stop = SamplingParams(self._temperature, seed=seed), model.loaded.token_ids.end_of_text
+        sampling, stop = Sampling(self._temperature), model.loaded.token_ids.end_of_text
         await asyncio.sleep(delay)
-        request = StreamRequest(limit, sampling, stop, forbid)
+        request = StreamRequest(limit, sampling, stop, forbid, seed)
         async with model.slots:
             # The same server as before, which has the conversation's beginning in its cache.
             session = self._session = self._session or model.backend.session()

@@ -13,15 +13,15 @@ from .comparison import compare
 from .runner import BenchConfig, Runner, StoredGenerations, SystemRun, Watcher
 from .systems.base import System
 from .systems.named import HINT, SYSTEMS, written
-from .systems.random import RandomShare
-from .systems.split import Split
+from .systems.random import RandomShareSystem
+from .systems.split import SplitSystem
 from .where import Backends
 
 __all__ = [
     "BenchConfig",
     "Lineup",
-    "RandomShare",
-    "Split",
+    "RandomShareSystem",
+    "SplitSystem",
     "StoredGenerations",
     "System",
     "SystemRun",
@@ -84,8 +84,8 @@ def bench(
         UsageError: an unknown task, system or policy, or a system that copies `split` without it.
         ModelError, EndpointError: the models do not load, or fail. For further errors see `read_task`.
     """
-    budgets = lineup.budgets if Split.name in lineup.systems else ()
-    splits = [Split(text=lineup.policy, offload_budget=budget) for budget in budgets]
+    budgets = lineup.budgets if SplitSystem.name in lineup.systems else ()
+    splits = [SplitSystem(text=lineup.policy, offload_budget=budget) for budget in budgets]
     alone, copies = _alone(lineup), _copies(lineup)
     _check(config, lineup, [*alone, *splits], copies)
     asked = [one.authors for one in (*alone, *splits)] + [kind.authors for kind in copies]
@@ -105,13 +105,13 @@ def bench(
 
 def comparisons(runs: Sequence[SystemRun]) -> Iterator[tuple[BenchComparison, str]]:
     """Each split with every baseline: those without a budget, and those that copy it. For the texts see `compare`."""
-    baselines = [run for run in runs if run.result.system != Split.name]
-    for split in (run for run in runs if run.result.system == Split.name):
+    baselines = [run for run in runs if run.result.system != SplitSystem.name]
+    for split in (run for run in runs if run.result.system == SplitSystem.name):
         budget = split.result.offload_budget
         for run in baselines:
             theirs = run.result.offload_budget
             if theirs in (None, budget) and not (budget is not None and run.system.copies and theirs != budget):
-                task, names = split.result.task, ((Split.name, budget), (run.result.system, theirs))
+                task, names = split.result.task, ((SplitSystem.name, budget), (run.result.system, theirs))
                 yield compare(task, split.verdicts, run.verdicts, *names)
 
 
@@ -128,7 +128,7 @@ def _alone(lineup: Lineup) -> list[System]:
     """
     systems, chance = lineup.systems, lineup.chance
     policies = [written(name) for name in systems if name not in SYSTEMS]
-    kinds = [SYSTEMS[name] for name in SYSTEMS if name in systems and name != Split.name]
+    kinds = [SYSTEMS[name] for name in SYSTEMS if name in systems and name != SplitSystem.name]
     named = [kind() for kind in kinds if not kind.copies]
     return [*named, *([chance] if chance and chance.name in systems else []), *policies]
 
@@ -141,7 +141,7 @@ def _check(config: BenchConfig, lineup: Lineup, made: Sequence[System], copies: 
             _require_policy(name, "", HINT)
     _require_policy(lineup.policy, "--policy: ", "")
     for kind in copies:
-        if Split.name not in lineup.systems:
+        if SplitSystem.name not in lineup.systems:
             raise UsageError(f"system {kind.name!r} copies the share of 'split'", kind.hint)
     for system in made:
         system.check(config.task)

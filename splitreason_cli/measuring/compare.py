@@ -14,7 +14,7 @@ from .comparison import Key, compare
 
 
 @dataclass
-class Run:
+class SystemVerdicts:
     """The verdicts of one system, the texts of its problems by id, and the task if that is known."""
 
     task: str = ""
@@ -59,7 +59,7 @@ def _require_same_problems(mine: Mapping[str, str], theirs: Mapping[str, str]) -
             raise InputError(f"problem {name!r} is another one in each run", "Compare runs of one task")
 
 
-def _runs(reference: str, store: Store) -> dict[Key, Run]:
+def _runs(reference: str, store: Store) -> dict[Key, SystemVerdicts]:
     """What a reference holds, or the one that it picks."""
     place, picked = reference, None
     if reference != STDIN and not Path(reference).is_file() and ":" in reference:
@@ -81,18 +81,18 @@ def _key(name: str) -> Key:
         raise UsageError(f"{name!r}: {error}") from None
 
 
-def _held(place: str, store: Store) -> dict[Key, Run]:
+def _held(place: str, store: Store) -> dict[Key, SystemVerdicts]:
     if place != STDIN and not Path(place).is_file():
         try:
             return _of_artifact(store.get(place))
         except InputError as error:
             hint = "Give a file of --generations or --out, or a key of the store"
             raise InputError(f"{place!r} is no file, and in the store {error.message}", hint) from None
-    held: dict[Key, Run] = {}
-    found: dict[Key, Run] = {}
+    held: dict[Key, SystemVerdicts] = {}
+    found: dict[Key, SystemVerdicts] = {}
     for record in read_records(Source.open(place, store), _record, Quarantine()):
         if isinstance(record, Generation):
-            held.setdefault((record.system, record.offload_budget), Run()).add(record)
+            held.setdefault((record.system, record.offload_budget), SystemVerdicts()).add(record)
         elif isinstance(record, BenchResult):
             found |= _of_result(record, store)
     return {**found, **held}
@@ -107,7 +107,7 @@ def _record(value: object) -> Record:
     return kinds[kind].from_dict(value)
 
 
-def _of_result(result: BenchResult, store: Store) -> dict[Key, Run]:
+def _of_result(result: BenchResult, store: Store) -> dict[Key, SystemVerdicts]:
     if not result.artifact:
         name = label(result.system, result.offload_budget)
         raise InputError(f"the result of {name} names no generations", "Give the file of --generations instead")
@@ -121,9 +121,9 @@ def _of_result(result: BenchResult, store: Store) -> dict[Key, Run]:
     return {key: replace(run, task=result.task) for key, run in runs.items()}
 
 
-def _of_artifact(artifact: Artifact) -> dict[Key, Run]:
-    task, held = str(artifact.info.config.get("task", "")), dict[Key, Run]()
+def _of_artifact(artifact: Artifact) -> dict[Key, SystemVerdicts]:
+    task, held = str(artifact.info.config.get("task", "")), dict[Key, SystemVerdicts]()
     for line in read_lines(artifact.records):
         generation = decode(line, Generation.from_dict)
-        held.setdefault((generation.system, generation.offload_budget), Run(task)).add(generation)
+        held.setdefault((generation.system, generation.offload_budget), SystemVerdicts(task)).add(generation)
     return held

@@ -13,7 +13,7 @@ from ..decoding.lockstep import LockstepDecoder
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, PipelineStats, SmallModelError
 from ..decoding.rows import Request
 from ..errors import EndpointError, InputError, SrxError
-from ..models.backend import BackendError, BackendPair, SamplingParams
+from ..models.backend import BackendError, BackendPair
 from ..models.loading import LoadedModel
 from ..models.pair import Pair
 from ..models.sampling import Sampling
@@ -38,7 +38,7 @@ class DriverConfig:
 
 
 @dataclass(frozen=True)
-class Job:
+class DecodeJob:
     """One sample to decode, by the models that it asks. `seed` is that of its sampling."""
 
     sample: int
@@ -55,7 +55,7 @@ class Decoded:
     `wall_seconds` is the time since the sample before it was finished, None where `seconds` is that already.
     """
 
-    job: Job
+    job: DecodeJob
     controller: SplitController
     text: str
     seconds: float
@@ -77,7 +77,9 @@ class Driver(Protocol):
     batch_size: int
     models: Mapping[Author, LoadedModel]
 
-    def run(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]) -> None:
+    def run(
+        self, jobs: Sequence[DecodeJob], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]
+    ) -> None:
         """Decode all jobs. `on_done` gets what is finished, `on_tick` how many more have ended in this batch.
 
         Raises InputError for a prompt that is too long, EndpointError if a model failed.
@@ -99,7 +101,9 @@ class BatchDriver:
             author: loaded.model.config.max_position_embeddings for author, loaded in self.models.items()
         }
 
-    def run(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]) -> None:
+    def run(
+        self, jobs: Sequence[DecodeJob], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]
+    ) -> None:
         for start in range(0, len(jobs), self.batch_size):
             batch = jobs[start : start + self.batch_size]
             requests = [Request(job.problem.problem, job.policy, job.seed, self._limits(job)) for job in batch]
@@ -116,7 +120,7 @@ class BatchDriver:
     def close(self) -> None:
         pass
 
-    def _limits(self, job: Job) -> Limits:
+    def _limits(self, job: DecodeJob) -> Limits:
         prompts = self.decoder.pair.prompts(job.problem.problem)
         return room_for(job, prompts, self.decoder.limits, self._context_tokens)
 
@@ -140,7 +144,9 @@ class ServerDriver:
         )
         self._loop = asyncio.Runner()
 
-    def run(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]) -> None:
+    def run(
+        self, jobs: Sequence[DecodeJob], budget: OffloadBudget, on_done: OnDone, on_tick: Callable[[int], None]
+    ) -> None:
         if jobs:
             self._loop.run(self._decode_all(jobs, budget, on_done))
 
@@ -156,7 +162,7 @@ class ServerDriver:
         self._loop.run(self._backends.aclose())
         self._loop.close()
 
-    async def _decode_all(self, jobs: Sequence[Job], budget: OffloadBudget, on_done: OnDone) -> None:
+    async def _decode_all(self, jobs: Sequence[DecodeJob], budget: OffloadBudget, on_done: OnDone) -> None:
         left, run = iter(jobs), _Run(asyncio.Lock(), on_done)
         try:
             async with asyncio.TaskGroup() as group:
@@ -169,7 +175,7 @@ class ServerDriver:
             count = len(run.failures)
             raise EndpointError(f"{count} sample{'s' * (count > 1)} failed ({run.failures[0]})", hint)
 
-    async def _work(self, left: Iterator[Job], budget: OffloadBudget, run: "_Run") -> None:
+    async def _work(self, left: Iterator[DecodeJob], budget: OffloadBudget, run: "_Run") -> None:
         for job in left:
             try:
                 decoded = await self._decode(job, budget)
@@ -185,7 +191,7 @@ class ServerDriver:
             if run.streak >= MOST_FAILURES:
                 return
 
-    async def _decode(self, job: Job, budget: OffloadBudget) -> Decoded:
+    async def _decode(self, job: DecodeJob, budget: OffloadBudget) -> Decoded:
         controller = self._controller(job, budget)
         started = time.perf_counter()
         with _counted_if_kept(controller):
@@ -194,13 +200,12 @@ class ServerDriver:
         wait = sum(waits) / len(waits) if waits else None
         return Decoded(job, controller, self._pair.text(controller), seconds, wait)
 
-    async def _pipelined(self, controller: SplitController, job: Job) -> PipelineStats:
+    async def _pipelined(self, controller: SplitController, job: DecodeJob) -> PipelineStats:
         async with AsyncExitStack() as stack:
             sessions = await stack.enter_async_context(self._backends.sessions())
-            sampling = SamplingParams(self._config.sampling.temperature, self._config.sampling.top_p, job.seed)
-            decoder = PipelinedDecoder(controller, sessions, sampling, self._pipeline)
+            decoder = PipelinedDecoder(controller, sessions, self._config.sampling, self._pipeline)
             try:
-                async with aclosing(decoder.run()) as steps:
+                async with aclosing(decoder.run(job.seed)) as steps:
                     async for _ in steps:
                         if decoder.stats.degraded:
                             break
@@ -211,7 +216,7 @@ class ServerDriver:
             raise _SampleError(f"the big model: {decoder.stats.degraded}")
         return decoder.stats
 
-    def _controller(self, job: Job, budget: OffloadBudget) -> SplitController:
+    def _controller(self, job: DecodeJob, budget: OffloadBudget) -> SplitController:
         prompts = self._pair.prompts(job.problem.problem)
         limits = room_for(job, prompts, self._config.limits, self._context_tokens)
         return self._pair.controller(prompts, job.policy, limits, budget)
@@ -257,7 +262,7 @@ class _Run:
 
 
 def room_for(
-    job: Job, prompts: Mapping[Author, Sequence[int]], limits: Limits, context_tokens: Mapping[Author, int | None]
+    job: DecodeJob, prompts: Mapping[Author, Sequence[int]], limits: Limits, context_tokens: Mapping[Author, int | None]
 ) -> Limits:
     """The limits that keep within what the job's models read. Raises InputError for a prompt that leaves no room."""
     known = {author: most for author in job.authors if (most := context_tokens[author]) is not None}

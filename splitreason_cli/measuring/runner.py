@@ -26,7 +26,7 @@ from ..tasks.grading import Verdict
 from ..tasks.mini import Mini
 from ..tasks.tasks import TaskData, read_task
 from .comparison import Verdicts
-from .drivers import Decoded, Driver, DriverConfig, Job
+from .drivers import Decoded, DecodeJob, Driver, DriverConfig
 from .systems.base import Sample, System
 from .tally import Tally
 from .where import Backends
@@ -248,7 +248,7 @@ class Runner:
         if artifact is None:
             recorders = [EntropyRecorder() for _ in self.data.problems[:PILOT_PROBLEMS]]
             jobs = [
-                Job(0, problem, recorder, self._seed(0, problem.id))
+                DecodeJob(0, problem, recorder, self._seed(0, problem.id))
                 for recorder, problem in zip(recorders, self.data.problems, strict=False)
             ]
             with self.store.work(recipe, resumes=False) as work:
@@ -272,10 +272,10 @@ class Runner:
             )
         return self._driver
 
-    def _job(self, system: System, sample: int, problem: Problem) -> Job:
+    def _job(self, system: System, sample: int, problem: Problem) -> DecodeJob:
         seed = self._seed(sample, problem.id)
         policy = system.policy(Sample(sample, problem.id, seed + 1, self.data.task))
-        return Job(sample, problem, policy, seed, system.authors)
+        return DecodeJob(sample, problem, policy, seed, system.authors)
 
     def _seed(self, sample: int, problem: str) -> int:
         return random.Random(f"{self.config.seed}/{problem}/{sample}").getrandbits(63)

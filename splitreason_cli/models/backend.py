@@ -14,19 +14,11 @@ if TYPE_CHECKING:
     from .loading import LoadedModel
 
 from ..split.signals import Prediction
+from .sampling import Sampling
 
 
 class BackendError(Exception):
     """A model failed for one request: refused, broke off, answered nonsense, or took too long."""
-
-
-@dataclass(frozen=True)
-class SamplingParams:
-    """`temperature` 0 is greedy. `top_p` keeps the smallest set of tokens with at least that probability."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
 
 
 FinishReason = Literal["stop", "length"]
@@ -55,13 +47,15 @@ class StreamRequest:
         max_tokens: at most so many are decoded.
         stop: any of these tokens ends the stream, and is delivered.
         forbid: none of these tokens is chosen.
+        seed: of the draws; equal ones draw alike after equal `ids`, as far as the model can.
         logprobs, predictions: whether chunks tell them.
     """
 
     max_tokens: int
-    sampling: SamplingParams
+    sampling: Sampling
     stop: frozenset[int]
     forbid: frozenset[int] = frozenset()
+    seed: int | None = None
     logprobs: bool = False
     predictions: bool = False
 

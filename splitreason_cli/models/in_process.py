@@ -14,7 +14,7 @@ from ..split.signals import PREDICTIONS, Prediction
 from .backend import BackendError, Chunk, FinishReason, NextToken, StreamRequest
 from .cached import CachedModel
 from .loading import LoadedModel
-from .sampling import Sampling, forbid, predictions_of, sample
+from .sampling import forbid, predictions_of, sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ class InProcessSession:
         self._lock = asyncio.Lock()
 
     async def stream(self, ids: Sequence[int], request: StreamRequest) -> AsyncGenerator[Chunk, None]:
-        context, seed = list(ids), request.sampling.seed
+        context, seed = list(ids), request.seed
         rng = random.Random(None if seed is None else f"{seed}/{len(context)}")
         for left in range(request.max_tokens, 0, -1):
             token, logprob, told = await self._run(lambda: self._choose(context, request, rng))
@@ -90,11 +90,10 @@ class InProcessSession:
         self, context: list[int], request: StreamRequest, rng: random.Random
     ) -> tuple[int, float, list[Prediction]]:
         """A token, its natural-log probability among those that are allowed, and if wanted the prediction among all."""
-        sampling = Sampling(request.sampling.temperature, request.sampling.top_p)
         logits = self._logits(context, grows=True)[None]
         predictions = predictions_of(logits, PREDICTIONS) if request.predictions else []
         possible = forbid(logits, [request.forbid])
-        (token,) = sample(possible, sampling, [rng])
+        (token,) = sample(possible, request.sampling, [rng])
         return token, float(possible[0].log_softmax(-1)[token]), predictions
 
     def _logits(self, context: Sequence[int], *, grows: bool = False) -> "Tensor":

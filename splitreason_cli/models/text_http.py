@@ -15,7 +15,7 @@ from typing import ClassVar
 from ..records.record import JsonObject
 from .backend import BackendError, Chunk, NextToken, Served, StreamRequest
 from .protocols import Tokenizer
-from .vllm_http import CompletionsBackend, CompletionsSession, Server
+from .vllm_http import CompletionsBackend, CompletionsSession, ServerAddress
 from .wire import DONE, ChunkReader, parse_choices
 
 
@@ -41,7 +41,7 @@ class TextBackend(CompletionsBackend):
 
 
 class TextSession(CompletionsSession):
-    def __init__(self, backend: CompletionsBackend, server: Server, tokenizer: Tokenizer) -> None:
+    def __init__(self, backend: CompletionsBackend, server: ServerAddress, tokenizer: Tokenizer) -> None:
         super().__init__(backend, server)
         self._tokenizer = tokenizer
 
@@ -69,8 +69,8 @@ class TextSession(CompletionsSession):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
+        if request.seed is not None:
+            body["seed"] = request.seed
         return body
 
 

@@ -12,9 +12,9 @@ from typing import ClassVar, TypeVar
 
 from ..errors import UsageError
 from ..records.record import JsonObject
-from .backend import BackendError, Chunk, NextToken, SamplingParams, Served, StreamRequest, nonempty
+from .backend import BackendError, Chunk, NextToken, Served, StreamRequest, nonempty
 from .connections import Connections, EventStream, LostConnectionError, NotConnectedError, Timeouts
-from .sampling import TOP_LOGPROBS
+from .sampling import GREEDY, TOP_LOGPROBS
 from .wire import ChunkReader, StreamReader, parse_choices, parse_models, parse_next_tokens
 
 DOWN_SECONDS = 10.0
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Server:
+class ServerAddress:
     """One address of a model. `url` ends in `/v1`, `down_until` is a time of the event loop."""
 
     url: str
@@ -59,13 +59,13 @@ class CompletionsBackend:
     api_key: str | None = field(default=None, repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     down_seconds: float = DOWN_SECONDS
-    servers: list[Server] = field(init=False)
+    servers: list[ServerAddress] = field(init=False)
     connections: Connections = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.urls:
             raise UsageError("no address of a model server", "Give one such as http://127.0.0.1:8000")
-        self.servers = [Server(base_url(url)) for url in self.urls]
+        self.servers = [ServerAddress(base_url(url)) for url in self.urls]
         # A server near by is reached by plain HTTP, and never through the environment's proxy.
         proxies = all(url.startswith("https:") for url in self.urls)
         self.connections = Connections(self.api_key, self.timeouts, proxies=proxies)
@@ -79,11 +79,11 @@ class CompletionsBackend:
         """A new session, on the server that has the fewest of those that are not down."""
         return CompletionsSession(self, self.pick())
 
-    def pick(self) -> Server:
+    def pick(self) -> ServerAddress:
         """The server with the fewest sessions; one that is down only if all are."""
         return min(self.servers, key=lambda server: (server.is_down, server.sessions))
 
-    def mark_down(self, server: Server) -> None:
+    def mark_down(self, server: ServerAddress) -> None:
         """Keep new sessions away from a server for a while."""
         server.down_until = asyncio.get_running_loop().time() + self.down_seconds
 
@@ -99,10 +99,10 @@ class CompletionsBackend:
         """Close all connections, which ends what is still decoded."""
         await self.connections.aclose()
 
-    async def _on_any(self, action: Callable[[Server], Awaitable[None]]) -> None:
+    async def _on_any(self, action: Callable[[ServerAddress], Awaitable[None]]) -> None:
         """Do something on all servers at once. Raises the first one's BackendError if it succeeds on none."""
 
-        async def error_of(server: Server) -> BackendError | None:
+        async def error_of(server: ServerAddress) -> BackendError | None:
             try:
                 await action(server)
             except BackendError as error:
@@ -113,7 +113,7 @@ class CompletionsBackend:
         if len(errors) == len(self.servers):
             raise errors[0]
 
-    async def _check(self, server: Server) -> None:
+    async def _check(self, server: ServerAddress) -> None:
         with _located(server):
             try:
                 names = [card.id for card in parse_models(await self.connections.get(f"{server.url}/models"))]
@@ -124,11 +124,11 @@ class CompletionsBackend:
                 raise BackendError(f"serves {', '.join(names) or 'nothing'}, not {self.model}")
         server.down_until = 0.0
 
-    async def _warm_up(self, server: Server) -> None:
+    async def _warm_up(self, server: ServerAddress) -> None:
         session = CompletionsSession(self, server)
         try:
             await session.next_token([[0]], 0)
-            request = StreamRequest(1, SamplingParams(), stop=frozenset(), logprobs=True)
+            request = StreamRequest(1, GREEDY, stop=frozenset(), logprobs=True)
             async with contextlib.aclosing(nonempty(session.stream([0], request))) as chunks:
                 async for _ in chunks:
                     pass
@@ -139,7 +139,7 @@ class CompletionsBackend:
 class CompletionsSession:
     """One request's hold on a server. It moves to another one only if it cannot connect."""
 
-    def __init__(self, backend: CompletionsBackend, server: Server) -> None:
+    def __init__(self, backend: CompletionsBackend, server: ServerAddress) -> None:
         self._backend, self._server = backend, server
         self._is_open = True
         server.sessions += 1
@@ -230,8 +230,8 @@ class CompletionsSession:
             "min_p": 0.0,
             "repetition_penalty": 1.0,
         }
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
+        if request.seed is not None:
+            body["seed"] = request.seed
         if request.forbid:
             body["logit_bias"] = {str(token): FORBIDDEN_BIAS for token in request.forbid}
         if request.predictions:
@@ -257,7 +257,7 @@ class CompletionsSession:
 
     async def _sent(self, send: Callable[[str], Awaitable[T]]) -> T:
         """Send a request, again if its connection breaks, and to another server if it cannot connect to this one."""
-        unreachable: list[Server] = []
+        unreachable: list[ServerAddress] = []
         while True:
             try:
                 return await _repeated(lambda: send(f"{self._server.url}/completions"))
@@ -269,7 +269,7 @@ class CompletionsSession:
                     raise
                 self._move(other)
 
-    def _move(self, other: Server) -> None:
+    def _move(self, other: ServerAddress) -> None:
         if self._is_open:
             self._server.sessions -= 1
             other.sessions += 1
@@ -297,7 +297,7 @@ async def _repeated(send: Callable[[], Awaitable[T]]) -> T:
 
 
 @contextlib.contextmanager
-def _located(place: "Server | CompletionsSession") -> Iterator[None]:
+def _located(place: "ServerAddress | CompletionsSession") -> Iterator[None]:
     """Name the server in what is raised."""
     try:
         yield

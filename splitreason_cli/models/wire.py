@@ -32,7 +32,7 @@ TOKEN_KEY = "token_id:"
 """What a token's id follows where a server was told `return_tokens_as_token_ids`."""
 
 
-class Message(msgspec.Struct):
+class CompletionBody(msgspec.Struct):
     choices: list[Choice] | None = None
     error: object = None
 
@@ -49,7 +49,7 @@ class Models(msgspec.Struct):
     data: list[ModelCard]
 
 
-_message = msgspec.json.Decoder(Message)
+_message = msgspec.json.Decoder(CompletionBody)
 _models = msgspec.json.Decoder(Models)
 
 DONE = b"[DONE]"

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import UsageError
 from .engine import Engine
-from .http_exchange import GenerationEndpoint, Server, Slots, as_api_error
+from .http_exchange import GenerationEndpoint, ServerContext, Slots, as_api_error
 from .http_wire import STATUS, error_response
 from .metrics import CONTENT_TYPE, ServerMetrics
 from .openai_responses import ChatReply, CompletionReply, model_card, model_list
@@ -72,7 +72,7 @@ def create_app(engine: Engine, config: ServerConfig | None = None, metrics: Serv
         max_tokens=config.max_tokens_limit,
         default_max_tokens=config.default_max_tokens,
     )
-    server = Server(engine, limits, Slots(config.max_concurrency), config.max_body_bytes, metrics)
+    server = ServerContext(engine, limits, Slots(config.max_concurrency), config.max_body_bytes, metrics)
     pages = _Pages(engine, limits.models, metrics)
     return Starlette(
         routes=[

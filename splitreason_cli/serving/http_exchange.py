@@ -28,7 +28,7 @@ Parse = Callable[[bytes, RequestLimits], ApiRequest]
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerContext:
     """What all endpoints of a server share. `slots` bounds the completions in flight."""
 
     engine: Engine
@@ -41,7 +41,7 @@ class Server:
 class GenerationEndpoint:
     """The ASGI application of one path. The ids of its responses start with `id_prefix`."""
 
-    def __init__(self, server: Server, parse: Parse, reply: type[Reply], id_prefix: str) -> None:
+    def __init__(self, server: ServerContext, parse: Parse, reply: type[Reply], id_prefix: str) -> None:
         self._server = server
         self._parse = parse
         self._reply = reply

@@ -10,8 +10,9 @@ from typing import Literal
 from ..decoding.boundaries import boundaries
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import MachineError
-from ..models.backend import BackendError, BackendPair, SamplingParams
+from ..models.backend import BackendError, BackendPair
 from ..models.pair import Pair
+from ..models.sampling import Sampling
 from ..records import markup
 from ..records.data import Author
 from ..records.prompts import user_message
@@ -104,7 +105,7 @@ class SplitEngine:
             decoder = PipelinedDecoder(
                 controller,
                 await stack.enter_async_context(self.backends.sessions()),
-                SamplingParams(request.temperature, request.top_p, request.seed),
+                Sampling(request.temperature, request.top_p),
                 self.pipeline,
                 logprobs=request.logprobs,
                 on_big_failure=lambda reason: self.breaker.failed(),
@@ -125,7 +126,7 @@ class SplitEngine:
         self, decoder: PipelinedDecoder, text: TextStream, request: GenerationRequest
     ) -> AsyncGenerator[Delta, None]:
         author: Author = "small"
-        async with contextlib.aclosing(decoder.run()) as steps:
+        async with contextlib.aclosing(decoder.run(request.seed)) as steps:
             async for emitted in steps:
                 if request.show_tags and emitted.emit.author != author:
                     author = emitted.emit.author

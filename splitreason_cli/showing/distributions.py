@@ -32,7 +32,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Tally:
+class LabelTally:
     """How often each label occurred, most frequent first."""
 
     tally: str
@@ -71,7 +71,7 @@ class KindStatistics:
     group_by: str | None
     measures: tuple[Summary, ...]
     charts: tuple[Chart, ...]
-    tallies: tuple[Tally, ...]
+    tallies: tuple[LabelTally, ...]
 
     def panels(self) -> list[Chart]:
         """All that is drawn of this kind: its charts, and its tallies as bars."""
@@ -128,7 +128,7 @@ def _statistics(name: str, kind: _Kind) -> KindStatistics:
     else:
         charts = [chart for group, held in groups for chart in _group_charts(group, held)]
     tallies = [
-        Tally(tally, group, dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
+        LabelTally(tally, group, dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
         for group, held in groups
         for tally, counts in held.tallies.items()
         if counts.total()

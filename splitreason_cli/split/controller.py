@@ -241,7 +241,7 @@ class SplitController:
 
     def _decode_big(self) -> None:
         """Let the big model go on, or take back if its context, the span limit or the budget leaves it no token."""
-        if self._at_limit() or not self._may_confirm():
+        if self._at_limit() or not self._take_room():
             self._hand_back(cut=True)
             return self._continue_small()
         left = self._left()
@@ -293,7 +293,7 @@ class SplitController:
 
     def _confirm(self, upto: int, signals: dict[int, CloseSignal]) -> None:
         for offset in range(self._confirmed + 1, upto + 1):
-            if not self._may_confirm():
+            if not self._take_room():
                 self._hand_back(cut=True)
                 return self._continue_small()
             self._confirm_token(offset)
@@ -316,8 +316,11 @@ class SplitController:
         self._lease -= 1
         self.budget.record(big=1)
 
-    def _may_confirm(self) -> bool:
-        """Whether one more big token may stay. Drivers are free to run past the limits that they were given."""
+    def _take_room(self) -> bool:
+        """Reserve one more big token that may stay, unless one is reserved; returns whether there is room for it.
+
+        Drivers are free to run past the limits that they were given.
+        """
         limit = self.limits.max_span_tokens
         if limit is not None and self._confirmed >= limit:
             return False

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
 from ..errors import EndpointError
-from ..models.backend import Backend, BackendError, SamplingParams, Session, SessionPair, StreamRequest, nonempty
+from ..models.backend import Backend, BackendError, BackendPair, Session, SessionPair, StreamRequest, nonempty
 from ..models.pair import Pair
+from ..models.sampling import GREEDY
 from ..models.sides import Running, Runtime, Side, start_pair
 from ..records.data import Author, LatencyResult
 from ..split.latency import Rates, Setup, evenly, pipelined_timing
@@ -34,8 +35,6 @@ from .workload import Scripted, Workload
 MODES = ("small", "big", "pipelined", "serial", "cold", "warm")
 BUCKET_TOKENS, LOOKAHEAD_TOKENS = 8, 6
 """Of the public code: big tokens between two looks, and small tokens decoded after each of them."""
-
-GREEDY = SamplingParams()
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class LatencyConfig:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ModeRun:
     """One run of one mode."""
 
     seconds: float
@@ -81,6 +80,7 @@ def bench_latency(
 class _Runs:
     def __init__(self, config: LatencyConfig, small: Running, big: Running) -> None:
         self.config, self.small, self.big = config, small.backend, big.backend
+        self.backends = BackendPair(self.small, self.big)
         ids = small.tokenizer.token_ids
         # Without end-of-text no mode ends early.
         endless = TokenIds(open=ids.open, close=ids.close, end_of_text=frozenset())
@@ -92,7 +92,7 @@ class _Runs:
 
     async def measure(self, on_progress: Callable[[int, int], None]) -> list[LatencyResult]:
         """Rounds of all modes, after one that does not count."""
-        modes: dict[str, Callable[[], Awaitable[Sample]]] = {
+        modes: dict[str, Callable[[], Awaitable[ModeRun]]] = {
             "small": lambda: self._alone(self.small),
             "big": lambda: self._alone(self.big),
             "pipelined": self._pipelined,
@@ -100,7 +100,7 @@ class _Runs:
             "cold": lambda: self._hand_over(warm=False),
             "warm": lambda: self._hand_over(warm=True),
         }
-        rounds: list[dict[str, Sample]] = []
+        rounds: list[dict[str, ModeRun]] = []
         total = (self.config.rounds + 1) * len(modes)
         try:
             for backend in (self.small, self.big):
@@ -112,44 +112,44 @@ class _Runs:
                     rounds[-1][mode] = await modes[mode]()
                     on_progress(sum(map(len, rounds)), total)
         finally:
-            await self.small.aclose()
-            await self.big.aclose()
+            await self.backends.aclose()
         return [summarize(mode, rounds[1:], self.config) for mode in modes]
 
     def _prompt(self, tokens: int = 32) -> list[int]:
         """Random ids, which no cache has seen."""
         return self.rng.choices(self.ordinary, k=tokens)
 
-    async def _alone(self, backend: Backend) -> Sample:
-        prompt, started = self._prompt(), time.perf_counter()
-        await _decode(backend.session(), prompt, self.config.workload.tokens)
-        return Sample(time.perf_counter() - started)
+    async def _alone(self, backend: Backend) -> ModeRun:
+        async with aclosing(backend.session()) as session:
+            prompt, started = self._prompt(), time.perf_counter()
+            await _decode(session, prompt, self.config.workload.tokens)
+            return ModeRun(time.perf_counter() - started)
 
-    async def _pipelined(self) -> Sample:
+    async def _pipelined(self) -> ModeRun:
         workload, prompt = self.config.workload, self._prompt()
         prompts: dict[Author, list[int]] = {"small": prompt, "big": prompt}
         controller = self.pair.controller(prompts, Scripted(workload), Limits(workload.tokens))
-        decoder = PipelinedDecoder(
-            controller,
-            SessionPair(self.small.session(), self.big.session()),
-            GREEDY,
-            replace(self.config.pipeline, is_boundary=lambda _, offset: workload.ends_sentence(offset)),
-        )
-        started = time.perf_counter()
-        with controller:
-            async with aclosing(decoder.run()) as steps:
-                async for _ in steps:
-                    pass
-        seconds = time.perf_counter() - started
+        pipeline = replace(self.config.pipeline, is_boundary=lambda _, offset: workload.ends_sentence(offset))
+        async with self.backends.sessions() as sessions:
+            decoder = PipelinedDecoder(controller, sessions, GREEDY, pipeline)
+            started = time.perf_counter()
+            with controller:
+                async with aclosing(decoder.run()) as steps:
+                    async for _ in steps:
+                        pass
+            seconds = time.perf_counter() - started
         if decoder.stats.degraded:
             raise BackendError(decoder.stats.degraded)
-        return Sample(
+        return ModeRun(
             seconds, tuple(decoder.stats.hand_over_seconds), decoder.stats.control_tokens, controller.discarded_tokens
         )
 
-    async def _serial(self) -> Sample:
-        workload, context = self.config.workload, self._prompt()
-        small, big = self.small.session(), self.big.session()
+    async def _serial(self) -> ModeRun:
+        async with self.backends.sessions() as sessions:
+            return await self._serial_on(sessions)
+
+    async def _serial_on(self, sessions: SessionPair) -> ModeRun:
+        workload, context, small, big = self.config.workload, self._prompt(), sessions.small, sessions.big
         written, control = 0, 0
         hand_overs = []
         started = time.perf_counter()
@@ -169,16 +169,16 @@ class _Runs:
                 control += len(bucket) * LOOKAHEAD_TOKENS
             written = place + workload.span_tokens
         await _decode(small, context, workload.tokens - written)
-        return Sample(time.perf_counter() - started, tuple(hand_overs), control)
+        return ModeRun(time.perf_counter() - started, tuple(hand_overs), control)
 
-    async def _hand_over(self, *, warm: bool) -> Sample:
-        prefix, session = self._prompt(self.config.prefix_tokens), self.big.session()
-        stride = self.config.pipeline.prefill_stride_tokens
-        for end in range(stride, len(prefix), stride) if warm else ():
-            await session.prefill(prefix[:end])
-        started = time.perf_counter()
-        await _decode(session, prefix, 1)
-        return Sample(time.perf_counter() - started)
+    async def _hand_over(self, *, warm: bool) -> ModeRun:
+        prefix, stride = self._prompt(self.config.prefix_tokens), self.config.pipeline.prefill_stride_tokens
+        async with aclosing(self.big.session()) as session:
+            for end in range(stride, len(prefix), stride) if warm else ():
+                await session.prefill(prefix[:end])
+            started = time.perf_counter()
+            await _decode(session, prefix, 1)
+            return ModeRun(time.perf_counter() - started)
 
 
 async def _decode(session: Session, context: Sequence[int], tokens: int) -> list[int]:
@@ -190,7 +190,7 @@ async def _decode(session: Session, context: Sequence[int], tokens: int) -> list
     return ids
 
 
-def summarize(mode: str, rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> LatencyResult:
+def summarize(mode: str, rounds: Sequence[Mapping[str, ModeRun]], config: LatencyConfig) -> LatencyResult:
     """Medians and ranges of a mode over rounds of samples by mode.
 
     Ratios and differences are taken within a round, so that a machine that is slower for a while changes them little.
@@ -224,7 +224,7 @@ def summarize(mode: str, rounds: Sequence[Mapping[str, Sample]], config: Latency
     )
 
 
-def predicted_seconds(rounds: Sequence[Mapping[str, Sample]], config: LatencyConfig) -> float:
+def predicted_seconds(rounds: Sequence[Mapping[str, ModeRun]], config: LatencyConfig) -> float:
     """What `split.latency` predicts of the pipelined mode.
 
     The decode rates are those of each model alone; the small model is taken to read as fast as the big one does in the
@@ -241,7 +241,7 @@ def predicted_seconds(rounds: Sequence[Mapping[str, Sample]], config: LatencyCon
     return pipelined_timing(evenly(workload.tokens, workload.share, workload.spans), setup).seconds
 
 
-def _decode_seconds(samples: Mapping[str, Sample], workload: Workload) -> float:
+def _decode_seconds(samples: Mapping[str, ModeRun], workload: Workload) -> float:
     """What both models' tokens would take at the rates that each had alone."""
     big_share = workload.big_tokens / workload.tokens
     return samples["small"].seconds * (1 - big_share) + samples["big"].seconds * big_share

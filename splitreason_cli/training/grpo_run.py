@@ -33,7 +33,7 @@ from .rewards.named import make_reward
 from .rollouts import Rollout, RolloutDecoder, RowDecoder, answered
 from .sharded import WholePolicy
 from .solo import SoloDecoder
-from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, shared_arguments, step_callback
+from .trainers import TRAINER, OnStep, last_complete_checkpoint, mark_callback, prepare, shared_arguments, step_callback
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -86,15 +86,10 @@ class GrpoRun:
     def trainer(self, problems: Sequence[Problem]) -> GrpoTrainer:
         """TRL's trainer, its rollouts and rewards ours."""
         import datasets
-        from transformers import PrinterCallback, set_seed
+        from transformers import PrinterCallback
 
         config, model = self.config, self.small.model
-        # Adapters start from random numbers.
-        set_seed(config.seed)
-        on_cpu = model.device.type == "cpu"
-        if on_cpu:
-            model.set_attn_implementation("eager")
-        datasets.disable_progress_bars()
+        on_cpu = prepare(self.small, config.seed)
         rows = [{"prompt": one.problem, "answer": one.answer, "problem_id": one.id} for one in problems]
         trainer: GrpoTrainer = self._trainer_class()(
             model=model,

@@ -10,7 +10,7 @@ from ..errors import EndpointError, UsageError
 from ..store.artifacts import Recipe
 from ..store.embedded import EMBEDDED_MODELS
 from . import model_card
-from .model_card import Run
+from .model_card import TrainingRun
 
 CARD = "README.md"
 PACKAGES = ("torch", "transformers", "trl", "peft")
@@ -32,7 +32,7 @@ def write_card(folder: Path, method: str, recipe: Recipe, measures: Mapping[str,
         pipeline_tag="text-generation",
         tags=["splitreason", "trl", method],
     )
-    text = model_card.body(Run(method, config, recipe.inputs, versions, measures))
+    text = model_card.body(TrainingRun(method, config, recipe.inputs, versions, measures))
     (folder / CARD).write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")), "utf-8")
 
 

@@ -23,7 +23,7 @@ GOALS = {
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What made a model.
 
     Args:
@@ -54,7 +54,7 @@ def grpo_measures(steps: Sequence[GrpoStep]) -> dict[str, float]:
     return {"optimizer steps": steps[-1].step, **_ends(steps, ("loss", "reward", "accuracy", "share", "price"))}
 
 
-def body(run: Run) -> str:
+def body(run: TrainingRun) -> str:
     """The card below its front matter."""
     small = run.config["model"]
     method = "solo" if run.config.get("rollout") == "solo" else run.method
@@ -75,7 +75,7 @@ def body(run: Run) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _use(run: Run) -> list[str]:
+def _use(run: TrainingRun) -> list[str]:
     meaning = (
         f"Where the model writes `{markup.OPEN}`, the big model takes over. It writes until `{markup.CLOSE}` is what "
         "this model, reading along, would write next; then this model goes on."

@@ -27,6 +27,7 @@ from .trainers import (
     last_complete_checkpoint,
     mark_callback,
     memory_advice,
+    prepare,
     publish,
     save_model,
     shared_arguments,
@@ -194,20 +195,14 @@ def _trainer(
     reporting: Reporting,
 ) -> Trainer:
     import datasets
-    from transformers import PrinterCallback, set_seed
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
     def rows() -> Iterator[dict[str, list[int]]]:
         for example in examples:
             yield tokenize(loaded.tokenizer, example)
 
-    # Adapters start from random numbers.
-    set_seed(config.seed)
-    on_cpu = loaded.model.device.type == "cpu"
-    if on_cpu:
-        # The fused attention's backward pass is the slower one on a CPU.
-        loaded.model.set_attn_implementation("eager")
-    datasets.disable_progress_bars()
+    on_cpu = prepare(loaded, config.seed)
     with ranks.main_first():
         dataset = datasets.Dataset.from_generator(rows, cache_dir=str(folder / "dataset"))
     trainer: Trainer = SFTTrainer(

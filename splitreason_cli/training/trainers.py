@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import MachineError, SrxError
+from ..models.loading import LoadedModel
 from ..models.protocols import Tokenizer
 from ..records.data import Record
 from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
@@ -65,6 +66,21 @@ class Schedule(Protocol):
 
     @property
     def seed(self) -> int: ...
+
+
+def prepare(loaded: LoadedModel, seed: int) -> bool:
+    """Make a model and the libraries ready for a trainer to be made; returns whether it trains on a CPU."""
+    import datasets
+    from transformers import set_seed
+
+    # Adapters start from random numbers.
+    set_seed(seed)
+    on_cpu = loaded.model.device.type == "cpu"
+    if on_cpu:
+        # The fused attention's backward pass is the slower one on a CPU.
+        loaded.model.set_attn_implementation("eager")
+    datasets.disable_progress_bars()
+    return on_cpu
 
 
 def shared_arguments(folder: Path, schedule: Schedule, reporting: Reporting, *, on_cpu: bool) -> dict[str, object]:

@@ -205,8 +205,11 @@ def test_a_rerun_asks_nothing_not_even_with_other_alignment(case):
 
 def test_another_model_or_fraction_is_asked_anew(case):
     run = case(ScriptedEndpoint(), count=2)
-    for config in (AnnotateConfig(annotator="llm", model="m"), AnnotateConfig(annotator="llm", model="n"),
-                   AnnotateConfig(annotator="llm", model="m", fraction=0.1)):  # fmt: skip
+    for config in (
+        AnnotateConfig(annotator="llm", model="m"),
+        AnnotateConfig(annotator="llm", model="n"),
+        AnnotateConfig(annotator="llm", model="m", fraction=0.1),
+    ):
         run.run(config=config, model=config.model)
     assert set(run.endpoint.calls.values()) == {3}
 

@@ -39,8 +39,8 @@ from splitreason_cli.decoding.rows import Request, Row
 from splitreason_cli.measuring.bench import BenchConfig, Lineup, SystemRun, bench
 from splitreason_cli.measuring.statistics import bootstrap_ci95, paired_difference, pass_at_1
 from splitreason_cli.measuring.systems.base import System
-from splitreason_cli.measuring.systems.random import RandomShare
-from splitreason_cli.measuring.systems.split import Split
+from splitreason_cli.measuring.systems.random import RandomShareSystem
+from splitreason_cli.measuring.systems.split import SplitSystem
 from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.loading import load_model
 from splitreason_cli.models.pair import Pair
@@ -62,7 +62,7 @@ PARTS = ("noisy", "weak", "budgets", "solo", "speed")
 BUDGETS = (0.02, 0.05, 0.08)
 AS_TRAINED, SAMPLED, GREEDY = {"temperature": 1.0}, {"temperature": 0.6, "top_p": 0.95}, {"temperature": 0.0}
 WEAK_STEPS = 60
-SPLIT = Split()
+SPLIT = SplitSystem()
 GRPO, SFT = GRPO_RECIPES["mini"], SFT_RECIPES["mini"]
 
 
@@ -172,7 +172,10 @@ class Benchmark:
         for seed in self.seeds:
             model = self._grpo("mini-split", seed, self.hard_training, offload_budget=budget, price_rate=0.05)
             trained = self._evaluate(model, seed, SAMPLED, self.hard_test)
-            others = {"random": RandomShare(_share(trained), 3), "SFT, capped": Split(offload_budget=budget)}
+            others = {
+                "random": RandomShareSystem(_share(trained), 3),
+                "SFT, capped": SplitSystem(offload_budget=budget),
+            }
             runs["GRPO"].append(trained)
             for name, system in others.items():
                 runs[name].append(self._evaluate("mini-split", seed, SAMPLED, self.hard_test, system))

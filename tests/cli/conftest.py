@@ -12,9 +12,14 @@ def srx(tmp_path):
     def run(*arguments, stdin=b"", **kwargs):
         return subprocess.run(
             [sys.executable, "-m", "splitreason_cli", *map(str, arguments)],
-            input=stdin, capture_output=True, cwd=tmp_path, env=environment(tmp_path), timeout=550, check=False,
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            timeout=550,
+            check=False,
             **kwargs,
-        )  # fmt: skip
+        )
 
     return run
 

@@ -129,10 +129,15 @@ def test_rows_can_come_from_parquet_and_from_a_dataset_folder(srx, source):
     import pyarrow.parquet as pq
 
     rows = [
-        {"problem": f"P{n}", "answer": "1", "uuid": f"u{n}", "generations": [f"<think>{reasoning(n)}</think>1", "no"],
-         "correctness_math_verify": [n != 1, False]}
+        {
+            "problem": f"P{n}",
+            "answer": "1",
+            "uuid": f"u{n}",
+            "generations": [f"<think>{reasoning(n)}</think>1", "no"],
+            "correctness_math_verify": [n != 1, False],
+        }
         for n in range(3)
-    ]  # fmt: skip
+    ]
     folder = source.parent / "dataset"
     folder.mkdir()
     pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")

@@ -9,9 +9,7 @@ import pytest
 from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
 
 TRACE = {"id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo"}
-ANNOTATED = {
-    **TRACE, "kind": "annotated_trace", "annotator": "x", "spans": [{"start": 0, "end": 3, "score": 1.0}],
-}  # fmt: skip
+ANNOTATED = {**TRACE, "kind": "annotated_trace", "annotator": "x", "spans": [{"start": 0, "end": 3, "score": 1.0}]}
 
 
 def lines(*values):

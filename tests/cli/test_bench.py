@@ -32,13 +32,30 @@ def lines(path):
 def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("bench")
     command = [
-        "bench", "mini", *QUICK, "--systems", "small,big,random,split", "--offload-budget", "0,3%", "--out",
-        "out.jsonl", "--generations", "generations.jsonl", "--report", "report.html", "--plot", "frontier.svg",
-    ]  # fmt: skip
+        "bench",
+        "mini",
+        *QUICK,
+        "--systems",
+        "small,big,random,split",
+        "--offload-budget",
+        "0,3%",
+        "--out",
+        "out.jsonl",
+        "--generations",
+        "generations.jsonl",
+        "--report",
+        "report.html",
+        "--plot",
+        "frontier.svg",
+    ]
     return home, subprocess.run(
-        [sys.executable, "-m", "splitreason_cli", *command], cwd=home, env=environment(home), capture_output=True,
-        timeout=550, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "splitreason_cli", *command],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        timeout=550,
+        check=False,
+    )
 
 
 def test_each_budget_has_its_split_and_its_random(done):
@@ -85,11 +102,21 @@ def test_two_of_its_files_are_compared(done):
     home, _ = done
     compared = subprocess.run(
         [
-            sys.executable, "-m", "splitreason_cli", "bench", "compare", "generations.jsonl:split@3%",
-            "out.jsonl:small", "--out", "-",
+            sys.executable,
+            "-m",
+            "splitreason_cli",
+            "bench",
+            "compare",
+            "generations.jsonl:split@3%",
+            "out.jsonl:small",
+            "--out",
+            "-",
         ],
-        cwd=home, env=environment(home), capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        check=True,
+    )
     (record,) = map(orjson.loads, compared.stdout.splitlines())
     assert (record["system"], record["baseline"], record["problems"]) == ("split", "small", 6)
 
@@ -98,8 +125,11 @@ def test_the_log_of_a_run_is_graded_again(done):
     home, _ = done
     graded = subprocess.run(
         [sys.executable, "-m", "splitreason_cli", "bench", "mini", "--from", "generations.jsonl", "--out", "-"],
-        cwd=home, env=environment(home), capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        check=True,
+    )
     again = [orjson.loads(line) for line in graded.stdout.splitlines()]
     first = [r for r in records(home / "out.jsonl") if r["kind"] == "bench_result"]
     assert [r["pass_at_1"] for r in again] == [r["pass_at_1"] for r in first]
@@ -122,9 +152,14 @@ def test_files_are_written_though_nobody_reads_the_tables_or_the_progress(tmp_pa
     closed, gone = os.pipe()
     os.close(closed)
     done = subprocess.run(
-        [*command, *(part for pair in files.items() for part in pair)], cwd=tmp_path, env=environment(tmp_path),
-        stdout=gone, stderr=gone, timeout=550, check=False,
-    )  # fmt: skip
+        [*command, *(part for pair in files.items() for part in pair)],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=gone,
+        stderr=gone,
+        timeout=550,
+        check=False,
+    )
     os.close(gone)
     assert done.returncode == 0
     assert all((tmp_path / name).stat().st_size for name in files.values())
@@ -134,14 +169,20 @@ def test_generations_go_down_a_pipe(done, srx):
     home, _ = done
     made = subprocess.run(
         [sys.executable, "-m", "splitreason_cli", "bench", "mini", *QUICK, "--systems", "small", "--generations", "-"],
-        cwd=home, env=environment(home), capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        check=True,
+    )
     assert {orjson.loads(line)["kind"] for line in made.stdout.splitlines()} == {"generation"}
     assert "pass@1" in made.stderr.decode()
     listed = subprocess.run(
-        [sys.executable, "-m", "splitreason_cli", "store", "ls"], cwd=home, env=environment(home), capture_output=True,
+        [sys.executable, "-m", "splitreason_cli", "store", "ls"],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
         check=True,
-    )  # fmt: skip
+    )
     assert "mini, split ≤3%" in listed.stdout.decode()
 
 
@@ -207,9 +248,12 @@ def test_a_torn_log_is_graded_and_says_what_is_missing(srx, tmp_path):
 def test_ctrl_c_prints_what_is_known_and_a_rerun_goes_on(tmp_path, srx):
     command = ["bench", "mini", "--systems", "small,split", "--samples", "2", "--problems", "30", "--batch-size", "6"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "splitreason_cli", *command], cwd=tmp_path, env=environment(tmp_path),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-m", "splitreason_cli", *command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     work, finished = tmp_path / "store" / "work", tmp_path / "store" / "artifacts" / "bench"
 
     def split_has_begun():
@@ -252,9 +296,12 @@ def test_ctrl_c_with_samples_in_flight_on_a_server_keeps_the_finished_ones(tmp_p
     command = ["bench", "mini", "--systems", "split", "--samples", "2", "--big-tokenizer", "mini-big"]
     with serving(ServedModel(load_model("mini-big"))) as url:
         process = subprocess.Popen(
-            [sys.executable, "-m", "splitreason_cli", *command, "--big", url], cwd=tmp_path, env=environment(tmp_path),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-m", "splitreason_cli", *command, "--big", url],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         work = tmp_path / "store" / "work"
         while process.poll() is None and not any(lines(path) > 3 for path in work.glob("*/records.jsonl")):
             time.sleep(0.005)

@@ -13,9 +13,15 @@ SAMPLES = SAMPLE_DATA / "records"
 
 def trace(number, problem=None, **changes):
     return {
-        "kind": "annotated_trace", "id": str(number), "problem": problem or f"problem {number}", "answer": "4",
-        "reasoning": "one two", "annotator": "x", "spans": [{"start": 4, "end": 7, "score": 1.0}], **changes,
-    }  # fmt: skip
+        "kind": "annotated_trace",
+        "id": str(number),
+        "problem": problem or f"problem {number}",
+        "answer": "4",
+        "reasoning": "one two",
+        "annotator": "x",
+        "spans": [{"start": 4, "end": 7, "score": 1.0}],
+        **changes,
+    }
 
 
 def written(path):

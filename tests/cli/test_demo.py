@@ -24,8 +24,12 @@ def demo(tmp_path_factory):
     home = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
         [sys.executable, "-m", "splitreason_cli", "demo", "--out", "d", "--problems", "160"],
-        cwd=home, env=environment(home), capture_output=True, timeout=850, check=False,
-    )  # fmt: skip
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        timeout=850,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()
     return home / "d", done
 
@@ -74,8 +78,14 @@ def test_the_demo_ends_with_a_table_two_traces_and_a_report(demo):
     assert report.count('<th scope="row">mini-test-') == 160
     assert "srx bench mini --small model" in report
     assert {path.name for path in folder.iterdir()} == {
-        "annotated.jsonl", "sft.jsonl", "model", "results.jsonl", "generations.jsonl", "pareto.png", "report.html",
-    }  # fmt: skip
+        "annotated.jsonl",
+        "sft.jsonl",
+        "model",
+        "results.jsonl",
+        "generations.jsonl",
+        "pareto.png",
+        "report.html",
+    }
 
 
 def test_the_full_demo_trains_on_other_problems_and_measures_again(tmp_path):

@@ -26,16 +26,23 @@ def records(path):
 def shell(command, home):
     return subprocess.run(
         ["bash", "-c", command.replace("srx ", f"{sys.executable} -m splitreason_cli ")],
-        cwd=home, env=environment(home), capture_output=True, timeout=550, check=False,
-    )  # fmt: skip
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        timeout=550,
+        check=False,
+    )
 
 
 def kill_when(arguments, home, ready):
     """Start a command and kill it with -9 as soon as `ready()`; returns whether it was still running."""
     process = subprocess.Popen(
         [sys.executable, "-m", "splitreason_cli", *map(str, arguments)],
-        cwd=home, env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=home,
+        env=environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while process.poll() is None and not ready():
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -147,8 +154,11 @@ def test_train_sft_killed_in_the_middle_resumes_to_the_same_weights(srx, tmp_pat
 def test_ctrl_c_says_so_and_keeps_the_work(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "splitreason_cli", "annotate", "--in", str(MINI_TRACES), "--out", "a.jsonl"],
-        cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     work = tmp_path / "store" / "work"
     while process.poll() is None and not any(path.stat().st_size for path in work.glob("*/records.jsonl")):
         time.sleep(0.005)

@@ -29,8 +29,8 @@ def start(folder, *arguments, **variables):
     port = free_port()
     command = [sys.executable, "-m", "splitreason_cli", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(
-        command, cwd=folder, env={**environment(folder), **variables}, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        command, cwd=folder, env={**environment(folder), **variables}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         try:

@@ -6,9 +6,14 @@ from splitreason_cli.records.data import KINDS
 from splitreason_cli.store.embedded import SAMPLE_DATA
 
 ANNOTATED = {
-    "kind": "annotated_trace", "id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo\nthree",
-    "annotator": "x", "spans": [{"start": 4, "end": 7, "score": 1.0}],
-}  # fmt: skip
+    "kind": "annotated_trace",
+    "id": "a",
+    "problem": "p",
+    "answer": "4",
+    "reasoning": "one\ntwo\nthree",
+    "annotator": "x",
+    "spans": [{"start": 4, "end": 7, "score": 1.0}],
+}
 
 
 def test_spans_are_bracketed_where_there_is_no_colour(srx):

@@ -9,16 +9,23 @@ from splitreason_cli.records.data import KINDS
 from splitreason_cli.store.embedded import SAMPLE_DATA
 
 ANNOTATED = {
-    "kind": "annotated_trace", "id": "a", "problem": "p", "answer": "4", "reasoning": "one\ntwo\nthree",
-    "annotator": "x", "spans": [{"start": 4, "end": 7, "score": 1.0}],
-}  # fmt: skip
+    "kind": "annotated_trace",
+    "id": "a",
+    "problem": "p",
+    "answer": "4",
+    "reasoning": "one\ntwo\nthree",
+    "annotator": "x",
+    "spans": [{"start": 4, "end": 7, "score": 1.0}],
+}
 MADE = {
     "snippets": {"kind": "snippets", "id": "a", "snippets": ["two", "three"]},
     "sft_conversation": {
-        "kind": "sft_conversation", "id": "c", "split": "train",
+        "kind": "sft_conversation",
+        "id": "c",
+        "split": "train",
         "messages": [{"role": "assistant", "content": "a<bigmodel>b</bigmodel>"}],
     },
-}  # fmt: skip
+}
 
 
 def lines(*values):
@@ -104,10 +111,19 @@ def test_what_cannot_be_done_is_one_line(srx, arguments, stdin, code, message):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "-"), (0, "0"), (0.04749, "0.0475"), (0.00008, "8e-05"), (94.6667, "94.67"), (9999, "9999"),
-        (12345, "12.35k"), (999_960, "1M"), (413_901, "413.9k"), (-2.5e9, "-2.5G"), (1e30, "1e+30"),
+        (None, "-"),
+        (0, "0"),
+        (0.04749, "0.0475"),
+        (0.00008, "8e-05"),
+        (94.6667, "94.67"),
+        (9999, "9999"),
+        (12345, "12.35k"),
+        (999_960, "1M"),
+        (413_901, "413.9k"),
+        (-2.5e9, "-2.5G"),
+        (1e30, "1e+30"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_short(value, text):
     assert number(value) == text
 

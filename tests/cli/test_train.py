@@ -101,9 +101,12 @@ def test_flags_of_an_engine_that_is_not_there_are_refused(flags, message):
 def test_progress_shows_step_loss_and_speed_and_tells_the_time_left_from_the_steps_alone():
     clock = iter(range(0, 10_000, 100))
     live = Progress(
-        TextColumn("{task.fields[note]}"), console=Console(file=open(os.devnull, "w")),  # noqa: PTH123, SIM115
-        get_time=lambda: float(next(clock)), speed_estimate_period=1e9, auto_refresh=False,
-    )  # fmt: skip
+        TextColumn("{task.fields[note]}"),
+        console=Console(file=open(os.devnull, "w")),  # noqa: PTH123, SIM115
+        get_time=lambda: float(next(clock)),
+        speed_estimate_period=1e9,
+        auto_refresh=False,
+    )
     on_step = stepper(live, "train")
     # Goes on from a checkpoint: the steps before it took no time here.
     for step in (901, 902, 903):

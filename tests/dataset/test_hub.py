@@ -21,11 +21,16 @@ FOLDERS = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of
 def traces(count):
     return [
         AnnotatedTrace(
-            id=str(n), problem=str(n), answer="4", reasoning="one two", annotator="surprisal",
-            spans=(HardSpan(start=4, end=7, score=1.0),), extra={"source": n} if n % 2 else {},
+            id=str(n),
+            problem=str(n),
+            answer="4",
+            reasoning="one two",
+            annotator="surprisal",
+            spans=(HardSpan(start=4, end=7, score=1.0),),
+            extra={"source": n} if n % 2 else {},
         )
         for n in range(count)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture

@@ -25,9 +25,7 @@ def with_text(record, text):
 
 
 def tag_places(text):
-    return [
-        (start, start + len(tag)) for tag in TAGS for start in range(len(text)) if text.startswith(tag, start)
-    ]  # fmt: skip
+    return [(start, start + len(tag)) for tag in TAGS for start in range(len(text)) if text.startswith(tag, start)]
 
 
 @given(well_formed(), FORMATS, st.booleans())
@@ -48,10 +46,16 @@ def test_any_single_corruption_of_a_tag_is_rejected(trace, layout, data):
     at = data.draw(st.integers(0, len(tag) - 1))
     corrupt = data.draw(
         st.sampled_from(
-            ["", tag + tag, TAGS[tag == TAGS[0]], tag[:at] + tag[at + 1 :], tag[:at] + "X" + tag[at + 1 :],
-             tag[: at + 1] + " " + tag[at + 1 :]]
+            [
+                "",
+                tag + tag,
+                TAGS[tag == TAGS[0]],
+                tag[:at] + tag[at + 1 :],
+                tag[:at] + "X" + tag[at + 1 :],
+                tag[: at + 1] + " " + tag[at + 1 :],
+            ]
         )
-    )  # fmt: skip
+    )
     broken = text[:start] + corrupt + text[end:]
     assume(broken != text)
     assert why_wrong(with_text(record, broken)) is not None

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.dataset.decontamination import NgramIndex
-from splitreason_cli.dataset.selection import Drop, Selection, Tally
+from splitreason_cli.dataset.selection import Drop, Selection, SelectionTally
 from splitreason_cli.dataset.sft import BuildSftConfig
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 
@@ -11,9 +11,13 @@ PROBLEMS = st.sampled_from(["two plus two", "Two  Plus\ntwo ", "TWO PLUS TWO", "
 
 def trace(problem, reasoning="x", number=0):
     return AnnotatedTrace(
-        id=str(number), problem=problem, answer="4", reasoning=reasoning, annotator="a",
+        id=str(number),
+        problem=problem,
+        answer="4",
+        reasoning=reasoning,
+        annotator="a",
         spans=(HardSpan(start=0, end=1, score=1.0),),
-    )  # fmt: skip
+    )
 
 
 def normal(problem):
@@ -68,11 +72,11 @@ def test_the_tally_counts_what_is_kept_and_survives_the_round_trip():
     assert tally.splits == {"train": 2, "test": 0}
     assert tally.annotators == {"a": 2}
     assert (tally.spans, tally.characters, tally.span_share) == (2, 2, 1.0)
-    assert Tally.from_dict(tally.to_dict()) == tally
+    assert SelectionTally.from_dict(tally.to_dict()) == tally
 
 
 def test_drops_are_described_in_one_line_with_thousands():
-    tally = Tally(repeated=1200, found_in={"aime24.jsonl": 3, "math500.jsonl": 1}, too_long=5)
+    tally = SelectionTally(repeated=1200, found_in={"aime24.jsonl": 3, "math500.jsonl": 1}, too_long=5)
     line = "1,200 repeated problems, 3 found in aime24.jsonl, 1 found in math500.jsonl, 5 over 16,384 tokens"
     assert tally.describe_dropped(16_384) == line
-    assert Tally().describe_dropped(None) == ""
+    assert SelectionTally().describe_dropped(None) == ""

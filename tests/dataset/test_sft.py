@@ -16,9 +16,15 @@ MESSAGES = BuildSftConfig(format=Format.MESSAGES)
 
 def trace(spans=((4, 7),), problem="p", response="", **extra):
     return AnnotatedTrace(
-        id="a", problem=problem, answer="42", reasoning="one two", response=response, annotator="x", extra=extra,
+        id="a",
+        problem=problem,
+        answer="42",
+        reasoning="one two",
+        response=response,
+        annotator="x",
+        extra=extra,
         spans=tuple(HardSpan(start=a, end=b, score=1.0) for a, b in spans),
-    )  # fmt: skip
+    )
 
 
 def example(of, **config):

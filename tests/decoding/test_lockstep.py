@@ -13,13 +13,13 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelinedDecoder
 from splitreason_cli.decoding.rows import Request
-from splitreason_cli.models.backend import SamplingParams
+from splitreason_cli.models.backend import SessionPair
 from splitreason_cli.models.cached import CachedModel
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.kv_rows import KeyValueRows
 from splitreason_cli.models.loading import LoadedModel, load_pair
 from splitreason_cli.models.pair import Pair
-from splitreason_cli.models.sampling import TOP_LOGPROBS, Sampling
+from splitreason_cli.models.sampling import GREEDY, TOP_LOGPROBS, Sampling
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import Always, Learned, Never, Policy, Random, Signal
@@ -40,9 +40,14 @@ def problems():
 def tiny_model(seed, vocabulary=40):
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=vocabulary, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, tie_word_embeddings=False,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=False,
+    )
     return Qwen2ForCausalLM(config).eval()
 
 
@@ -321,7 +326,7 @@ def test_here_and_pipelined_a_policy_is_told_the_model_s_own_distribution(pair, 
             both.controller(both.prompts(problems[0]), policies[1], Limits(12)) as other,
         ):
             small, big = (InProcessBackend(loaded, thread).session() for loaded in pair)
-            async with aclosing(PipelinedDecoder(other, small, big, SamplingParams()).run()) as steps:
+            async with aclosing(PipelinedDecoder(other, SessionPair(small, big), GREEDY).run()) as steps:
                 async for _ in steps:
                     pass
             return other.completion

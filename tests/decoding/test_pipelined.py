@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitreason_cli.decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
-from splitreason_cli.models.backend import SamplingParams, SessionPair
+from splitreason_cli.models.backend import SessionPair
+from splitreason_cli.models.sampling import GREEDY
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.controller import SplitController
 from splitreason_cli.split.limits import Limits
@@ -57,9 +58,12 @@ def run(decoder, stop_after=None):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    seed=st.integers(0, 10**6), policy=st.sampled_from(sorted(POLICIES)), share=st.sampled_from([None, 0.0, 0.2, 0.5]),
-    chunks=st.tuples(st.integers(1, 6), st.integers(1, 9)), span=st.sampled_from([None, 1, 6]),
-)  # fmt: skip
+    seed=st.integers(0, 10**6),
+    policy=st.sampled_from(sorted(POLICIES)),
+    share=st.sampled_from([None, 0.0, 0.2, 0.5]),
+    chunks=st.tuples(st.integers(1, 6), st.integers(1, 9)),
+    span=st.sampled_from([None, 1, 6]),
+)
 def test_the_pipeline_writes_what_one_token_at_a_time_writes(seed, policy, share, chunks, span):
     make = lambda: controller(POLICIES[policy], share=share, max_span_tokens=span)  # noqa: E731
     alone, piped = make(), make()
@@ -67,7 +71,7 @@ def test_the_pipeline_writes_what_one_token_at_a_time_writes(seed, policy, share
         alone, scripted(f"{seed}/small", tags=0.3, end=0.02), scripted(f"{seed}/big", tags=0, end=0.02), seed, lambda: 1
     )
     small, big = pair(seed, *chunks)
-    decoder = PipelinedDecoder(piped, SessionPair(small, big), SamplingParams(), EXACT)
+    decoder = PipelinedDecoder(piped, SessionPair(small, big), GREEDY, EXACT)
     assert run(decoder) == expected
     assert decoder.finish_reason == alone.finish_reason
     assert (piped.hand_overs, piped.refused, piped.big_tokens) == (alone.hand_overs, alone.refused, alone.big_tokens)
@@ -79,14 +83,14 @@ def test_the_big_model_reads_along_in_strides_and_only_what_it_will_need():
     seed = next(s for s in range(100) if len(_text(s)) == 60)
     small, big = pair(seed)
     piped = controller(Learned)
-    run(PipelinedDecoder(piped, SessionPair(small, big), SamplingParams(), EXACT))
+    run(PipelinedDecoder(piped, SessionPair(small, big), GREEDY, EXACT))
     assert big.prefilled
     lengths = [len(ids) for ids in big.prefilled]
     assert all(later - earlier >= EXACT.prefill_stride_tokens for earlier, later in itertools.pairwise(lengths))
     assert not any(OPEN in ids for ids in [*big.prefilled, *big.contexts])
     alone = ScriptedBackend(scripted("alone", tags=0, end=0), seed)
     idle = pair(seed)[1]
-    run(PipelinedDecoder(controller(Never), SessionPair(alone, idle), SamplingParams(), EXACT))
+    run(PipelinedDecoder(controller(Never), SessionPair(alone, idle), GREEDY, EXACT))
     assert idle.calls == {"stream": 0, "prefill": 0, "next_token": 0}
 
 
@@ -96,7 +100,7 @@ def test_a_wide_stride_asks_the_small_model_seldom_and_throws_away_little():
     for seed in range(30):
         small, big = pair(seed, big_chunk=2)
         piped = controller(Learned, max_tokens=200)
-        decoder = PipelinedDecoder(piped, SessionPair(small, big), SamplingParams(), config)
+        decoder = PipelinedDecoder(piped, SessionPair(small, big), GREEDY, config)
         run(decoder)
         assert decoder.stats.control_tokens == small.asked
         asked, written = asked + small.asked, written + piped.big_tokens
@@ -115,7 +119,7 @@ def test_a_big_model_that_fails_leaves_the_rest_to_the_small_one(fault, number):
     piped = controller(Learned)
     limit = 1.0 if fault == "hang" else 60.0
     config = PipelineConfig(probe_stride_tokens=1, stream_tokens=7, first_token_seconds=limit, token_seconds=limit)
-    decoder = PipelinedDecoder(piped, SessionPair(small, big), SamplingParams(), config, on_big_failure=reasons.append)
+    decoder = PipelinedDecoder(piped, SessionPair(small, big), GREEDY, config, on_big_failure=reasons.append)
     emitted = run(decoder)
     assert decoder.stats.degraded
     assert reasons == [decoder.stats.degraded]
@@ -133,7 +137,7 @@ def test_a_small_model_that_fails_ends_the_request(call):
     small, big = pair(seed)
     small._fault = lambda name, n: "refuse" if name == call else ""
     with pytest.raises(SmallModelError, match="refused"):
-        run(PipelinedDecoder(controller(Learned), SessionPair(small, big), SamplingParams(), EXACT))
+        run(PipelinedDecoder(controller(Learned), SessionPair(small, big), GREEDY, EXACT))
     assert small.open_streams == big.open_streams == 0
 
 
@@ -141,7 +145,7 @@ def test_a_small_model_that_writes_nothing_is_asked_once():
     small, big = pair(0)
     small._fault = lambda name, n: "empty" if name == "stream" else ""
     with pytest.raises(SmallModelError, match="without a token"):
-        run(PipelinedDecoder(controller(Learned), SessionPair(small, big), SamplingParams(), EXACT))
+        run(PipelinedDecoder(controller(Learned), SessionPair(small, big), GREEDY, EXACT))
     assert (small.calls["stream"], small.open_streams) == (1, 0)
 
 
@@ -156,7 +160,7 @@ class Silent(ScriptedBackend):
 
 def test_a_big_model_that_says_nothing_is_asked_once():
     small, big = pair(0)[0], Silent(None, 0)
-    decoder = PipelinedDecoder(controller(lambda: Relay(3, 4)), SessionPair(small, big), SamplingParams(), EXACT)
+    decoder = PipelinedDecoder(controller(lambda: Relay(3, 4)), SessionPair(small, big), GREEDY, EXACT)
     run(decoder)
     assert (big.calls["stream"], decoder.stats.degraded) == (1, "the stream ended without a token")
     assert (decoder.controller.hand_overs, decoder.controller.refused) == (1, 0)
@@ -167,7 +171,7 @@ def test_a_big_model_that_says_nothing_is_asked_once():
 def test_a_reader_who_leaves_frees_both_models(stop_after):
     for seed in range(20):
         small, big = pair(seed)
-        run(PipelinedDecoder(controller(Learned), SessionPair(small, big), SamplingParams(), EXACT), stop_after)
+        run(PipelinedDecoder(controller(Learned), SessionPair(small, big), GREEDY, EXACT), stop_after)
         assert small.open_streams == big.open_streams == 0
 
 
@@ -176,7 +180,7 @@ def test_logprobs_go_with_the_tokens_they_belong_to():
     small, big = pair(seed)
 
     async def collect():
-        decoder = PipelinedDecoder(controller(Learned), SessionPair(small, big), SamplingParams(), EXACT, logprobs=True)
+        decoder = PipelinedDecoder(controller(Learned), SessionPair(small, big), GREEDY, EXACT, logprobs=True)
         return [one async for one in decoder.run()]
 
     for one in asyncio.run(collect()):

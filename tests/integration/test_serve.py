@@ -53,8 +53,10 @@ def test_curl_gets_an_answer(served):
     body = '{"model": "pair", "prompt": "482+7", "max_tokens": 8}'
     done = subprocess.run(
         ["curl", "-s", f"{served}/completions", "-H", "Content-Type: application/json", "-d", body],
-        capture_output=True, timeout=60, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
     assert b'"completion_tokens":8' in done.stdout
 
 
@@ -70,8 +72,10 @@ def test_every_mode_of_the_latency_benchmark_writes_its_tokens(servers, monkeypa
     config = LatencyConfig(
         Side(servers["mini-split"].url, "mini-split", "SMALL_KEY"),
         Side(servers["mini-big"].url, "mini-big", "BIG_KEY"),
-        Workload(tokens=240, share=0.2, spans=2), rounds=1, prefix_tokens=300,
-    )  # fmt: skip
+        Workload(tokens=240, share=0.2, spans=2),
+        rounds=1,
+        prefix_tokens=300,
+    )
     results = {result.mode: result for result in bench_latency(config)}
     assert list(results) == list(MODES)
     assert results["pipelined"].big_tokens == results["serial"].big_tokens == 48

@@ -25,13 +25,36 @@ def test_two_steps_with_the_big_model_on_vllm(servers, tmp_path):
     )
     done = subprocess.run(
         [
-            sys.executable, "-m", "splitreason_cli", "train", "grpo", "--recipe", "mini", "--max-steps", "2",
-            "--prompts", "4", "--per-device-batch-size", "32", "--in", "problems.jsonl", "--out", "trained",
-            "--big", big.url, "--big-key-env", "BIG_KEY", "--big-tokenizer", "mini-big",
+            sys.executable,
+            "-m",
+            "splitreason_cli",
+            "train",
+            "grpo",
+            "--recipe",
+            "mini",
+            "--max-steps",
+            "2",
+            "--prompts",
+            "4",
+            "--per-device-batch-size",
+            "32",
+            "--in",
+            "problems.jsonl",
+            "--out",
+            "trained",
+            "--big",
+            big.url,
+            "--big-key-env",
+            "BIG_KEY",
+            "--big-tokenizer",
+            "mini-big",
         ],
-        capture_output=True, cwd=tmp_path, env={**environment(tmp_path), "BIG_KEY": big.api_key}, timeout=550,
+        capture_output=True,
+        cwd=tmp_path,
+        env={**environment(tmp_path), "BIG_KEY": big.api_key},
+        timeout=550,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert b"warning" not in done.stderr
     assert big.api_key.encode() not in done.stderr

@@ -16,15 +16,14 @@ import urllib.request
 import pytest
 import torch
 
-from splitreason_cli.models.backend import BackendError, SamplingParams, StreamRequest
+from splitreason_cli.models.backend import BackendError, StreamRequest
 from splitreason_cli.models.loading import load_model
+from splitreason_cli.models.sampling import GREEDY
 from splitreason_cli.models.vllm_http import CompletionsBackend
 from splitreason_cli.records.data import Problem
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from tests.integration.conftest import NAMES, NEEDS_VLLM
-
-GREEDY = SamplingParams()
 
 pytestmark = NEEDS_VLLM
 

@@ -6,7 +6,7 @@ from splitreason_cli.errors import ModelError
 from splitreason_cli.measuring.bench import (
     BenchConfig,
     Lineup,
-    RandomShare,
+    RandomShareSystem,
     StoredGenerations,
     Watcher,
     bench,
@@ -37,9 +37,12 @@ def test_who_wrote_what_in_each_system(runs):
         name: {s.author for g in StoredGenerations(r.artifact) for s in g.segments} for (name, _), r in runs.items()
     }
     assert authors == {
-        "small": {"small"}, "big": {"big"}, "split": {"small", "big"}, "random": {"small", "big"},
+        "small": {"small"},
+        "big": {"big"},
+        "split": {"small", "big"},
+        "random": {"small", "big"},
         "oracle": {"small", "big"},
-    }  # fmt: skip
+    }
     assert runs["small", None].result.offload_share == 0
     assert runs["big", None].result.offload_share == 1
 
@@ -53,7 +56,7 @@ def test_the_order_of_the_systems_is_the_order_of_their_strength(runs):
 
 def test_the_embedded_pair_is_what_the_readme_says(store):
     config = BenchConfig(small="mini-small", hint=False)
-    twice = RandomShare(0.094, 3)
+    twice = RandomShareSystem(0.094, 3)
     found = {
         r.result.system: r.result
         for r in bench(config, Lineup(["small", "big", "oracle", "random"], chance=twice), store)
@@ -189,8 +192,9 @@ def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):
     compared = [(c.offload_budget, c.baseline, c.baseline_budget) for c, _ in comparisons(runs)]
     assert compared == [
         (budget, name, None if name == "relay(4,60)" else budget)
-        for budget in (None, 0.03) for name in ("relay(4,60)", *copies[1:])
-    ]  # fmt: skip
+        for budget in (None, 0.03)
+        for name in ("relay(4,60)", *copies[1:])
+    ]
 
 
 def test_the_policy_of_split_can_be_any(store):

@@ -13,9 +13,16 @@ def run(right, problems):
 def test_a_comparison_names_both_systems_and_their_budgets():
     comparison, warning = compare("mini", run(90, 100), run(40, 100), ("split", 0.05), ("random", None))
     assert comparison == BenchComparison(
-        task="mini", system="split", offload_budget=0.05, baseline="random", baseline_budget=None, difference=0.5,
-        ci95=comparison.ci95, p_value=comparison.p_value, problems=100,
-    )  # fmt: skip
+        task="mini",
+        system="split",
+        offload_budget=0.05,
+        baseline="random",
+        baseline_budget=None,
+        difference=0.5,
+        ci95=comparison.ci95,
+        p_value=comparison.p_value,
+        problems=100,
+    )
     assert 0.35 < comparison.ci95[0] < 0.45 < 0.55 < comparison.ci95[1] < 0.65
     assert comparison.p_value < 0.001
     assert warning == ""

@@ -5,7 +5,7 @@ import pytest
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.rows import Request
 from splitreason_cli.errors import EndpointError, InputError
-from splitreason_cli.measuring.drivers import DriverConfig, Job, ServerDriver
+from splitreason_cli.measuring.drivers import DecodeJob, DriverConfig, ServerDriver
 from splitreason_cli.models.loading import load_pair
 from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sampling import Sampling
@@ -34,7 +34,7 @@ def driver_of(pair, fault=lambda call, number: ""):
 
 def jobs(count):
     problems = [Problem(id=str(n), problem="1 " * (n + 1), answer="1") for n in range(count)]
-    return [Job(0, problem, Relay(4, 6), n) for n, problem in enumerate(problems)]
+    return [DecodeJob(0, problem, Relay(4, 6), n) for n, problem in enumerate(problems)]
 
 
 def counts(budget):

@@ -119,8 +119,10 @@ def test_a_key_of_the_store_is_a_run_too(store, runs, files):
 def test_of_several_those_of_one_name_are_compared(store, files):
     both = bench_compare(str(files / "generations.jsonl"), str(files / "results.jsonl"), store)
     assert [(c.system, c.offload_budget, c.difference) for c, _ in both] == [
-        ("small", None, 0.0), ("split", None, 0.0), ("split", 0.03, 0.0),
-    ]  # fmt: skip
+        ("small", None, 0.0),
+        ("split", None, 0.0),
+        ("split", 0.03, 0.0),
+    ]
 
 
 def test_what_cannot_be_compared_is_said(store, runs, files, tmp_path):

@@ -25,8 +25,11 @@ def texts(row):
 
 def test_the_layout_is_known_by_its_fields():
     assert [layout_of(row) for row in (LM_EVAL, LIGHTEVAL, PLAIN, {"kind": "generation"})] == [
-        "lm_eval", "lighteval", "plain", "generation",
-    ]  # fmt: skip
+        "lm_eval",
+        "lighteval",
+        "plain",
+        "generation",
+    ]
 
 
 @pytest.mark.parametrize("row", [{"problem": "p", "answer": "1"}, {"full_prompt": "p", "predictions": []}, {}])

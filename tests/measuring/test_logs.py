@@ -76,9 +76,10 @@ def test_a_sample_log_of_lm_eval_counts_each_sample_once_whatever_its_filters(st
     log = read_sample_log(str(LOGS / "lm_eval.jsonl"), store, mini if task else None)
     found = verdicts(log)
     assert found == {
-        "mini-test-0000": [False, False, False], "mini-test-0001": [False, True, False],
+        "mini-test-0000": [False, False, False],
+        "mini-test-0001": [False, True, False],
         "mini-test-0002": [True, True, False],
-    }  # fmt: skip
+    }
     # lm_eval itself looks at the first of the repeats.
     assert [float(same[0]) for same in found.values()] * 2 == theirs("lm_eval.jsonl")
     assert [generation.sample for generation in log.generations] == [0, 1, 2] * 3
@@ -112,18 +113,33 @@ def test_tags_that_a_server_showed_say_who_wrote_what(read):
     text = "a\n<bigmodel>b</bigmodel>\n\\boxed{2}"
     (tagged,) = read({**PLAIN, "completion": text}).generations
     assert [(segment.author, segment.text) for segment in tagged.segments] == [
-        ("small", "a\n"), ("big", "b"), ("small", "\n\\boxed{2}"),
-    ]  # fmt: skip
+        ("small", "a\n"),
+        ("big", "b"),
+        ("small", "\n\\boxed{2}"),
+    ]
     (torn,) = read({**PLAIN, "completion": "<bigmodel>b"}).generations
     assert torn.segments == (Segment(author="small", token_ids=(), text="<bigmodel>b"),)
 
 
 def test_our_own_generations_come_back_as_they_were_but_ungraded(read):
     own = Generation(
-        id="a", system="split", sample=3, problem="1+1?", answer="2",
-        segments=(Segment(author="big", token_ids=(1, 2), text="\\boxed{2}"),), finish_reason="stop", correct=False,
-        tokens=2, big_tokens=2, spans=1, refused=0, cut=0, unclosed=0, seconds=0.5, extra={"mine": 1},
-    )  # fmt: skip
+        id="a",
+        system="split",
+        sample=3,
+        problem="1+1?",
+        answer="2",
+        segments=(Segment(author="big", token_ids=(1, 2), text="\\boxed{2}"),),
+        finish_reason="stop",
+        correct=False,
+        tokens=2,
+        big_tokens=2,
+        spans=1,
+        refused=0,
+        cut=0,
+        unclosed=0,
+        seconds=0.5,
+        extra={"mine": 1},
+    )
     (found,) = read(own.to_dict()).generations
     assert found.to_dict() == {**own.to_dict(), "correct": None}
     (renamed,) = read(own.to_dict(), system="yesterday").generations
@@ -183,9 +199,22 @@ def test_a_row_that_cannot_be_used_is_named_by_file_line_and_remedy(read, mini, 
 
 def test_two_runs_in_one_file_are_not_taken_for_one(read):
     own = {
-        "kind": "generation", "id": "a", "system": "split", "sample": 0, "problem": "p", "answer": "1", "segments": [],
-        "finish_reason": "stop", "correct": True, "tokens": 0, "big_tokens": 0, "spans": 0, "refused": 0, "cut": 0,
-        "unclosed": 0, "seconds": 0.0,
-    }  # fmt: skip
+        "kind": "generation",
+        "id": "a",
+        "system": "split",
+        "sample": 0,
+        "problem": "p",
+        "answer": "1",
+        "segments": [],
+        "finish_reason": "stop",
+        "correct": True,
+        "tokens": 0,
+        "big_tokens": 0,
+        "spans": 0,
+        "refused": 0,
+        "cut": 0,
+        "unclosed": 0,
+        "seconds": 0.0,
+    }
     with pytest.raises(RecordError, match=r"log.jsonl:2: sample 0 of problem 'a' by 'split' is at .*log.jsonl:1 too"):
         read(own, own)

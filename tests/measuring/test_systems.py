@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitreason_cli.measuring.systems.big import Big
+from splitreason_cli.measuring.systems.big import BigSystem
 from splitreason_cli.measuring.systems.entropy import entropy_threshold, matched_entropy
 from splitreason_cli.measuring.systems.named import SYSTEMS, explicit, split_names, written
-from splitreason_cli.measuring.systems.oracle import Oracle
-from splitreason_cli.measuring.systems.random import RandomCopy, RandomShare, plan_of, scattered
+from splitreason_cli.measuring.systems.oracle import OracleSystem
+from splitreason_cli.measuring.systems.random import RandomCopySystem, RandomShareSystem, plan_of, scattered
 from splitreason_cli.measuring.systems.relay import matched_relay
-from splitreason_cli.measuring.systems.small import Small
-from splitreason_cli.measuring.systems.split import Split
+from splitreason_cli.measuring.systems.small import SmallSystem
+from splitreason_cli.measuring.systems.split import SplitSystem
 from splitreason_cli.measuring.tally import tally
 from splitreason_cli.records.data import Generation, Segment
 from splitreason_cli.split.controller import SplitController
@@ -29,11 +29,23 @@ def generation(*segments, sample=0, problem="a", seconds=None):
     made = tuple(Segment(author=author, token_ids=(1,) * count, text="") for author, count in segments)
     big = sum(count for author, count in segments if author == "big")
     return Generation(
-        id=problem, system="split", sample=sample, problem="p", answer="1", segments=made, finish_reason="stop",
-        correct=True, tokens=sum(count for _, count in segments), big_tokens=big,
-        spans=sum(author == "big" for author, _ in segments), refused=0, cut=0, unclosed=0, seconds=1.0,
+        id=problem,
+        system="split",
+        sample=sample,
+        problem="p",
+        answer="1",
+        segments=made,
+        finish_reason="stop",
+        correct=True,
+        tokens=sum(count for _, count in segments),
+        big_tokens=big,
+        spans=sum(author == "big" for author, _ in segments),
+        refused=0,
+        cut=0,
+        unclosed=0,
+        seconds=1.0,
         hand_over_seconds=seconds,
-    )  # fmt: skip
+    )
 
 
 def result(*generations):
@@ -89,9 +101,9 @@ def test_places_are_drawn_over_the_whole_length():
 
 
 def test_a_plan_holds_the_spans_of_each_sample():
-    plan, digest = plan_of([
-        generation(("small", 3), ("big", 2), ("small", 1), ("big", 4)), generation(("small", 5), sample=1),
-    ])  # fmt: skip
+    plan, digest = plan_of(
+        [generation(("small", 3), ("big", 2), ("small", 1), ("big", 4)), generation(("small", 5), sample=1)]
+    )
     assert plan == {(0, "a"): ((2, 4), 4), (1, "a"): ((), 5)}
     assert digest != plan_of([generation(("small", 5), sample=1)])[1]
 
@@ -123,15 +135,25 @@ def test_a_recorder_hears_of_every_small_token():
 
 def test_names_are_split_outside_parentheses():
     assert split_names("small, relay(16,64),entropy(1.5, 16) ,split") == [
-        "small", "relay(16,64)", "entropy(1.5, 16)", "split",
-    ]  # fmt: skip
+        "small",
+        "relay(16,64)",
+        "entropy(1.5, 16)",
+        "split",
+    ]
     assert [explicit(name) for name in ("relay(16,64)", "relay", "keyword(Wait)")] == [True, False, False]
     with pytest.raises(ValueError, match="is no policy"):
         explicit("relay(16")
 
 
 def test_policies_have_the_names_of_what_was_run():
-    systems = [Small(), Big(), Oracle(), RandomCopy(0.05), RandomShare(0.1, 3), Split(text="learned(0.3)")]
+    systems = [
+        SmallSystem(),
+        BigSystem(),
+        OracleSystem(),
+        RandomCopySystem(0.05),
+        RandomShareSystem(0.1, 3),
+        SplitSystem(text="learned(0.3)"),
+    ]
     names = [system.policy_name for system in systems]
     assert names == ["never", "always", "pattern", "placed", "random(0.1000, 3)", "learned(0.3)"]
 
@@ -144,5 +166,5 @@ def test_every_system_is_called_what_it_is_registered_as():
 
 
 def test_a_copy_has_no_cap_of_its_own():
-    assert RandomCopy(0.05).cap is None
-    assert Split(offload_budget=0.05).cap == 0.05
+    assert RandomCopySystem(0.05).cap is None
+    assert SplitSystem(offload_budget=0.05).cap == 0.05

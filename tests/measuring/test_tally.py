@@ -9,10 +9,22 @@ from splitreason_cli.records.data import Generation, Segment
 
 def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):
     return Generation(
-        id=problem, system="split", sample=0, problem="p", answer="1", finish_reason=finish_reason, correct=correct,
-        segments=(Segment(author="small", token_ids=(1,) * tokens, text=text),), tokens=tokens, big_tokens=big, spans=1,
-        refused=0, cut=0, unclosed=unclosed, seconds=0.5,
-    )  # fmt: skip
+        id=problem,
+        system="split",
+        sample=0,
+        problem="p",
+        answer="1",
+        finish_reason=finish_reason,
+        correct=correct,
+        segments=(Segment(author="small", token_ids=(1,) * tokens, text=text),),
+        tokens=tokens,
+        big_tokens=big,
+        spans=1,
+        refused=0,
+        cut=0,
+        unclosed=unclosed,
+        seconds=0.5,
+    )
 
 
 def result(made, samples=1):
@@ -32,9 +44,12 @@ def test_the_share_is_taken_over_the_run_and_not_over_the_problems():
 
 def test_what_ended_how_is_counted():
     made = [
-        generation("a", True, finish_reason="length"), generation("b", None, finish_reason="length", unclosed=1),
-        generation("c", True, unclosed=1), generation("d", False), generation("e", None),
-    ]  # fmt: skip
+        generation("a", True, finish_reason="length"),
+        generation("b", None, finish_reason="length", unclosed=1),
+        generation("c", True, unclosed=1),
+        generation("d", False),
+        generation("e", None),
+    ]
     found = result(made)
     assert (found.spans, found.truncated, found.unclosed, found.ungraded) == (5, 2, 2, 2)
     assert found.maj_at_k is None

@@ -6,9 +6,10 @@ from contextlib import aclosing
 
 import pytest
 
-from splitreason_cli.models.backend import SamplingParams, StreamRequest
+from splitreason_cli.models.backend import StreamRequest
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_model
+from splitreason_cli.models.sampling import Sampling
 
 ASKED = {
     "nothing": lambda session, ids, written: None,
@@ -28,7 +29,7 @@ def streamed(loaded, ask, every=2):
     async def run(thread):
         session, written = InProcessBackend(loaded, thread).session(), []
         ids = loaded.prompt_ids("a) 482+7", hint=True)
-        request = StreamRequest(20, SamplingParams(1.0, seed=1), stop=frozenset())
+        request = StreamRequest(20, Sampling(1.0), stop=frozenset(), seed=1)
         async with aclosing(session.stream(ids, request)) as chunks:
             async for chunk in chunks:
                 written += chunk.ids

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from splitreason_cli.decoding.pipelined import PipelinedDecoder
-from splitreason_cli.models.backend import BackendError, SamplingParams, SessionPair, StreamRequest
+from splitreason_cli.models.backend import BackendError, SessionPair, StreamRequest
 from splitreason_cli.models.loading import load_tokenizer
+from splitreason_cli.models.sampling import GREEDY, Sampling
 from splitreason_cli.models.text_http import TextBackend
 from splitreason_cli.records import markup
 from splitreason_cli.split.controller import SplitController
@@ -38,7 +39,7 @@ def stream_from(server, tokenizer, ids=(5,), max_tokens=50, **options):
             try:
                 await session.prefill([1])
                 stop = frozenset({tokenizer.eos_token_id})
-                request = StreamRequest(max_tokens, SamplingParams(0.5), stop, **options)
+                request = StreamRequest(max_tokens, Sampling(0.5), stop, **options)
                 async for chunk in session.stream(ids, request):
                     chunks.append(chunk)
             finally:
@@ -93,7 +94,7 @@ def test_a_host_that_answers_nothing_is_asked_once_and_the_small_model_goes_on(t
         with serving(server) as url:
             backend = TextBackend([url], "mini", tokenizer=tokenizer)
             controller = SplitController([5], [5], control, Relay(4, 4), Limits(40))
-            decoder = PipelinedDecoder(controller, SessionPair(small, backend.session()), SamplingParams())
+            decoder = PipelinedDecoder(controller, SessionPair(small, backend.session()), GREEDY)
             emitted = [one.emit.author async for one in decoder.run()]
             await backend.aclose()
         return decoder, emitted

@@ -20,9 +20,13 @@ MINI = EMBEDDED_MODELS["mini-small"]
 TAGS = (markup.OPEN, markup.CLOSE)
 FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TRACE = AnnotatedTrace(
-    id="t", problem="482\na) +7", answer="489", reasoning="a) 482+7\n489", annotator="x",
+    id="t",
+    problem="482\na) +7",
+    answer="489",
+    reasoning="a) 482+7\n489",
+    annotator="x",
     spans=(HardSpan(start=9, end=12, score=1.0),),
-)  # fmt: skip
+)
 STRIPS_THINKING = (
     "{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{{ m.content.split('</think>')[-1] }}"
     "{{ eos_token }}{% else %}<|user|>{{ m.content }}{% endif %}{% endfor %}"

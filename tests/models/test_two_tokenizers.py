@@ -22,9 +22,14 @@ def untrained(name, tokenizer, seed):
     """A model that writes nonsense, and tags often."""
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, tie_word_embeddings=False,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=False,
+    )
     loaded = LoadedModel(name, Qwen2ForCausalLM(config).eval(), tokenizer)
     with torch.no_grad():
         loaded.model.lm_head.weight[list(loaded.token_ids.tags)] *= 2.2
@@ -44,10 +49,13 @@ def last_logits(loaded, ids):
 def without_cache(small, big, problem, limits):
     """Greedy decoding that sends the whole context through a model for every token."""
     control = SplitController(
-        small.prompt_ids(problem, hint=True), big.prompt_ids(problem, hint=False),
-        {"small": small.token_ids, "big": big.token_ids}, Learned(), limits,
+        small.prompt_ids(problem, hint=True),
+        big.prompt_ids(problem, hint=False),
+        {"small": small.token_ids, "big": big.token_ids},
+        Learned(),
+        limits,
         vocabularies={"small": small.vocabulary, "big": big.vocabulary},
-    )  # fmt: skip
+    )
     actions = control.start()
     while control.finish_reason is None:
         action = next(action for action in actions if isinstance(action, Decode | Probe))

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.errors import UsageError
-from splitreason_cli.models.backend import BackendError, NextToken, SamplingParams, StreamRequest
+from splitreason_cli.models.backend import BackendError, NextToken, StreamRequest
 from splitreason_cli.models.connections import EventStream, Timeouts
+from splitreason_cli.models.sampling import GREEDY, Sampling
 from splitreason_cli.models.vllm_http import CompletionsBackend, base_url
 from splitreason_cli.models.wire import StreamReader
 from tests.scripted_endpoint import serving
@@ -32,9 +33,9 @@ async def backend(*urls, **options):
         await opened.aclose()
 
 
-async def collect(session, *, max_tokens=9, sampling=None, stop=STOP, forbid=FORBIDDEN, **wanted):
+async def collect(session, *, max_tokens=9, sampling=GREEDY, stop=STOP, forbid=FORBIDDEN, **wanted):
     chunks = []
-    request = StreamRequest(max_tokens, sampling or SamplingParams(), stop, forbid, **wanted)
+    request = StreamRequest(max_tokens, sampling, stop, forbid, **wanted)
     async for chunk in session.stream([5, 6], request):
         chunks.append(chunk)
     return chunks
@@ -114,7 +115,7 @@ def test_predictions_come_from_the_likeliest_tokens():
 
 def test_a_request_says_all_that_decides_what_is_decoded():
     server = ScriptedVllm()
-    stream_from(server, max_tokens=7, sampling=SamplingParams(0.5, 0.9, 3))
+    stream_from(server, max_tokens=7, sampling=Sampling(0.5, 0.9), seed=3)
     assert server.bodies == [
         {
             "model": "mini",
@@ -206,7 +207,7 @@ def test_closing_the_stream_makes_the_server_notice():
         server = ScriptedVllm(steps=((1,), HANG))
         with serving(server) as url:
             async with backend(url) as opened:
-                stream = opened.session().stream([5], StreamRequest(9, SamplingParams(), STOP))
+                stream = opened.session().stream([5], StreamRequest(9, GREEDY, STOP))
                 assert (await anext(stream)).ids == (1,)
                 assert server.open_streams == 1
                 await stream.aclose()
@@ -497,7 +498,7 @@ def test_tokens_do_not_depend_on_where_the_bytes_are_cut(groups, cuts, newline):
     async def run():
         stream, reader = (
             EventStream(Pieces(body, cuts)),
-            StreamReader(StreamRequest(99, SamplingParams(), STOP, FORBIDDEN)),
+            StreamReader(StreamRequest(99, GREEDY, STOP, FORBIDDEN)),
         )
         chunks = []
         while events := await stream.read():

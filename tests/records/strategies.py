@@ -20,9 +20,14 @@ def annotated_traces(draw, problems=TEXT):
     ends = st.integers(0, len(reasoning))
     spans = markup.normalize([tuple(sorted(pair)) for pair in draw(st.lists(st.tuples(ends, ends), max_size=5))])
     return AnnotatedTrace(
-        id="t", problem=draw(problems), answer=draw(TEXT), response=draw(TEXT), reasoning=reasoning, annotator="x",
+        id="t",
+        problem=draw(problems),
+        answer=draw(TEXT),
+        response=draw(TEXT),
+        reasoning=reasoning,
+        annotator="x",
         spans=tuple(HardSpan(start=start, end=end, score=1.0) for start, end in spans),
-    )  # fmt: skip
+    )
 
 
 def well_formed(problems=TEXT):

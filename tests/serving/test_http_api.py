@@ -79,9 +79,14 @@ def test_a_chat_tells_reasoning_content_and_what_the_split_took():
     assert (choice.finish_reason, choice.degraded) == ("stop", None)
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (7, 10, 17)
     assert answer.usage.split == {
-        "big_tokens": 4, "offload_share": 0.4, "spans": 2, "refused": 1, "overrun_tokens": 3, "control_tokens": 5,
+        "big_tokens": 4,
+        "offload_share": 0.4,
+        "spans": 2,
+        "refused": 1,
+        "overrun_tokens": 3,
+        "control_tokens": 5,
         "hand_over_seconds": [0.02, 0.3],
-    }  # fmt: skip
+    }
 
 
 def test_a_streamed_chat_tells_who_wrote_each_piece():
@@ -130,10 +135,16 @@ def test_what_the_client_asks_for_reaches_the_engine():
     parts = [{"type": "text", "text": "2 + "}, {"type": "text", "text": "2?"}]
     with client(engine) as made:
         chat(
-            made, messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}],
-            max_completion_tokens=50, temperature=0.6, top_p=0.95, seed=3, stop=["\n\n", "END"], logprobs=True,
+            made,
+            messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}],
+            max_completion_tokens=50,
+            temperature=0.6,
+            top_p=0.95,
+            seed=3,
+            stop=["\n\n", "END"],
+            logprobs=True,
             extra_body={"offload_budget": "5%", "policy": "relay(16)", "show_tags": True},
-        )  # fmt: skip
+        )
     (request,) = engine.requests
     assert request.messages == (Message(role="system", content="Be brief."), Message(role="user", content="2 + 2?"))
     assert (request.prompt, request.max_tokens, request.temperature, request.top_p) == (None, 50, 0.6, 0.95)
@@ -180,8 +191,9 @@ def test_log_probabilities_come_with_their_tokens():
     assert (whole.tokens, whole.token_logprobs, whole.text_offset) == (["4", " 🙂"], [-0.5, -1.5], [0, 1])
     assert [(chunk.tokens, chunk.text_offset) for chunk in chunks if chunk] == [(["4"], [0]), ([" 🙂"], [1])]
     assert [(token.token, token.logprob, bytes(token.bytes).decode()) for token in content] == [
-        ("4", -0.5, "4"), (" 🙂", -1.5, " 🙂")
-    ]  # fmt: skip
+        ("4", -0.5, "4"),
+        (" 🙂", -1.5, " 🙂"),
+    ]
 
 
 # Several choices
@@ -278,10 +290,17 @@ def test_a_bad_completion_is_refused_by_the_name_of_its_field(body, param):
 
 def test_fields_that_ask_for_nothing_are_no_reason_to_refuse():
     harmless = {
-        "tools": None, "top_logprobs": 0, "presence_penalty": 0.0, "logit_bias": {},
-        "response_format": {"type": "text"}, "user": "u", "metadata": {"a": "b"},
-        "store": False, "parallel_tool_calls": True, "never_heard_of": 1,
-    }  # fmt: skip
+        "tools": None,
+        "top_logprobs": 0,
+        "presence_penalty": 0.0,
+        "logit_bias": {},
+        "response_format": {"type": "text"},
+        "user": "u",
+        "metadata": {"a": "b"},
+        "store": False,
+        "parallel_tool_calls": True,
+        "never_heard_of": 1,
+    }
     with client() as made:
         assert chat(made, extra_body=harmless).choices[0].message.content == "It is 4 🙂"
         assert complete(made, prompt=["2 + 2"], best_of=1, echo=False).choices[0].finish_reason == "stop"
@@ -470,12 +489,20 @@ def test_metrics_add_up_what_was_served():
                 'requests_total{endpoint="/v1/completions",status="200"}',
                 'requests_total{endpoint="/v1/chat/completions",status="400"}',
                 'requests_total{endpoint="other",status="404"}',
-                'tokens_total{author="small"}', 'tokens_total{author="big"}', "prompt_tokens_total", "spans_total",
-                "refused_hand_overs_total", "overrun_tokens_total", "control_tokens_total",
-                "degraded_completions_total", "hand_over_seconds_count", "hand_over_seconds_sum",
-                'hand_over_seconds_bucket{le="0.03"}', "completions_in_flight",
+                'tokens_total{author="small"}',
+                'tokens_total{author="big"}',
+                "prompt_tokens_total",
+                "spans_total",
+                "refused_hand_overs_total",
+                "overrun_tokens_total",
+                "control_tokens_total",
+                "degraded_completions_total",
+                "hand_over_seconds_count",
+                "hand_over_seconds_sum",
+                'hand_over_seconds_bucket{le="0.03"}',
+                "completions_in_flight",
             )
-        }  # fmt: skip
+        }
     assert list(seen.values()) == [1, 1, 1, 1, 16, 4, 14, 4, 2, 6, 10, 1, 4, 0.64, 2, 0]
 
 
@@ -518,9 +545,16 @@ def test_a_server_that_ends_says_so_in_the_streams_it_breaks_off():
                 half_way.set()
 
         scope = {
-            "type": "http", "method": "POST", "path": "/v1/chat/completions", "raw_path": b"", "query_string": b"",
-            "headers": [], "http_version": "1.1", "scheme": "http", "root_path": "",
-        }  # fmt: skip
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "raw_path": b"",
+            "query_string": b"",
+            "headers": [],
+            "http_version": "1.1",
+            "scheme": "http",
+            "root_path": "",
+        }
         task = asyncio.create_task(app(scope, receive, send))
         await half_way.wait()
         task.cancel()

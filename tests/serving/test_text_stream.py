@@ -230,8 +230,11 @@ def test_thinking_s_tokens_are_reported_though_the_mark_is_not_shown():
     deltas = stream(vocabulary).feed("small", ids, [-1, -2, -3, -4])
     assert merged(deltas) == [("small", "reasoning", "x"), ("small", "content", "y")]
     assert [token for delta in deltas for token in delta.logprobs] == [
-        TokenLogprob("x", -1), TokenLogprob("\n</th", -2), TokenLogprob("ink>\n", -3), TokenLogprob("y", -4)
-    ]  # fmt: skip
+        TokenLogprob("x", -1),
+        TokenLogprob("\n</th", -2),
+        TokenLogprob("ink>\n", -3),
+        TokenLogprob("y", -4),
+    ]
 
 
 def test_a_mark_across_authors_ends_the_thinking():
@@ -276,8 +279,9 @@ def test_different_tokenizers_keep_their_halves_apart():
     half, rest = small.ids(["é".encode()[:1]]), big.ids(["é".encode()])
     text_stream = TextStream({"small": small.decode, "big": big.decode}, thinking=None)
     assert merged(run(text_stream, [("small", half), ("big", rest)])) == [
-        ("small", "content", "\ufffd"), ("big", "content", "é")
-    ]  # fmt: skip
+        ("small", "content", "\ufffd"),
+        ("big", "content", "é"),
+    ]
 
 
 def test_different_tokenizers_keep_the_space_between_their_segments():

@@ -66,9 +66,22 @@ def test_malformed_records_are_counted_named_and_not_measured():
 def test_systems_are_told_apart():
     def generation(system, tokens):
         return Generation(
-            id="a", system=system, sample=0, problem="", answer="", segments=(), finish_reason="stop", correct=True,
-            tokens=tokens, big_tokens=0, spans=0, refused=0, cut=0, unclosed=0, seconds=0,
-        )  # fmt: skip
+            id="a",
+            system=system,
+            sample=0,
+            problem="",
+            answer="",
+            segments=(),
+            finish_reason="stop",
+            correct=True,
+            tokens=tokens,
+            big_tokens=0,
+            spans=0,
+            refused=0,
+            cut=0,
+            unclosed=0,
+            seconds=0,
+        )
 
     (kind,) = statistics(generation("small", 10), generation("big", 30), generation("small", 20))
     assert kind.group_by == "system"
@@ -83,9 +96,19 @@ def test_systems_are_told_apart():
 def test_results_and_artifacts_are_drawn_by_group():
     def result(system, score):
         return BenchResult(
-            system=system, policy="", offload_budget=None, task="mini", problems=1, samples=1, pass_at_1=score,
-            ci95=(0, 1), offload_share=0.1, tokens=1, big_tokens=0, seconds=0,
-        )  # fmt: skip
+            system=system,
+            policy="",
+            offload_budget=None,
+            task="mini",
+            problems=1,
+            samples=1,
+            pass_at_1=score,
+            ci95=(0, 1),
+            offload_share=0.1,
+            tokens=1,
+            big_tokens=0,
+            seconds=0,
+        )
 
     def artifact(stage, size):
         return ArtifactInfo(

@@ -20,30 +20,44 @@ from splitreason_cli.showing.measures import measure
 
 def annotated(reasoning, *spans, unplaced=0):
     return AnnotatedTrace(
-        id="a", problem="p", answer="4", reasoning=reasoning, annotator="x",
+        id="a",
+        problem="p",
+        answer="4",
+        reasoning=reasoning,
+        annotator="x",
         spans=tuple(HardSpan(start=start, end=end, score=1, similarity=similarity) for start, end, similarity in spans),
         unplaced=(Unplaced(snippet="s", similarity=0.1),) * unplaced,
-    )  # fmt: skip
+    )
 
 
 def generation(*segments, tokens, big_tokens, **fields):
     ids = iter(range(1000))
     return Generation(
-        id="a", system="split", sample=0, problem="p", answer="4", finish_reason="stop", seconds=0.1,
+        id="a",
+        system="split",
+        sample=0,
+        problem="p",
+        answer="4",
+        finish_reason="stop",
+        seconds=0.1,
         segments=tuple(
             Segment(author=author, token_ids=tuple(next(ids) for _ in range(n)), text="") for author, n in segments
         ),
-        tokens=tokens, big_tokens=big_tokens,
+        tokens=tokens,
+        big_tokens=big_tokens,
         **{"correct": True, "spans": 0, "refused": 0, "cut": 0, "unclosed": 0, **fields},
-    )  # fmt: skip
+    )
 
 
 def test_an_annotated_trace_is_measured_in_characters():
     taken = measure(annotated("0123456789", (2, 4, 1.0), (6, 9, 0.8), unplaced=2))
     assert taken.values == {
-        "share in spans": [0.5], "spans per trace": [2], "trace, characters": [10], "span, characters": [2, 3],
+        "share in spans": [0.5],
+        "spans per trace": [2],
+        "trace, characters": [10],
+        "span, characters": [2, 3],
         "unplaced per trace": [2],
-    }  # fmt: skip
+    }
     assert taken.tallies == {"span similarity": {"1": 1, "below 1": 1}}
     assert (taken.spans, taken.length) == ([(2, 4), (6, 9)], 10)
 
@@ -111,19 +125,33 @@ def test_broken_tags_make_an_example_malformed_but_its_split_counts(record, reas
 
 def test_a_generations_spans_are_the_big_models_tokens():
     record = generation(
-        ("small", 3), ("big", 2), ("small", 4), ("big", 1),
-        tokens=10, big_tokens=3, spans=2, refused=3, cut=1, unclosed=1, correct=None,
-    )  # fmt: skip
+        ("small", 3),
+        ("big", 2),
+        ("small", 4),
+        ("big", 1),
+        tokens=10,
+        big_tokens=3,
+        spans=2,
+        refused=3,
+        cut=1,
+        unclosed=1,
+        correct=None,
+    )
     taken = measure(record)
     assert taken.group == "split"
     assert (taken.spans, taken.length) == ([(3, 5), (9, 10)], 10)
     assert taken.values == {
-        "offload share": [0.3], "spans per completion": [2], "completion, tokens": [10], "span, tokens": [2, 1],
-    }  # fmt: skip
+        "offload share": [0.3],
+        "spans per completion": [2],
+        "completion, tokens": [10],
+        "span, tokens": [2, 1],
+    }
     assert taken.tallies == {
-        "answer": {"no verdict": 1}, "hand-over": {"granted": 2, "refused": 3}, "span": {"whole": 1, "cut": 1},
+        "answer": {"no verdict": 1},
+        "hand-over": {"granted": 2, "refused": 3},
+        "span": {"whole": 1, "cut": 1},
         "end of text": {"inside a span": 1, "outside": 0},
-    }  # fmt: skip
+    }
 
 
 def test_a_generation_without_tokens_has_no_share():
@@ -143,17 +171,34 @@ def test_snippets_are_counted_and_measured():
 
 def test_a_result_belongs_to_its_system_under_its_cap():
     result = BenchResult(
-        system="split", policy="learned", offload_budget=0.05, task="mini", problems=1, samples=1, pass_at_1=0.5,
-        ci95=(0, 1), offload_share=0.04, tokens=1, big_tokens=0, seconds=0,
-    )  # fmt: skip
+        system="split",
+        policy="learned",
+        offload_budget=0.05,
+        task="mini",
+        problems=1,
+        samples=1,
+        pass_at_1=0.5,
+        ci95=(0, 1),
+        offload_share=0.04,
+        tokens=1,
+        big_tokens=0,
+        seconds=0,
+    )
     assert measure(result).group == "split ≤5%"
 
 
 def test_a_comparison_belongs_to_its_two_systems():
     comparison = BenchComparison(
-        task="mini", system="split", offload_budget=0.05, baseline="random", baseline_budget=None, difference=0.5,
-        ci95=(0.4, 0.6), p_value=0.01, problems=10,
-    )  # fmt: skip
+        task="mini",
+        system="split",
+        offload_budget=0.05,
+        baseline="random",
+        baseline_budget=None,
+        difference=0.5,
+        ci95=(0.4, 0.6),
+        p_value=0.01,
+        problems=10,
+    )
     taken = measure(comparison)
     assert taken.group == "split ≤5% less random"
     assert taken.values == {"difference in pass@1": [0.5], "p-value": [0.01]}

@@ -13,8 +13,14 @@ CLOSED, WENT_ON = (True, -0.5), (False, -3.0)
 def test_roles_follow_from_the_ids():
     completion = [1, OPEN, 2, 3, 4, CLOSE, 5]
     assert [role.name for role in roles(completion, OPEN, CLOSE)] == [
-        "FREE", "FREE", "OTHER", "GO_ON", "GO_ON", "CLOSE", "FREE",
-    ]  # fmt: skip
+        "FREE",
+        "FREE",
+        "OTHER",
+        "GO_ON",
+        "GO_ON",
+        "CLOSE",
+        "FREE",
+    ]
 
 
 @given(st.lists(st.sampled_from([1, 2, 3, OPEN, CLOSE]), max_size=30))

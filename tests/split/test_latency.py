@@ -21,18 +21,29 @@ RATES = st.builds(Rates, st.floats(1, 1e6), st.floats(1, 1e6))
 STRIDES = st.integers(1, 300)
 SETUPS = st.builds(
     Setup,
-    small=RATES, big=RATES, stride_tokens=STRIDES, probe_stride_tokens=STRIDES, bucket_tokens=st.integers(1, 20),
-    probe_tokens=st.integers(0, 10), hand_over_seconds=st.floats(0, 1), overrun_tokens=st.floats(0, 50),
-)  # fmt: skip
+    small=RATES,
+    big=RATES,
+    stride_tokens=STRIDES,
+    probe_stride_tokens=STRIDES,
+    bucket_tokens=st.integers(1, 20),
+    probe_tokens=st.integers(0, 10),
+    hand_over_seconds=st.floats(0, 1),
+    overrun_tokens=st.floats(0, 50),
+)
 SEGMENTS = st.lists(st.tuples(st.sampled_from(["small", "big"]), st.integers(0, 500)), max_size=12)
 PROMPTS = st.integers(0, 1000)
 PAPER = Setup()
 
 # Small reads 100 and writes 10 tokens a second, big reads 20 and writes 2: what follows can be computed by hand.
 PLAIN = Setup(
-    Rates(100, 10), Rates(20, 2), stride_tokens=8, probe_stride_tokens=4, bucket_tokens=8, probe_tokens=5,
+    Rates(100, 10),
+    Rates(20, 2),
+    stride_tokens=8,
+    probe_stride_tokens=4,
+    bucket_tokens=8,
+    probe_tokens=5,
     hand_over_seconds=0.25,
-)  # fmt: skip
+)
 
 
 def exactly(timing):

@@ -124,9 +124,11 @@ def hanging():
 
     def start(seconds):
         process = subprocess.Popen(
-            [sys.executable, "-c", HANGING.format(seconds=seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-c", HANGING.format(seconds=seconds)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-        )  # fmt: skip
+        )
         started.append(process)
         first, *workers = process.stdout.readline().split()
         assert first == b"True"

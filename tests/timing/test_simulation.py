@@ -23,26 +23,43 @@ def generation(*lengths, system="split", seconds=0.0):
     """The authors take turns, the small model first."""
     authors = ("small", "big")
     return Generation(
-        id="a", system=system, sample=0, problem="p", answer="4", finish_reason="stop", correct=True, seconds=seconds,
+        id="a",
+        system=system,
+        sample=0,
+        problem="p",
+        answer="4",
+        finish_reason="stop",
+        correct=True,
+        seconds=seconds,
         segments=tuple(
             Segment(author=authors[n % 2], token_ids=tuple(range(length)), text="") for n, length in enumerate(lengths)
         ),
-        tokens=sum(lengths), big_tokens=sum(lengths[1::2]), spans=len(lengths) // 2, refused=0, cut=0, unclosed=0,
-    )  # fmt: skip
+        tokens=sum(lengths),
+        big_tokens=sum(lengths[1::2]),
+        spans=len(lengths) // 2,
+        refused=0,
+        cut=0,
+        unclosed=0,
+    )
 
 
 TAGGED = f"aaaaaa{markup.OPEN}bbb{markup.CLOSE}aaa"
 TEXTS = (
     SftExample(id="a", split="train", prompt=(), completion=TAGGED),
     SftConversation(
-        id="a", split="train",
+        id="a",
+        split="train",
         messages=(Message(role="user", content="longer than anything"), Message(role="assistant", content=TAGGED)),
     ),
     AnnotatedTrace(
-        id="a", problem="p", answer="4", reasoning="aaaaaabbbaaa", annotator="x",
+        id="a",
+        problem="p",
+        answer="4",
+        reasoning="aaaaaabbbaaa",
+        annotator="x",
         spans=(HardSpan(start=6, end=9, score=1),),
     ),
-)  # fmt: skip
+)
 
 
 def test_a_generation_counts_its_token_ids():

@@ -4,9 +4,16 @@ from splitreason_cli.training.curves import write_curves
 
 def steps(**last):
     fields = {
-        "loss": 0.0, "learning_rate": 0.0, "reward": 0.8, "accuracy": 0.9, "share": 0.1, "spans": 1.0, "price": 1.0,
-        "span_tokens": 3.0, "closed": 1.0,
-    }  # fmt: skip
+        "loss": 0.0,
+        "learning_rate": 0.0,
+        "reward": 0.8,
+        "accuracy": 0.9,
+        "share": 0.1,
+        "spans": 1.0,
+        "price": 1.0,
+        "span_tokens": 3.0,
+        "closed": 1.0,
+    }
     return [*(GrpoStep(step=number, **fields, unclosed=0.0) for number in range(1, 24)), GrpoStep(**fields | last)]
 
 

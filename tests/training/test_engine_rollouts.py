@@ -29,9 +29,7 @@ COUNT = 3
 LIMITS = Limits(100, max_span_tokens=12)
 NEARLY_GREEDY = 0.01
 TEMPERATURE = 0.7
-PROBLEMS = [
-    decode(line, Problem.from_dict).problem for line in itertools.islice(read_lines(MINI_PROBLEMS), COUNT)
-]  # fmt: skip
+PROBLEMS = [decode(line, Problem.from_dict).problem for line in itertools.islice(read_lines(MINI_PROBLEMS), COUNT)]
 SEEDS = [f"s{number}" for number in range(COUNT)]
 
 
@@ -55,9 +53,7 @@ def expected(pair):
 
 @pytest.mark.parametrize("chunk", [2, 16])
 def test_an_engine_makes_the_rollouts_that_are_made_token_by_token(pair, expected, chunk):
-    decoder = by_engine(
-        *pair, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), chunk_tokens=chunk
-    )  # fmt: skip
+    decoder = by_engine(*pair, LIMITS, NEARLY_GREEDY, engine=engine_of(pair[0]), chunk_tokens=chunk)
     found = decoder.rollouts(PROBLEMS, SEEDS)
     assert [without_logprobs(one) for one in found] == [without_logprobs(one) for one in expected]
     assert sum(one.closed_spans for one in found) >= COUNT

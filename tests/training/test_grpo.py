@@ -24,9 +24,15 @@ from tests.untagged import write_untagged
 from ..older_code import older_code
 
 SHORT = dataclasses.replace(
-    RECIPES["mini"], max_steps=4, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=2,
-    offload_budget=0.02, max_tokens=120,
-)  # fmt: skip
+    RECIPES["mini"],
+    max_steps=4,
+    prompts=2,
+    num_generations=4,
+    per_device_batch_size=8,
+    save_steps=2,
+    offload_budget=0.02,
+    max_tokens=120,
+)
 
 
 def problems(count):

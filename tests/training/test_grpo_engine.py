@@ -18,9 +18,15 @@ from splitreason_cli.training.policy_engine import PolicyEngineConfig
 from tests.fake_generation import FakeGeneration
 
 SHORT = dataclasses.replace(
-    RECIPES["mini"], use_vllm=True, max_steps=2, prompts=1, num_generations=4, per_device_batch_size=2, save_steps=2,
+    RECIPES["mini"],
+    use_vllm=True,
+    max_steps=2,
+    prompts=1,
+    num_generations=4,
+    per_device_batch_size=2,
+    save_steps=2,
     max_tokens=100,
-)  # fmt: skip
+)
 
 
 @pytest.fixture

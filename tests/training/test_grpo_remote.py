@@ -25,8 +25,8 @@ from tests.served_model import ServedModel
 from tests.training.test_grpo import problems
 
 SHORT = dataclasses.replace(
-    RECIPES["mini"], max_steps=2, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=1, max_tokens=120,
-)  # fmt: skip
+    RECIPES["mini"], max_steps=2, prompts=2, num_generations=4, per_device_batch_size=8, save_steps=1, max_tokens=120
+)
 QUICK = RemoteConfig(retries=1, retry_seconds=0.0)
 
 

@@ -25,8 +25,11 @@ def test_names_of_the_hub_and_embedded_models_stay(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     assert [published(name) for name in ("owner/name", "mini-small", "./mine", 3)] == [
-        "owner/name", "mini-small", "mine", 3,
-    ]  # fmt: skip
+        "owner/name",
+        "mini-small",
+        "mine",
+        3,
+    ]
 
 
 def test_a_name_that_the_hub_would_refuse_is_refused_before_training(monkeypatch):

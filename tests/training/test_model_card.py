@@ -2,12 +2,15 @@ import dataclasses
 
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import GrpoStep, TrainStep
-from splitreason_cli.training.model_card import Run, body, grpo_measures, sft_measures
+from splitreason_cli.training.model_card import TrainingRun, body, grpo_measures, sft_measures
 
-RUN = Run(
-    method="sft", config={"model": "some/small", "tags": "special", "packing": True}, inputs={"in": "a" * 64},
-    versions={"srx": "1.0"}, measures={"loss of the last step": 0.25},
-)  # fmt: skip
+RUN = TrainingRun(
+    method="sft",
+    config={"model": "some/small", "tags": "special", "packing": True},
+    inputs={"in": "a" * 64},
+    versions={"srx": "1.0"},
+    measures={"loss of the last step": 0.25},
+)
 
 
 def test_a_card_says_how_to_use_the_model_what_the_tags_mean_and_what_made_it():
@@ -45,14 +48,24 @@ def test_a_cell_cannot_break_out_of_its_table():
 def test_measures_are_those_of_the_last_steps():
     steps = [TrainStep(step=n, loss=float(n), learning_rate=0.1) for n in range(1, 31)]
     assert sft_measures(steps) == {
-        "optimizer steps": 30, "loss of the first step": 1.0, "loss of the last step": 30.0,
+        "optimizer steps": 30,
+        "loss of the first step": 1.0,
+        "loss of the last step": 30.0,
         "loss, mean of the last 10 steps": 25.5,
-    }  # fmt: skip
+    }
     assert sft_measures([]) == grpo_measures([]) == {}
     step = GrpoStep(
-        step=1, loss=0.0, learning_rate=0.1, reward=0.5, accuracy=0.75, share=0.125, spans=1.0, span_tokens=2.0,
-        closed=1.0, price=1.0,
-    )  # fmt: skip
+        step=1,
+        loss=0.0,
+        learning_rate=0.1,
+        reward=0.5,
+        accuracy=0.75,
+        share=0.125,
+        spans=1.0,
+        span_tokens=2.0,
+        closed=1.0,
+        price=1.0,
+    )
     measures = grpo_measures([step])
     assert measures["accuracy, mean of the last 1 steps"] == 0.75
     assert measures["share, mean of the last 1 steps"] == 0.125

@@ -23,9 +23,7 @@ LIMITS = Limits(150, max_span_tokens=12)
 NEARLY_GREEDY = 0.01
 QUICK = RemoteConfig(stream_tokens=5, retries=2, retry_seconds=0.0)
 IMPATIENT = RemoteConfig(retries=3, retry_seconds=0.0, first_token_seconds=1.0)
-PROBLEMS = [
-    decode(line, Problem.from_dict).problem for line in itertools.islice(read_lines(MINI_PROBLEMS), COUNT)
-]  # fmt: skip
+PROBLEMS = [decode(line, Problem.from_dict).problem for line in itertools.islice(read_lines(MINI_PROBLEMS), COUNT)]
 SEEDS = [f"s{number}" for number in range(COUNT)]
 
 
@@ -61,8 +59,13 @@ def of(pair, body, number):
 def same(one, other):
     """Whether two rollouts are alike, but for the last bits of their log-probabilities."""
     return (one.completion_ids, one.decided, one.text, one.big_tokens, one.spans, one.closed_spans) == (
-        other.completion_ids, other.decided, other.text, other.big_tokens, other.spans, other.closed_spans,
-    ) and one.logprobs == pytest.approx(other.logprobs, abs=1e-4)  # fmt: skip
+        other.completion_ids,
+        other.decided,
+        other.text,
+        other.big_tokens,
+        other.spans,
+        other.closed_spans,
+    ) and one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 def test_a_served_big_model_writes_what_one_in_this_process_does(pair, expected):

@@ -107,9 +107,18 @@ def test_hand_overs_far_below_the_budget_are_named_though_a_few_are_left():
 
 def step(number, warning):
     return GrpoStep(
-        step=number, loss=0.0, learning_rate=0.0, reward=0.0, accuracy=0.0, share=0.0, spans=0.0, span_tokens=0.0,
-        closed=0.0, price=1.0, warning=warning,
-    )  # fmt: skip
+        step=number,
+        loss=0.0,
+        learning_rate=0.0,
+        reward=0.0,
+        accuracy=0.0,
+        share=0.0,
+        spans=0.0,
+        span_tokens=0.0,
+        closed=0.0,
+        price=1.0,
+        warning=warning,
+    )
 
 
 def test_a_warning_counts_from_where_it_first_came():

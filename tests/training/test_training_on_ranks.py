@@ -28,9 +28,13 @@ def launch(folder, *arguments):
     """Run a module on two processes; returns what they wrote to standard error."""
     here = Path(__file__).parent.parent.parent
     done = subprocess.run(
-        [*LAUNCH, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=here,
+        [*LAUNCH, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=here,
         env={**os.environ, "SRX_HOME": str(folder / "store"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "TERM": "dumb"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 

@@ -98,7 +98,7 @@ class System(ABC):
 
 
 @dataclass(frozen=True)
-class Written(System):
+class WrittenSystem(System):
     """A system that runs a policy written as text, such as `relay(16,64)`."""
 
     name: str

@@ -9,7 +9,7 @@ from .base import Sample, System
 
 
 @dataclass(frozen=True)
-class Big(System):
+class BigSystem(System):
     """Hands everything over, so that the small model need not be loaded."""
 
     name = "big"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from ...records.data import BenchResult
-from .base import SplitRun, Written
+from .base import SplitRun, WrittenSystem
 
 
 @dataclass(frozen=True)
-class Entropy(Written):
+class EntropySystem(WrittenSystem):
     """Spans of split's mean length."""
 
     name: str = "entropy"
@@ -25,7 +25,7 @@ class Entropy(Written):
 
 
 def entropy_threshold(entropies: Sequence[float], share: float, span_tokens: int) -> float:
-    """The threshold at which `Entropy` reaches a share, if the small model stays as uncertain as it was.
+    """The threshold at which `EntropySystem` reaches a share, if the small model stays as uncertain as it was.
 
     As with `Random`, a share p of its tokens must open a span: p = share / (share + span_tokens * (1 - share)). The
     threshold is the entropy that so many of `entropies` reach; infinite for none.

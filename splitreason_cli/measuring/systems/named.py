@@ -4,23 +4,23 @@ import re
 
 from ...errors import UsageError
 from ...split.policies import parse_policy
-from .base import System, Written
-from .big import Big
-from .entropy import Entropy
-from .oracle import Oracle
-from .random import RandomCopy
-from .relay import Relay
-from .small import Small
-from .split import Split
+from .base import System, WrittenSystem
+from .big import BigSystem
+from .entropy import EntropySystem
+from .oracle import OracleSystem
+from .random import RandomCopySystem
+from .relay import RelaySystem
+from .small import SmallSystem
+from .split import SplitSystem
 
 SYSTEMS: dict[str, type[System]] = {
-    "small": Small,
-    "big": Big,
-    "split": Split,
-    "random": RandomCopy,
-    "relay": Relay,
-    "entropy": Entropy,
-    "oracle": Oracle,
+    "small": SmallSystem,
+    "big": BigSystem,
+    "split": SplitSystem,
+    "random": RandomCopySystem,
+    "relay": RelaySystem,
+    "entropy": EntropySystem,
+    "oracle": OracleSystem,
 }
 """The order is that in which copies of one split run."""
 
@@ -38,11 +38,11 @@ def explicit(name: str) -> bool:
     return word in SYSTEMS and bool(SYSTEMS[word].usage and arguments)
 
 
-def written(name: str) -> Written:
+def written(name: str) -> WrittenSystem:
     """The system that is a policy written in full. Raises UsageError."""
     try:
         if not explicit(name):
             raise ValueError(f"unknown system {name!r}")
     except ValueError as error:
         raise UsageError(str(error).rstrip("."), HINT) from None
-    return Written(name, name)
+    return WrittenSystem(name, name)

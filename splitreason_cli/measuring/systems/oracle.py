@@ -8,7 +8,7 @@ from .base import Sample, System
 
 
 @dataclass(frozen=True)
-class Oracle(System):
+class OracleSystem(System):
     """For tasks that have an oracle, such as mini: the lines that the small model was not taught."""
 
     name = "oracle"

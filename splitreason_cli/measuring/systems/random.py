@@ -15,7 +15,7 @@ Plan = Mapping[tuple[int, str], tuple[tuple[int, ...], int]]
 
 
 @dataclass(frozen=True)
-class RandomCopy(System):
+class RandomCopySystem(System):
     """The spans of split's completion of the same sample, as many and as long, at random places.
 
     Args:
@@ -43,7 +43,7 @@ class RandomCopy(System):
 
 
 @dataclass(frozen=True)
-class RandomShare(System):
+class RandomShareSystem(System):
     """Spans of `span_tokens` tokens that reach a share 0..1, and copy nothing."""
 
     name = "random"

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ...records.data import BenchResult
-from ...split.policies import Policy
-from ...split.policies import Relay as RelayPolicy
-from .base import Sample, SplitRun, Written
+from ...split.policies import Policy, Relay
+from .base import Sample, SplitRun, WrittenSystem
 
 
 @dataclass(frozen=True)
-class Relay(Written):
+class RelaySystem(WrittenSystem):
     """Turns of split's mean span. What is written as `relay(16,64)` begins with a whole turn of the small model."""
 
     name: str = "relay"
@@ -22,7 +21,7 @@ class Relay(Written):
 
     def policy(self, sample: Sample) -> Policy:
         policy = super().policy(sample)
-        if not isinstance(policy, RelayPolicy):
+        if not isinstance(policy, Relay):
             return policy
         # Many completions are shorter than a period: from its start they would give the big model too little.
         return replace(policy, phase=random.Random(sample.seed).randint(0, policy.small_tokens))

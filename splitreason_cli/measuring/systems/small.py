@@ -9,7 +9,7 @@ from .base import Sample, System
 
 
 @dataclass(frozen=True)
-class Small(System):
+class SmallSystem(System):
     """Never asks the big model, which need not be loaded."""
 
     name = "small"

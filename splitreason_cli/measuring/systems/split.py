@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from ...decoding.plugins import load_policies
 from ...split.policies import PolicyContext, make_policy
-from .base import Written
+from .base import WrittenSystem
 
 
 @dataclass(frozen=True)
-class Split(Written):
+class SplitSystem(WrittenSystem):
     """What the others are compared with; the only one that has a cap."""
 
     name: str = "split"

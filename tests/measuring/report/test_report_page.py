@@ -236,9 +236,10 @@ def test_words_stand_out_from_their_ground(open_page, scheme):
     page.locator("#completion mark").first.wait_for()
     for selector in ("h1", ".small", "pre", "#completion mark", ".by", "td.q2", ".q4", "a", "dt", "kbd"):
         assert page.evaluate(CONTRAST, selector) >= 4.5, selector
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == {
-        "light": "rgb(253, 253, 251)", "dark": "rgb(21, 23, 26)",
-    }[scheme]  # fmt: skip
+    assert (
+        page.evaluate("getComputedStyle(document.body).backgroundColor")
+        == {"light": "rgb(253, 253, 251)", "dark": "rgb(21, 23, 26)"}[scheme]
+    )
 
 
 def test_without_colours_marks_are_still_underlined(open_page):
