@@ -158,6 +158,10 @@ class Runner:
         )
         return SystemRun(system, result, artifact, counts.verdicts, cached)
 
+    def recipe_of_all(self, lineup: dict[str, Any]) -> Recipe:
+        """What stands for all systems of a run, and is itself never made."""
+        return self._recipe({"lineup": lineup}, self.authors)
+
     def _recipe(self, what: dict[str, Any], authors: Sequence[Author], *modules: str) -> Recipe:
         """Places of models and data do not matter, what lies there is in the inputs.
 

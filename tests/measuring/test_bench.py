@@ -92,6 +92,10 @@ def test_a_finished_system_is_not_decoded_again(runs, store):
     assert again.result == runs["split", None].result
 
 
+def test_what_decides_verdicts_counts_among_the_libraries(runs):
+    assert {"math-verify", "sympy"} <= {*runs["small", None].artifact.info.libraries}
+
+
 def test_a_model_alone_needs_no_other_and_is_measured_once_for_all_others(store, runs):
     without = dataclasses.replace(SMALL_RUN, big="no/such-model")
     assert run(store, ["small"], config=without)["small", None].cached
