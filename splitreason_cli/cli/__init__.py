@@ -59,10 +59,12 @@ def main() -> None:
         _end(error)
     except SystemExit as end:
         if end.code == INTERRUPTED:
+            from ..store.afresh import Afresh
             from .console import say
 
-            again = "the same command without --fresh" if "--fresh" in sys.argv else "the same command again"
-            say(f"interrupted; run {again} to go on")
+            # Interrupted before anything is afresh, a run without the flag would take what is finished.
+            flag = " without --fresh" if Afresh.has_begun and "--fresh" in sys.argv else " again"
+            say(f"interrupted; run the same command{flag} to go on")
         raise
 
 

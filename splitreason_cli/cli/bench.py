@@ -7,7 +7,7 @@ import typer
 
 from ..errors import SrxError, UsageError
 from ..store.artifacts import Store
-from ..store.source import STDIN, raise_if_rejected
+from ..store.source import STDIN, raise_if_rejected, scratch_folder
 from ..tasks.named import TASKS
 from . import console
 from .bench_compare import compare
@@ -110,9 +110,10 @@ def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
     from ..measuring.grade_log import bench_log
 
     store = Store.default()
-    rejected = store.folder("spool") / "bench.rejected.jsonl"
     if outputs.out and outputs.out != STDIN:
         rejected = Path(f"{outputs.out}.rejected.jsonl")
+    else:
+        rejected = scratch_folder(store, outlives=True) / "bench.rejected.jsonl"
     with console.progress() as live:
         bar = live.add_task("grade", total=None, visible=False, note="")
 

@@ -72,10 +72,20 @@ def collect_garbage(
     days: Annotated[float, typer.Option(min=0, help="Remove what is older than this.")] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
-    """Remove artifacts, unfinished work and spooled input that have not been written to for a while."""
+    """Remove artifacts, unfinished work and spooled input that have not been written to for a while.
+
+    What a running command works on stays.
+    """
     root = Store.default()
     found = root.garbage(days)
+    if dry_run:
+        for item in found:
+            console.say(f"would remove {item}")
+        console.say(f"{len(found)} found")
+        return
+    freed = []
     for item in found:
-        console.say(f"{'would remove' if dry_run else 'removing'} {item}")
-    freed = 0 if dry_run else sum(root.remove(item) for item in found)
-    console.say(f"{len(found)} removed, {freed / 2**20:.1f} MiB freed" if not dry_run else f"{len(found)} found")
+        size = root.collect(item)
+        console.say(f"{'in use, left' if size is None else 'removed'} {item}")
+        freed += [] if size is None else [size]
+    console.say(f"{len(freed)} removed, {sum(freed) / 2**20:.1f} MiB freed")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..decoding.plugins import load_policies
 from ..errors import UsageError
@@ -46,6 +47,10 @@ class Lineup:
     budgets: Sequence[float | None] = (None,)
     policy: str = "learned"
     chance: System | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What tells one run of several systems from another."""
+        return {**vars(self), "chance": self.chance and self.chance.settings()}
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,10 @@ def bench(
     authors = [author for author in both if any(author in these for these in asked)]
     backends = backends or Backends(Side(config.small), Side(config.big), batch_size=config.batch_size)
     needs_tags = any(system.needs_tags for system in (*alone, *splits))
-    with Runner(config, store, backends, watcher or Watcher(), authors, needs_tags=needs_tags) as runner:
+    with (
+        Runner(config, store, backends, watcher or Watcher(), authors, needs_tags=needs_tags) as runner,
+        store.run(runner.recipe_of_all(lineup.settings())),
+    ):
         for system in alone:
             yield runner.run(system)
         for system in splits:

@@ -22,6 +22,7 @@ from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store, replay
 from ..store.digests import code_of
 from ..store.jsonl import encode, write_atomically
 from ..tasks.grader import Grader
+from ..tasks.grading import LIBRARIES as GRADING
 from ..tasks.grading import Verdict
 from ..tasks.mini import Mini
 from ..tasks.tasks import TaskData, read_task
@@ -158,6 +159,10 @@ class Runner:
         )
         return SystemRun(system, result, artifact, counts.verdicts, cached)
 
+    def recipe_of_all(self, lineup: dict[str, Any]) -> Recipe:
+        """What stands for all systems of a run, and is itself never made."""
+        return self._recipe({"lineup": lineup}, self.authors)
+
     def _recipe(self, what: dict[str, Any], authors: Sequence[Author], *modules: str) -> Recipe:
         """Places of models and data do not matter, what lies there is in the inputs.
 
@@ -170,7 +175,7 @@ class Runner:
         config = {name: value for name, value in asdict(self.config).items() if name not in places}
         if self.data.code:
             config["task_source"] = self.data.code
-        code = code_of(__name__, (*self.backends.libraries, "math-verify"), modules)
+        code = code_of(__name__, GRADING, modules).beside(self.backends.libraries(authors))
         return Recipe(STAGE, {**config, **what}, {"problems": self.data.digest, **inputs}, code)
 
     def _decode_all(self, system: System, journal: Journal) -> None:

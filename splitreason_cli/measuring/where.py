@@ -10,7 +10,9 @@ from ..decoding.lockstep import LockstepDecoder
 from ..models.loading import default_device, load_pair, model_digest
 from ..models.pair import Pair
 from ..models.sides import Side, served_as, start_pair
+from ..models.vllm_server import engine_versions, interpreter
 from ..records.data import Author
+from ..store.digests import versions
 from .drivers import BatchDriver, Driver, DriverConfig, ServerDriver
 
 BenchRuntime = Literal["in-process", "vllm"]
@@ -36,20 +38,26 @@ class Backends:
     def on_servers(self) -> bool:
         return self.runtime == "vllm" or bool(self.small.urls or self.big.urls)
 
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        """What computes generations here."""
-        starts_server = self.runtime == "vllm" and not (self.small.urls and self.big.urls)
-        engines = ["vllm"] if starts_server else [] if self.on_servers else ["torch"]
-        return ("jinja2", "tokenizers", "transformers", *engines)
+    def libraries(self, authors: Sequence[Author]) -> dict[str, str | None]:
+        """Versions of what computes generations of these models: prompts always here, a URL's tokens elsewhere.
+
+        What a server at a URL runs on is not known. Raises MachineError.
+        """
+        found = versions(("jinja2", "tokenizers", "transformers"))
+        if all(side.urls for side in self._sides(authors).values()):
+            return found
+        return {**found, **(engine_versions(interpreter()) if self.runtime == "vllm" else versions(("torch",)))}
+
+    def _sides(self, authors: Sequence[Author]) -> dict[Author, Side]:
+        both: dict[Author, Side] = {"small": self.small, "big": self.big}
+        return {author: both[author] for author in authors}
 
     def identities(self, authors: Sequence[Author]) -> dict[str, str]:
         """What results of these models depend on: digests of folders, names of what URLs serve wherever they are.
 
         Raises ModelError, EndpointError.
         """
-        sides = {"small": self.small, "big": self.big}
-        found: dict[str, str] = {author: self._identity(sides[author]) for author in authors}
+        found: dict[str, str] = {author: self._identity(side) for author, side in self._sides(authors).items()}
         return {**found, "driver": "servers" if self.on_servers else f"in process, {self.batch_size}"}
 
     def _identity(self, side: Side) -> str:

@@ -1,8 +1,6 @@
 """The two models of a server, wherever they run: at URLs, as vLLM servers started here, or in this process."""
 
-import os
 import re
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -203,14 +201,15 @@ def _model_card(url: str, key: str | None, name: str | None) -> ModelCard:
 def _start_vllm(
     sides: list[Side], logs: dict[int, Path], stack: ExitStack, on_status: Callable[[str], None]
 ) -> "dict[int, VllmServer]":
-    from .vllm_server import VllmLaunch, VllmServer, share_cores, wait_until_ready
+    from .vllm_server import VllmLaunch, VllmServer, interpreter, share_cores, wait_until_ready
 
     started: dict[int, VllmServer] = {}
     for side, cores in zip(sides, share_cores(len(sides)), strict=True):
         log = logs[id(side)]
         on_status(f"starting vLLM for {side.model}, log in {log}")
-        python = os.environ.get("SRX_VLLM_PYTHON", sys.executable)
-        launch = VllmLaunch(side.model, log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args, python=python)
+        launch = VllmLaunch(
+            side.model, log, gpu=side.gpu, cpu_cores=cores, extra_args=side.vllm_args, python=interpreter()
+        )
         started[id(side)] = stack.enter_context(VllmServer.start(launch))
     wait_until_ready(list(started.values()), lambda server, line: on_status(f"{server.model}: {line[-100:]}"))
     return started

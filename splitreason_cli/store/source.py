@@ -48,7 +48,7 @@ class Source:
         if name != STDIN:
             path = Path(name)
             return cls(path, name, file_digest(path))
-        spooled = spool_stdin(_spool(store))
+        spooled = spool_stdin(scratch_folder(store))
         digest = file_digest(spooled)
         path = spooled.with_name(f"{digest[:16]}.jsonl")
         spooled.replace(path)
@@ -72,13 +72,17 @@ class Source:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(2**20), b""))
 
 
-def _spool(store: Store) -> Path:
-    """Where standard input is copied to: the store, or a folder of this process if the store is only to be read."""
+def scratch_folder(store: Store, *, outlives: bool = False) -> Path:
+    """For what a command needs beside its results: in the store, or a temporary one if the store is only to be read.
+
+    A temporary one goes with this process, unless it `outlives` it.
+    """
     try:
         return store.folder("spool")
     except MachineError:
         folder = Path(tempfile.mkdtemp(prefix="srx-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if not outlives:
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return folder
 
 

@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from ..records.markup import THINK_CLOSE
 
+LIBRARIES = ("math-verify", "sympy")
+"""What decides a verdict beside this file."""
+
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
 _INTEGER = re.compile(r"([+\-\u2212]?)\s*([0-9]{1,3}(?:(?:,|\{,\}|,?\\[,!])[0-9]{3})+|[0-9]+)")
 _WRAPPERS = (

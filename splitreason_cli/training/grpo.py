@@ -16,6 +16,7 @@ from ..records.data import GrpoStep, Problem
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.digests import code_of
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
+from ..tasks.grading import LIBRARIES as GRADING
 from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
 from .grpo_config import NO_SERVERS, Servers, TrainGrpoConfig
@@ -73,7 +74,7 @@ def train_grpo(
     engine = _checked(servers.engine, config)
     with _served(servers.big or Side(config.big), servers.remote) as served:
         config = replace(config, big=served.name if served else config.big)
-        recipe = _recipe(source, config, served)
+        recipe = _recipe(source, config, served, engine)
         if found := ranks.from_main(lambda: store.find(recipe)):
             return found, True
         with ranks.work(store, recipe) as work:
@@ -99,12 +100,14 @@ def _served(side: Side, remote: RemoteConfig) -> Iterator[RemoteModel | None]:
         yield served
 
 
-def _recipe(source: Source, config: TrainGrpoConfig, served: RemoteModel | None) -> Recipe:
+def _recipe(source: Source, config: TrainGrpoConfig, served: RemoteModel | None, engine: PolicyEngineConfig) -> Recipe:
     model = ranks.from_main(lambda: model_digest(config.model))
     big = served.digest if served else ranks.from_main(lambda: model_digest(config.big))
-    libraries = *computing_libraries(config.lora_rank), "math-verify", *(["vllm"] if config.use_vllm else [])
+    code = code_of(__name__, (*computing_libraries(config.lora_rank), *GRADING)).beside(
+        {"vllm": engine.version} if config.use_vllm else {}
+    )
     inputs = {"in": source.digest, "model": model, "big": big, **reward_inputs(config.rewarded)}
-    return Recipe(STAGE, asdict(config), inputs, code_of(__name__, libraries))
+    return Recipe(STAGE, asdict(config), inputs, code)
 
 
 def _models(config: TrainGrpoConfig, served: RemoteModel | None) -> tuple[LoadedModel, BigSide]:

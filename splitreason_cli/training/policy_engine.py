@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import EndpointError, MachineError, ModelError, UsageError
 from ..models.loading import default_device
+from ..store.digests import installed
 from . import ranks
 from .protocols import VllmGeneration
 
@@ -27,12 +28,15 @@ class PolicyEngineConfig:
         server_base_url: of the server.
         gpu_memory_utilization: the part of a device's memory that a colocated engine takes.
         context_tokens: the most that the engine reads; None where it reads what rollouts need.
+        version: of vLLM, which is the one thing here that changes what a run learns; None until it is asked for. Of
+            what else a server runs on nothing is known.
     """
 
     mode: str = "colocate"
     server_base_url: str = "http://127.0.0.1:8000"
     gpu_memory_utilization: float = 0.3
     context_tokens: int | None = None
+    version: str | None = None
 
     def arguments(self) -> dict[str, object]:
         """As fields of TRL's `GRPOConfig`."""
@@ -51,7 +55,7 @@ COLOCATED = PolicyEngineConfig()
 
 
 def checked_engine(config: PolicyEngineConfig) -> PolicyEngineConfig:
-    """This configuration with what the server says of itself, if there is one. Ask before any model is loaded.
+    """This configuration with what vLLM, or the server if there is one, says of itself. Ask before any model is loaded.
 
     Raises UsageError without a GPU, MachineError if vLLM is not installed, EndpointError if the server does not answer
     or takes no weights.
@@ -62,12 +66,14 @@ def checked_engine(config: PolicyEngineConfig) -> PolicyEngineConfig:
     if importlib.util.find_spec("vllm") is None:
         raise MachineError("--use-vllm: vLLM is not installed", "Install it: pip install 'splitreason-cli[vllm]'")
     if config.mode != "server":
-        return config
+        return replace(config, version=installed("vllm"))
     url = config.server_base_url.rstrip("/").removesuffix("/v1")
-    return replace(config, server_base_url=url, context_tokens=_context_of(url))
+    context_tokens, version = _asked(url)
+    return replace(config, server_base_url=url, context_tokens=context_tokens, version=version)
 
 
-def _context_of(url: str) -> int | None:
+def _asked(url: str) -> tuple[int | None, str]:
+    """How much a server reads, and its version of vLLM."""
     import httpx
 
     try:
@@ -75,11 +81,18 @@ def _context_of(url: str) -> int | None:
         info = httpx.get(f"{url}/server_info", params={"config_format": "json"}, timeout=CHECK_SECONDS)
         takes_weights = info.is_success and info.json()["vllm_config"]["weight_transfer_config"] is not None
         context: int | None = card.get("max_model_len")
+        version = _version_of(url) if takes_weights else ""
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
         raise EndpointError(f"{url}: no vLLM server answers ({type(error).__name__})", START) from None
     if not takes_weights:
         raise EndpointError(f"{url}: the vLLM server takes no weights", START)
-    return context
+    return context, version
+
+
+def _version_of(url: str) -> str:
+    import httpx
+
+    return str(httpx.get(f"{url}/version", timeout=CHECK_SECONDS).raise_for_status().json()["version"])
 
 
 class PolicyEngine:

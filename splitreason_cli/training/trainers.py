@@ -17,7 +17,7 @@ from ..records.data import Record
 from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
 from ..store.jsonl import encode
 from . import ranks
-from .hub import write_card
+from .card import write_card
 from .lora import merged
 from .protocols import Logged, Trainer, TrainerArguments, TrainerState
 from .reporters import Reporting

@@ -1,8 +1,10 @@
 """The store as a user meets it: what differs, starting anew, and stores that may only be read."""
 
 import itertools
+import signal
 import subprocess
 import sys
+import time
 
 import orjson
 import pytest
@@ -117,6 +119,23 @@ def test_records_from_a_pipe_need_no_writable_store_either(home):
     assert tree(home / "store") == before
 
 
+def test_a_log_is_graded_beside_a_store_that_may_not_be_written(home):
+    row = {"problem": "1 + 1", "answer": "2", "completion": r"\boxed{2}"}
+    (home / "tasks.jsonl").write_bytes(orjson.dumps(row))
+    (home / "log.jsonl").write_bytes(orjson.dumps(row) + b"\n{")
+    before = tree(home / "store")
+    for out, rejected in (("results.jsonl", "results.jsonl.rejected.jsonl"), ("-", "bench.rejected.jsonl")):
+        command = ["bench", "tasks.jsonl", "--from", "log.jsonl", "--out", out]
+        done = srx_in(home, command, read_only=True)
+        assert done.returncode == 4, done.stderr
+        # Only where there is no file to put the rejected records beside.
+        assert (b"WRITES" in done.stderr) == (out == "-")
+        place = done.stderr.decode().partition("records were rejected, see ")[2].split(". ")[0].replace("\n", "")
+        assert place.endswith(rejected)
+        assert (home / place).stat().st_size
+    assert tree(home / "store") == before
+
+
 def test_show_names_what_differs_between_two_artifacts(home):
     assert srx_in(home, ["annotate", "--in", "traces.jsonl", "--threshold", "0.8"]).returncode == 0
     one, two = (key_of(home, "annotate", threshold=threshold) for threshold in (0.7, 0.8))
@@ -138,6 +157,45 @@ def test_fresh_does_it_again_under_the_same_key(home, stage):
     assert b"already done" not in done.stderr
     assert sorted(info["key"] for info in infos(home)) == sorted(info["key"] for info in before)
     assert b"already done" in srx_in(home, stage).stderr
+
+
+def test_after_ctrl_c_afresh_the_same_command_without_the_flag_makes_the_rest_anew(tmp_path):
+    command = ["bench", "mini", "--systems", "small,big", "--problems", "30", "--samples", "2", "--batch-size", "6"]
+    assert srx_in(tmp_path, command).returncode == 0
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("store/artifacts/bench/*/meta.json")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splitreason_cli", *command, "--fresh"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not any(tmp_path.glob("store/work/*/records.jsonl")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 130, errors
+    assert b"interrupted; run the same command without --fresh to go on" in errors
+    assert srx_in(tmp_path, command).returncode == 0
+    assert len(before) == 2
+    assert all(file.stat().st_mtime_ns > then for file, then in before.items())
+
+
+def test_after_ctrl_c_before_anything_is_afresh_the_same_command_is_to_be_run(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splitreason_cli", "annotate", "--fresh"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not any(tmp_path.glob("store/spool/*")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 130, errors
+    assert b"interrupted; run the same command again to go on" in errors
 
 
 def test_fresh_has_no_meaning_where_nothing_is_kept(srx):

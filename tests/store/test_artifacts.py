@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 
@@ -122,6 +123,74 @@ def test_what_began_afresh_is_gone_on_with_and_the_finished_artifact_stays_until
     assert list(replay(new.records)) == [{"n": 2}, {"n": 3}]
 
 
+def test_what_began_afresh_under_another_version_hides_only_its_own_artifact(tmp_path):
+    older = publish(Store(tmp_path))
+    begin(Store(tmp_path, fresh=True), UPGRADED)
+    assert Store(tmp_path).find(RECIPE) == older
+    publish(Store(tmp_path), UPGRADED)
+    begin(Store(tmp_path, fresh=True), UPGRADED)
+    assert Store(tmp_path).find(RECIPE) == older
+    assert Store(tmp_path).find(UPGRADED) is None
+
+
+def test_work_of_an_srx_that_did_not_say_what_it_replaces_is_not_gone_on_with(tmp_path):
+    store = Store(tmp_path)
+    begin(store)
+    file = store.work_path(RECIPE) / "begun.json"
+    file.write_bytes(orjson.dumps({**orjson.loads(file.read_bytes()), "replaces": True}))
+    assert list(replay(publish(store, lines=[b'{"n":2}\n']).records)) == [{"n": 2}]
+
+
+RUN, OTHER_RUN = (dataclasses.replace(RECIPE, config={"lineup": lineup}) for lineup in ("ab", "b"))
+PARTS = [dataclasses.replace(RECIPE, config={"part": part}) for part in "ab"]
+
+
+class CutOffError(Exception):
+    """What ends a run before its time."""
+
+
+def cut_off_afresh(root):
+    """A run afresh that is killed after the first of its parts."""
+    store = Store(root, fresh=True)
+    with contextlib.suppress(CutOffError), store.run(RUN):
+        publish(store, PARTS[0], [b'{"n":"new"}\n'])
+        raise CutOffError
+
+
+def test_a_run_that_began_afresh_is_afresh_to_its_end_whoever_goes_on_with_it(tmp_path):
+    for part in PARTS:
+        publish(Store(tmp_path), part)
+    cut_off_afresh(tmp_path)
+    begin(Store(tmp_path), dataclasses.replace(PARTS[1], code=NEWER))
+    store = Store(tmp_path)
+    with store.run(RUN):
+        assert list(replay(store.find(PARTS[0]).records)) == [{"n": "new"}]
+        assert store.find(PARTS[1]) is None
+        begin(store, PARTS[1], b'{"n":"begun"}\n')
+        new = publish(store, PARTS[1], [b'{"n":"new"}\n'])
+        assert list(replay(new.records)) == [{"n": "begun"}, {"n": "new"}]
+        assert store.find(PARTS[1]) == new
+    assert Store(tmp_path).find(PARTS[1]) == store.find(PARTS[1]) == new
+    with Store(tmp_path).run(RUN):
+        assert Store(tmp_path).find(PARTS[0]) is not None
+    assert list((tmp_path / "afresh").iterdir()) == []
+
+
+def test_a_run_that_began_afresh_and_was_cut_off_hides_nothing_from_other_runs(tmp_path):
+    old = publish(Store(tmp_path), PARTS[1])
+    cut_off_afresh(tmp_path)
+    store = Store(tmp_path)
+    with store.run(OTHER_RUN):
+        assert store.find(PARTS[1]) == old
+
+
+def test_a_run_that_begins_afresh_again_takes_nothing_of_the_one_that_was_cut_off(tmp_path):
+    cut_off_afresh(tmp_path)
+    store = Store(tmp_path, fresh=True)
+    with store.run(RUN):
+        assert store.find(PARTS[0]) is None
+
+
 def test_an_artifact_of_an_srx_that_kept_no_sources_can_be_read(tmp_path):
     store = Store(tmp_path)
     meta = publish(store).path / "meta.json"
@@ -172,6 +241,20 @@ def test_garbage_is_what_nobody_has_written_to_for_long(tmp_path):
     assert store.garbage(1) == [old.path]
     assert store.remove(old.path) > 0
     assert store.artifacts() == [new]
+
+
+def test_garbage_that_a_process_works_on_is_left_to_it(tmp_path):
+    store = Store(tmp_path)
+    begin(store, dataclasses.replace(RECIPE, config={}))
+    with store.work(RECIPE) as work:
+        Journal(work / RECORDS).append([b'{"n":1}\n'])
+        for path in store.garbage(-1):
+            store.collect(path)
+        assert [path.name for path in (tmp_path / "work").iterdir()] == [RECIPE.work_key]
+        assert [path.name for path in (tmp_path / "locks").iterdir()] == [RECIPE.work_key]
+        assert store.collect(work) is None
+    assert store.collect(work) > 0
+    assert list((tmp_path / "locks").iterdir()) == []
 
 
 def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path):

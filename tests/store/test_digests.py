@@ -114,7 +114,7 @@ def test_a_verb_runs_on_its_own_file_and_on_no_server_or_command(module):
     files = {own.parents[1] / name for name in sources}
     assert own in files
     assert all(file.is_file() for file in files)
-    for elsewhere in ("splitreason_cli.serving.http_api", "splitreason_cli.cli"):
+    for elsewhere in ("splitreason_cli.serving.http_api", "splitreason_cli.training.hub", "splitreason_cli.cli"):
         assert Path(importlib.import_module(elsewhere).__file__) not in files
 
 

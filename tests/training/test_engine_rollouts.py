@@ -7,6 +7,9 @@ from collections import Counter
 
 import pytest
 import torch
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from splitreason_cli.decoding.remote import RemoteConfig, connect_remote
 from splitreason_cli.errors import EndpointError, MachineError, ModelError, SrxError, UsageError
@@ -22,7 +25,7 @@ from splitreason_cli.training.policy_engine import PolicyEngine, PolicyEngineCon
 from splitreason_cli.training.solo import SoloDecoder
 from tests.fake_generation import FakeGeneration
 from tests.rollout_decoders import by_engine, lockstep
-from tests.scripted_endpoint import serving
+from tests.scripted_endpoint import running, serving
 from tests.served_model import ServedModel
 
 COUNT = 3
@@ -226,6 +229,20 @@ def test_a_missing_vllm_is_one_line(monkeypatch):
         MachineError, match=r"vLLM is not installed\. Install it: pip install 'splitreason-cli\[vllm\]'"
     ):
         checked_engine(PolicyEngineConfig())
+
+
+def test_a_server_says_how_much_it_reads_and_which_vllm_it_is(monkeypatch):
+    answers = {
+        "/v1/models": {"data": [{"id": "policy", "max_model_len": 640}]},
+        "/server_info": {"vllm_config": {"weight_transfer_config": {"backend": "nccl"}}},
+        "/version": {"version": "7.1"},
+    }
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("splitreason_cli.training.policy_engine.default_device", lambda: "cuda")
+    routes = [Route(path, lambda request: JSONResponse(answers[request.url.path])) for path in answers]
+    with running(Starlette(routes=routes)) as url:
+        found = checked_engine(PolicyEngineConfig("server", f"{url}/v1"))
+    assert found == PolicyEngineConfig("server", url, context_tokens=640, version="7.1")
 
 
 @pytest.mark.parametrize("is_up", [True, False])

@@ -12,7 +12,7 @@ from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks.mini import sample_problem
-from splitreason_cli.training.grpo import RECIPES, train_grpo
+from splitreason_cli.training.grpo import RECIPES, _recipe, train_grpo
 from splitreason_cli.training.grpo_config import Servers
 from splitreason_cli.training.policy_engine import PolicyEngineConfig
 from tests.fake_generation import FakeGeneration
@@ -81,6 +81,14 @@ def test_a_run_trains_on_what_the_engine_wrote_with_the_weights_of_each_step(sou
     assert 300 < engine.options["max_model_length"] <= 2048
     after = engine.model.state_dict()
     assert any(not weight.equal(after[name]) for name, weight in engine.weights.state_dict().items())
+
+
+def test_another_vllm_on_the_server_is_other_code(source):
+    engines = [PolicyEngineConfig("server", version=version) for version in ("7.1", "7.2")]
+    one, two = (_recipe(source, SHORT, None, engine) for engine in engines)
+    assert one.key != two.key
+    assert one.work_key == two.work_key
+    assert one.code.libraries["vllm"] == "7.1"
 
 
 def test_without_vllm_nothing_is_loaded(source, store, monkeypatch, gpu):

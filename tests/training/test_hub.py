@@ -3,7 +3,8 @@ from huggingface_hub import ModelCard
 
 from splitreason_cli.errors import UsageError
 from splitreason_cli.store.artifacts import Recipe
-from splitreason_cli.training.hub import CARD, published, require_hub, write_card
+from splitreason_cli.training.card import CARD, published, write_card
+from splitreason_cli.training.hub import require_hub
 from tests.older_code import NO_CODE
 
 
