@@ -17,7 +17,6 @@ class Relay(Written):
     name: str = "relay"
     text: str = "never"
     copies: ClassVar[bool] = True
-    usage: ClassVar[str] = "relay(tokens, small tokens)"
     hint: ClassVar[str] = "Write relay(...)"
 
     def policy(self, sample: Sample) -> Policy:
