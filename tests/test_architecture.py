@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "splitreason_cli"
 VERBS = ("annotating", "dataset", "training", "serving", "measuring", "timing", "showing")
 FLOORS = (
-    ("errors", "plugins"),
+    ("calls", "errors", "plugins"),
     ("records",),
     ("split",),
     ("store",),

@@ -101,6 +101,18 @@ def test_its_task_is_measured_with_its_policy(srx, site, tmp_path):
     assert "cached" not in srx(*command).stderr
 
 
+def test_its_policy_is_a_system_beside_ours_with_arguments(srx, tmp_path):
+    done = srx(
+        "bench", "mini", "--systems", "split,every_line(2),learned(0.3),keyword(c, d)", "--policy", "learned(0.3)",
+        "--samples", "1", "--temperature", "0", "--problems", "8", "--out", "out.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {one["system"]: one for one in records(tmp_path / "out.jsonl") if "policy" in one}
+    assert set(found) == {"split", "every_line(2)", "learned(0.3)", "keyword(c, d)"}
+    assert all(name in ("split", one["policy"]) and one["spans"] > 0 for name, one in found.items())
+    assert found["learned(0.3)"]["big_tokens"] == found["split"]["big_tokens"]
+
+
 def test_its_annotator_marks_what_its_argument_says(srx, tmp_path):
     for digits, place in (("2", "two.jsonl"), ("3", "three.jsonl")):
         done = srx("annotate", "--in", MINI_TRACES, "-n", "5", "--annotator", f"numbers({digits})", "--out", place)

@@ -11,22 +11,10 @@ from splitreason_cli.plugins import Registry, call, parse_call
 from splitreason_cli.store.embedded import MINI_TRACES
 from splitreason_cli.tasks.base import Task
 from tests.cli.conftest import environment
+from tests.installed import install
 
 GROUP = "srx.tasks"
 NUMBERS = itertools.count()
-
-
-def install(folder, module, source, points, group=GROUP):
-    """What pip leaves behind in a folder of the search path; returns the module's file."""
-    file = folder / f"{module.replace('.', '/')}.py"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(source)
-    installed = folder / f"{module}-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}-package\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in points.items()]
-    (installed / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
-    return file
 
 
 @pytest.fixture
@@ -56,10 +44,29 @@ def test_names_are_ours_and_then_those_of_packages_without_importing_them(tmp_pa
         tasks().find("neither")
 
 
-def test_a_package_s_own_wins_over_ours_of_the_same_name(tmp_path, module):
-    install(tmp_path, module, TASK, {"ours": f"{module}:Mine"})
-    assert tasks()["ours"].max_tokens == 7
-    assert list(tasks()) == ["ours"]
+def refused(name):
+    with pytest.raises(MachineError) as caught:
+        tasks().find(name)
+    with pytest.raises(MachineError, match="is"):
+        tasks().source(name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_no_package_replaces_what_is_ours(tmp_path, module):
+    install(tmp_path, module, TASK, {"ours": f"{module}:Mine", "theirs": f"{module}:Mine"})
+    assert f"task 'ours' is ours and also in the package {module}-package" in refused("ours")
+    assert tasks()["theirs"].max_tokens == 7
+
+
+def test_a_name_that_two_packages_have_is_refused_with_both(tmp_path, module):
+    for name, own in ((module, "first"), (f"{module}_too", "second")):
+        install(tmp_path, name, TASK, {"both": f"{name}:Mine", own: f"{name}:Mine"})
+    message = refused("both")
+    assert f"{module}-package" in message
+    assert f"{module}_too-package" in message
+    assert tasks()["first"].max_tokens == tasks()["second"].max_tokens == 7
+    assert list(tasks()).count("both") == 1
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,62 @@ def test_a_change_anywhere_in_a_package_changes_its_source(tmp_path, module, inn
         path.write_text(text)
         digests.append(tasks().source("theirs"))
     assert digests[0] != digests[1] == digests[2]
+
+
+def test_what_stands_beside_the_code_is_part_of_its_source(tmp_path, module):
+    file = install(tmp_path, f"{module}.part", TASK, {"theirs": f"{module}.part:Mine"})
+    (file.parent / "__init__.py").write_text("")
+    weights = file.parent / "deep" / "w.json"
+    weights.parent.mkdir()
+    digests = []
+    for text in ("[1]", "[2]"):
+        weights.write_text(text)
+        digests.append(tasks().source("theirs"))
+    weights.rename(weights.with_name("v.json"))
+    digests.append(tasks().source("theirs"))
+    assert len(set(digests)) == 3
+    compiled = file.parent / "__pycache__" / "part.cpython-312.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(b"\0")
+    assert tasks().source("theirs") == digests[-1]
+
+
+def test_a_module_beside_it_in_the_same_package_is_part_of_its_source(tmp_path, module):
+    record = [f"{module}.py", f"{module}_beside.py", f"{module}-1.0.dist-info/RECORD", "../../bin/tool"]
+    install(tmp_path, module, TASK, {"theirs": f"{module}:Mine"}, record=record)
+    digests = []
+    for text in ("1", "2"):
+        (tmp_path / f"{module}_beside.py").write_text(text)
+        digests.append(tasks().source("theirs"))
+    assert digests[0] != digests[1]
+    (tmp_path / f"{module}-1.0.dist-info" / "INSTALLER").write_text("another")
+    assert tasks().source("theirs") == digests[1]
+
+
+def test_an_editable_package_s_source_is_that_of_its_folder(tmp_path, module, monkeypatch):
+    record = [f"__editable__.{module}.pth", f"__editable___{module}_finder.py"]
+    install(tmp_path, module, TASK, {"theirs": f"{module}:Mine"}, record=record).unlink()
+    project = tmp_path / "project"
+    monkeypatch.syspath_prepend(project)
+    (project / module).mkdir(parents=True)
+    (project / module / "__init__.py").write_text(TASK)
+    digests = []
+    for text in ("1", "2"):
+        (project / module / "w.json").write_text(text)
+        (tmp_path / record[0]).write_text(str(project))
+        digests.append(tasks().source("theirs"))
+    (tmp_path / record[0]).write_text("elsewhere")
+    assert digests[0] != digests[1] == tasks().source("theirs")
+
+
+def test_the_versions_of_what_a_package_needs_are_part_of_its_source(tmp_path, module):
+    needs = [f"{module}.needed (>=1)", "srx-no-such-package; extra == 'all'"]
+    install(tmp_path, module, TASK, {"theirs": f"{module}:Mine"}, needs=needs)
+    install(tmp_path, f"{module}.needed", "", {})
+    before = tasks().source("theirs")
+    place = tmp_path / f"{module}.needed-1.0.dist-info"
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}.needed\nVersion: 2.0\n")
+    assert tasks().source("theirs") != before
 
 
 def test_names_may_have_arguments():

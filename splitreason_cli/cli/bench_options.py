@@ -25,7 +25,7 @@ class Measured:
 
     systems: Annotated[
         str,
-        typer.Option(help=f"Comma-separated: {', '.join(SYSTEMS)}; relay(16,64) is explicit."),
+        typer.Option(help=f"Comma-separated: {', '.join(SYSTEMS)}; or a policy with arguments, as relay(16,64)."),
     ] = "small,big,random,split"
     policy: Annotated[
         str,

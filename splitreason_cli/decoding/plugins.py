@@ -1,7 +1,8 @@
 """Policies of other packages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from ..errors import MachineError
 from ..plugins import Registry
 from ..split.policies import POLICIES, Factory
 
@@ -14,5 +15,16 @@ def policy_source(name: str) -> str:
 
 
 def load_policies() -> Mapping[str, Factory]:
-    """The built-in policies and those of entry point group `srx.policies`, each a `Factory`; the latter win."""
+    """The built-in policies and those of entry point group `srx.policies`, each a `Factory`."""
     return _REGISTRY
+
+
+def usable_policies(on_broken: Callable[[str], None]) -> dict[str, Factory]:
+    """Those of them that can be imported, and are by this. `on_broken` is told why each of the others cannot."""
+    found: dict[str, Factory] = {}
+    for name in _REGISTRY:
+        try:
+            found[name] = _REGISTRY[name]
+        except MachineError as error:
+            on_broken(str(error))
+    return found

@@ -1,21 +1,24 @@
 """serve: a small and a big model behind one OpenAI-compatible endpoint."""
 
 import asyncio
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..decoding.pipelined import PipelineConfig
-from ..decoding.plugins import load_policies
+from ..decoding.plugins import load_policies, usable_policies
 from ..errors import EndpointError, MachineError, UsageError
 from ..models.backend import BackendError, BackendPair
 from ..models.pair import Pair
 from ..models.sides import Running, Runtime, Side, start_pair
-from ..split.policies import PolicyContext, make_policy
+from ..split.policies import Factory, PolicyContext, make_policy
 from .http_api import ServerConfig, create_app
 from .split_engine import EngineConfig, SplitEngine
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status:
         policy = make_policy(config.engine.policy, load_policies(), PolicyContext())
     except ValueError as error:
         raise UsageError(str(error)) from None
+    # Now, because importing a package while requests run would hold all of them up.
+    policies = usable_policies(lambda reason: log.warning("without a policy: %s", reason))
     with ExitStack() as stack, _bound(config.host, config.port) as listener:
         small, big = start_pair(
             config.small, config.big, stack, runtime=config.runtime, log_folder=config.log_folder, on_status=on_status
@@ -55,16 +60,17 @@ def serve(config: ServeConfig, on_status: Callable[[str], None] = lambda status:
         if policy.tagged:
             # Without them it would never hand over, or write tags that nobody heeds.
             small.tokenizer.tag_ids()
-        asyncio.run(_serve(config, small, big, listener, on_status))
+        engine = make_engine(config, small, big, policies)
+        asyncio.run(_serve(config, engine, (small, big), listener, on_status))
 
 
-def make_engine(config: ServeConfig, small: Running, big: Running) -> SplitEngine:
+def make_engine(config: ServeConfig, small: Running, big: Running, policies: Mapping[str, Factory]) -> SplitEngine:
     """The engine of two running sides, which reads no more than both of them do."""
     known = [running.context_tokens for running in (small, big) if running.context_tokens]
     pair = Pair.of(small.tokenizer, big.tokenizer, hint=config.hint)
     engine = replace(config.engine, context_tokens=min(known, default=None))
     backends = BackendPair(small.backend, big.backend)
-    return SplitEngine(backends, pair, engine, config.pipeline, policies=load_policies())
+    return SplitEngine(backends, pair, engine, config.pipeline, policies=policies)
 
 
 async def _warm_up(running: Running) -> None:
@@ -88,14 +94,17 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 async def _serve(
-    config: ServeConfig, small: Running, big: Running, listener: socket.socket, on_status: Callable[[str], None]
+    config: ServeConfig,
+    engine: SplitEngine,
+    sides: tuple[Running, Running],
+    listener: socket.socket,
+    on_status: Callable[[str], None],
 ) -> None:
     import uvicorn
 
-    engine = make_engine(config, small, big)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.aclose)
-        for running in (small, big):
+        for running in sides:
             await _warm_up(running)
         options = uvicorn.Config(
             create_app(engine, config.server), log_level="warning", access_log=False, timeout_graceful_shutdown=5

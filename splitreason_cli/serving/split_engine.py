@@ -9,7 +9,6 @@ from typing import Literal
 
 from ..decoding.boundaries import boundaries
 from ..decoding.pipelined import PipelineConfig, PipelinedDecoder, SmallModelError
-from ..errors import MachineError
 from ..models.backend import BackendError, BackendPair
 from ..models.pair import Pair
 from ..models.sampling import Sampling
@@ -20,7 +19,7 @@ from ..split.budget import FIRST_SPAN_TOKENS, MeanLength, OffloadBudget, Planned
 from ..split.controller import SplitController
 from ..split.events import Failed
 from ..split.limits import LEAST_ROOM_TOKENS, Limits
-from ..split.policies import POLICIES, Factory, Policy, PolicyContext, make_policy
+from ..split.policies import POLICIES, BrokenPolicyError, Factory, Policy, PolicyContext, make_policy
 from .breaker import Breaker
 from .engine import EngineUnavailable
 from .requests import Delta, Finished, GenerationRequest, RequestError, Usage, describe
@@ -190,8 +189,10 @@ class SplitEngine:
         text = self.config.policy if request.policy is None else request.policy
         try:
             return make_policy(text, self.policies, PolicyContext(request.seed))
-        except (ValueError, MachineError) as error:
-            # The latter is that of a policy whose package is broken.
+        except BrokenPolicyError as error:
+            log.warning(str(error))
+            raise RequestError(f"policy {text!r} is broken on this server", "policy") from None
+        except ValueError as error:
             raise RequestError(str(error), "policy") from None
 
     def _prompt(self, author: Author, request: GenerationRequest) -> list[int]:

@@ -99,10 +99,11 @@ class SplitController:
         self._small, self._big = (both, both) if isinstance(both, TokenIds) else (both["small"], both["big"])
         needs = self.policy.needs
         self._asks_before_tokens, self._asks_small = bool(needs & PREDICTIONS), Signal.CLOSE in needs
-        reads_text = bool(needs & {Signal.TEXT, Signal.STEPS})
-        if reads_text and not self.decode:
+        if needs & {Signal.TEXT, Signal.STEPS} and not self.decode:
             raise ProtocolError(f"policy {self.policy.name!r} reads text, and nothing was given to read it with")
-        self._decode: Mapping[Author, TextOf] = self.decode if self.decode and reads_text else {}
+        decode = self.decode or {}
+        self._small_text = decode.get("small")
+        self._span_text = decode.get("big") if Signal.TEXT in needs else None
 
     def __enter__(self) -> "SplitController":
         return self
@@ -208,7 +209,7 @@ class SplitController:
     def _policy_hands_over(self, prediction: Prediction | None = None) -> bool:
         if self.policy.tagged or not self._big_is_usable:
             return False
-        place = Place(self._contexts.plain, prediction, self._decode.get("small"))
+        place = Place(self._contexts.plain, self.policy.needs, prediction, self._small_text)
         return self.policy.opens(place) and self._hand_over()
 
     def _decode_small(self) -> None:
@@ -297,7 +298,7 @@ class SplitController:
                 self._hand_back(cut=True)
                 return self._continue_small()
             self._confirm_token(offset)
-            if self.policy.closes(Span(self._span[:offset], signals.get(offset), self._decode.get("big"))):
+            if self.policy.closes(Span(self._span[:offset], signals.get(offset), self._span_text)):
                 self._hand_back(cut=False)
                 return self._continue_small()
             if self._at_limit():

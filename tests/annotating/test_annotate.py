@@ -4,7 +4,9 @@ import pytest
 
 from splitreason_cli.annotating.alignment import keep_hardest
 from splitreason_cli.annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
+from splitreason_cli.annotating.annotators.named import ANNOTATORS, check_flags
 from splitreason_cli.annotating.annotators.surprisal import hard_lines
+from splitreason_cli.errors import UsageError
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Trace
 from splitreason_cli.store.artifacts import Store
@@ -13,6 +15,7 @@ from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomic
 from splitreason_cli.store.source import Source
 from splitreason_cli.tasks import mini
 from tests.older_code import older_code
+from tests.plugin_package.srx_example import Numbers
 
 
 def traces(count):
@@ -118,3 +121,24 @@ def test_the_hardest_lines_survive_the_cap():
     assert [(text[s.start : s.end], s.score) for s in spans] == [("bbbb", 3.0), ("cccc", 2.0)]
     assert keep_hardest(lines, 0.0) == []
     assert markup.render(text, [(s.start, s.end) for s in spans]).count(markup.OPEN) == 2
+
+
+FLAGS = dict.fromkeys(flag for kind in ANNOTATORS.own.values() for flag in kind.flags)
+
+
+def test_an_annotator_of_ours_may_take_arguments(source, store, monkeypatch):
+    monkeypatch.setitem(ANNOTATORS.own, "numbers", Numbers)
+    config = AnnotateConfig("numbers(3)")
+    check_flags(config, FLAGS)
+    artifact, _ = annotate(source, config, store)
+    marked = [one.reasoning[span.start : span.end] for one in annotated(artifact) for span in one.spans]
+    assert marked
+    assert all(len(text) == 3 for text in marked)
+    with pytest.raises(UsageError, match="too many positional arguments"):
+        annotate(source, AnnotateConfig("numbers(3,4)"), store)
+
+
+@pytest.mark.parametrize("name", ["surprisal", "llm", "snippets"])
+def test_annotators_that_take_flags_take_no_arguments(name):
+    with pytest.raises(UsageError, match=rf"'{name}\(3\)': {name} takes no arguments\. Give its flags instead"):
+        check_flags(AnnotateConfig(f"{name}(3)"), FLAGS)

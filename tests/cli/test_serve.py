@@ -15,6 +15,7 @@ from splitreason_cli.records.data import Problem
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from tests.cli.conftest import environment
+from tests.installed import install
 
 PROBLEM = decode(next(read_lines(MINI_PROBLEMS)), Problem.from_dict).problem
 
@@ -153,6 +154,22 @@ def test_what_cannot_be_served_is_said_before_anything_loads(srx, arguments, mes
     assert message in done.stderr.decode()
     assert b"loading" not in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_policy_of_a_broken_package_is_told_at_the_start_and_unknown_to_clients(tmp_path):
+    source = "raise OSError('private')"
+    install(tmp_path, "srx_broken", source, {"broken": "srx_broken:make"}, "srx.policies")
+    process, url = start(tmp_path, PYTHONPATH=str(tmp_path))
+    try:
+        with pytest.raises(openai.BadRequestError, match="unknown policy 'broken'") as caught:
+            ask(url, extra_body={"policy": "broken"})
+        assert "private" not in str(caught.value)
+        assert ask(url, extra_body={"policy": "never"}).choices[0].message.content
+    finally:
+        process.send_signal(signal.SIGTERM)
+        stderr = process.communicate(timeout=400)[1].decode()
+    assert stderr.count("without a policy: policy 'broken' of the package srx_broken-package cannot be loaded") == 1
+    assert "Traceback" not in stderr
 
 
 def test_chat_blames_the_server_only_where_it_does_not_answer(served, srx):

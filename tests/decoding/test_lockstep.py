@@ -22,7 +22,16 @@ from splitreason_cli.models.pair import Pair
 from splitreason_cli.models.sampling import GREEDY, TOP_LOGPROBS, Sampling
 from splitreason_cli.split.budget import OffloadBudget
 from splitreason_cli.split.limits import Limits
-from splitreason_cli.split.policies import Always, Learned, Never, Policy, Random, Signal
+from splitreason_cli.split.policies import (
+    Always,
+    Learned,
+    MissingSignalError,
+    Never,
+    Policy,
+    Prediction,
+    Random,
+    Signal,
+)
 from splitreason_cli.tasks import mini
 
 
@@ -312,7 +321,7 @@ class Told(Policy):
         self.predictions = []
 
     def opens(self, place):
-        self.predictions.append(place.prediction)
+        self.predictions.append(Prediction(place.entropy, place.top_logprobs))
         return False
 
 
@@ -344,3 +353,30 @@ def test_here_and_pipelined_a_policy_is_told_the_model_s_own_distribution(pair, 
             assert [logprob for _, logprob in told.top_logprobs] == pytest.approx(
                 row.topk(TOP_LOGPROBS).values.tolist(), abs=1e-3
             )
+
+
+class Curious(Policy):
+    """The small model alone; keeps whether it is told more than the entropy that it names."""
+
+    name = "curious"
+    needs = frozenset((Signal.ENTROPY,))
+    may_open = False
+
+    def __init__(self):
+        self.heard = []
+
+    def opens(self, place):
+        try:
+            self.heard.append(place.top_logprobs)
+        except MissingSignalError:
+            self.heard.append(place.entropy)
+        return False
+
+
+def test_what_a_policy_is_told_does_not_depend_on_those_in_its_batch(pair, problems):
+    decoder = LockstepDecoder(Pair.of(*pair, hint=True), Limits(12))
+    alone, beside = Curious(), Curious()
+    decoder.decode([Request(problems[0], alone)])
+    decoder.decode([Request(problems[0], beside), Request(problems[1], Told())])
+    assert len(alone.heard) > 5
+    assert beside.heard == pytest.approx(alone.heard, abs=1e-3)

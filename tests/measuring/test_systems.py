@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitreason_cli.errors import UsageError
 from splitreason_cli.measuring.systems.big import BigSystem
 from splitreason_cli.measuring.systems.entropy import entropy_threshold, matched_entropy
-from splitreason_cli.measuring.systems.named import SYSTEMS, explicit, split_names, written
+from splitreason_cli.measuring.systems.named import SYSTEMS, split_names, written
 from splitreason_cli.measuring.systems.oracle import OracleSystem
 from splitreason_cli.measuring.systems.random import RandomCopySystem, RandomShareSystem, plan_of, scattered
 from splitreason_cli.measuring.systems.relay import matched_relay
@@ -122,6 +123,7 @@ def test_entropy_opens_as_often_as_the_share_asks():
     assert entropy_threshold(entropies, 0.0, 1) == float("inf")
     assert matched_entropy(result(generation(("small", 9), ("big", 1))), entropies) == "entropy(0.9,1)"
     assert matched_entropy(result(generation(("small", 9))), entropies) == "never"
+    assert matched_entropy(result(generation(("small", 9), ("big", 1))), [-1e-8] * 100) == "entropy(0.0,1)"
 
 
 def test_a_recorder_hears_of_every_small_token():
@@ -135,14 +137,20 @@ def test_a_recorder_hears_of_every_small_token():
 
 def test_names_are_split_outside_parentheses():
     assert split_names("small, relay(16,64),entropy(1.5, 16) ,split") == [
-        "small",
-        "relay(16,64)",
-        "entropy(1.5, 16)",
-        "split",
-    ]
-    assert [explicit(name) for name in ("relay(16,64)", "relay", "keyword(Wait)")] == [True, False, False]
-    with pytest.raises(ValueError, match="is no policy"):
-        explicit("relay(16")
+        "small", "relay(16,64)", "entropy(1.5, 16)", "split",
+    ]  # fmt: skip
+
+
+def test_a_policy_written_with_arguments_is_a_system():
+    names = ["relay(16,64)", "keyword(Wait, However)", "random(5%)", "learned(0.3)"]
+    systems = [written(name) for name in names]
+    assert [(system.name, system.policy_name) for system in systems] == list(zip(names, names, strict=True))
+    assert [system.needs_tags for system in systems] == [False, False, False, True]
+    for name in ("keyword", "keyword()", "huge"):
+        with pytest.raises(UsageError, match="unknown system"):
+            written(name)
+    with pytest.raises(UsageError, match="is no name"):
+        written("relay(16")
 
 
 def test_policies_have_the_names_of_what_was_run():

@@ -28,7 +28,7 @@ class EveryLine(Policy):
     @classmethod
     def parse(cls, context, arguments):
         (span_tokens,) = positional(arguments, "tokens", defaults=("2",))
-        return cls(number(int, "tokens", span_tokens))
+        return cls(number(int, "tokens", span_tokens, least=1))
 
     def opens(self, place):
         return bool(place.completion) and place.text(tail_tokens=1).endswith("\n")

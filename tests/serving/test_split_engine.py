@@ -9,7 +9,6 @@ import pytest
 from splitreason_cli.decoding.lockstep import LockstepDecoder
 from splitreason_cli.decoding.pipelined import PipelineConfig
 from splitreason_cli.decoding.rows import Request
-from splitreason_cli.errors import MachineError
 from splitreason_cli.models.backend import BackendError, BackendPair
 from splitreason_cli.models.in_process import InProcessBackend
 from splitreason_cli.models.loading import load_pair, text_of
@@ -21,7 +20,7 @@ from splitreason_cli.serving.engine import EngineUnavailable
 from splitreason_cli.serving.requests import Delta, Finished, GenerationRequest, RequestError
 from splitreason_cli.serving.split_engine import EngineConfig, SplitEngine
 from splitreason_cli.split.limits import Limits
-from splitreason_cli.split.policies import Always, Learned
+from splitreason_cli.split.policies import POLICIES, Always, Learned
 from splitreason_cli.store.embedded import MINI_PROBLEMS
 from splitreason_cli.store.jsonl import decode, read_lines
 from tests.scripted import scripted
@@ -155,15 +154,17 @@ def test_policies_are_chosen_by_name(pair, thread, problems, policy):
         assert abs(end.usage.offload_share - 1 / 3) < 0.1
 
 
-def test_a_policy_whose_package_is_broken_ends_that_request_only(pair, thread, problems):
-    class Broken(dict):
-        def __getitem__(self, name):
-            raise MachineError("policy 'mine' of the package theirs cannot be loaded")
+def test_a_policy_whose_factory_is_broken_ends_that_request_only(pair, thread, problems, caplog):
+    def broken(context, arguments):
+        raise KeyError("private")
 
-    broken = engine(pair, thread)
-    broken.policies = Broken(mine=None)
-    with pytest.raises(RequestError, match="of the package theirs"):
-        answers(broken, ask(problems[0], policy="mine"))
+    served = engine(pair, thread)
+    served.policies = {**POLICIES, "mine": broken, "none": lambda context, arguments: None}
+    for name in ("mine", "none"):
+        with pytest.raises(RequestError, match=f"^policy '{name}' is broken on this server$"):
+            answers(served, ask(problems[0], policy=name))
+    assert "KeyError: 'private'" in caplog.text
+    assert answers(served, ask(problems[0], policy="never"))
 
 
 @pytest.mark.parametrize("policy", ["unheard", "random", "relay(1, 2, 3)", "learned(x)", "a b"])

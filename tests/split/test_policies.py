@@ -11,6 +11,7 @@ from splitreason_cli.split.limits import Limits
 from splitreason_cli.split.policies import (
     POLICIES,
     Always,
+    BrokenPolicyError,
     CloseSignal,
     Entropy,
     Keyword,
@@ -27,7 +28,8 @@ from splitreason_cli.split.policies import (
     Span,
     make_policy,
 )
-from tests.scripted import TOKENS
+from tests.scripted import TOKENS, drive, scripted
+from tests.scripted_backend import in_chunks
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,8 @@ def test_random_at_the_ends_of_its_range(share, opens):
 def test_a_pattern_hands_over_by_the_text_before_and_back_by_the_text_within():
     decode = lambda ids: "".join(map(chr, ids))  # noqa: E731
     policy = Pattern(lambda text: text.endswith("?"), re.compile(r"\d\d"))
-    assert policy.opens(Place([ord(c) for c in "what?"], decode=decode))
-    assert not policy.opens(Place([ord(c) for c in "what"], decode=decode))
+    assert policy.opens(Place([ord(c) for c in "what?"], Pattern.needs, None, decode))
+    assert not policy.opens(Place([ord(c) for c in "what"], Pattern.needs, None, decode))
     assert policy.closes(Span([ord(c) for c in "42"], decode=decode))
     assert not policy.closes(Span([ord(c) for c in "4"], decode=decode))
 
@@ -100,7 +102,7 @@ class Confident(Policy):
     needs = frozenset((Signal.TOP_LOGPROBS,))
 
     def opens(self, place):
-        return place.prediction.top_logprobs[0][1] < math.log(0.5)
+        return place.top_logprobs[0][1] < math.log(0.5)
 
     def closes(self, span):
         return True
@@ -129,7 +131,7 @@ class Steps(Policy):
     """Keeps where it was asked, and hands nothing over."""
 
     name = "steps"
-    needs = frozenset((Signal.STEPS,))
+    needs = frozenset((Signal.STEPS, Signal.TEXT))
 
     def __init__(self):
         self.asked = []
@@ -161,6 +163,38 @@ def test_text_is_only_there_for_policies_that_need_it_and_drivers_that_have_it()
         SplitController([1], [2], TOKENS, Keyword(("Wait",)), Limits(9))
 
 
+ASKED = {
+    Signal.ENTROPY: lambda place: place.entropy,
+    Signal.TOP_LOGPROBS: lambda place: place.top_logprobs,
+    Signal.TEXT: lambda place: place.text(),
+    Signal.STEPS: lambda place: place.begins_step,
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_policy_is_told_nothing_that_it_does_not_name_even_where_it_is_known(asked):
+    class Peeking(Policy):
+        name = "peeking"
+        needs = frozenset(ASKED) - {asked}
+
+        def opens(self, place):
+            for signal in self.needs:
+                ASKED[signal](place)
+            with pytest.raises(MissingSignalError, match=asked.value):
+                ASKED[asked](place)
+            return True
+
+    controller = SplitController([1], [2], TOKENS, Peeking(), Limits(9), decode=LETTERS)
+    controller.start()
+    controller.receive(Produced("small", (5,), (Prediction(0.5, ((5, -0.1),)),)))
+    assert controller.hand_overs == 1
+
+
+def test_the_last_tokens_may_be_none_or_more_than_there_are():
+    place = Place([97, 98, 99], frozenset((Signal.TEXT,)), None, LETTERS["small"])
+    assert [place.text(tail) for tail in (0, 2, 3, 9, None)] == ["", "bc", "abc", "abc", "abc"]
+
+
 def test_a_policy_that_needs_what_nothing_here_supplies_is_refused_in_one_line():
     class Judged(Policy):
         name = "judged"
@@ -170,7 +204,62 @@ def test_a_policy_that_needs_what_nothing_here_supplies_is_refused_in_one_line()
         make_policy("judged", {"judged": lambda context, arguments: Judged()}, PolicyContext())
 
 
-@pytest.mark.parametrize(("text", "fault"), [("never(3)", "it takes no arguments"), ("relay(x)", "a whole number")])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("never(3)", "it takes no arguments"),
+        ("relay(x)", "tokens must be a whole number, not 'x'"),
+        ("relay(0, 0)", "tokens must be at least 1, not 0"),
+        ("relay(-3)", "tokens must be at least 1, not -3"),
+        ("relay(4, -1)", "small tokens must be at least 0, not -1"),
+        ("random(0%, 0)", "tokens must be at least 1, not 0"),
+        ("random(120%)", "is no share"),
+        ("entropy(nan)", "threshold must be a number, not 'nan'"),
+        ("entropy(-1)", "threshold must be at least 0, not -1"),
+        ("entropy(1, 0)", "tokens must be at least 1, not 0"),
+        ("learned(0)", "threshold must be more than 0, not 0"),
+        ("learned(7)", "threshold must be at most 1, not 7"),
+        ("learned(nan)", "threshold must be a number, not 'nan'"),
+        ("relay(16", "is no name"),
+    ],
+)
 def test_arguments_that_a_policy_does_not_take_are_named(text, fault):
-    with pytest.raises(ValueError, match=fault):
+    with pytest.raises(ValueError, match=re.escape(fault)):
         make_policy(text, POLICIES, PolicyContext())
+
+
+@pytest.mark.parametrize("text", ["relay(2, 0)", "entropy(inf)", "learned(1)", "random(0%, 1)", "random(100%)", "Mine"])
+def test_the_ends_of_the_ranges_are_policies(text):
+    policies = {**POLICIES, "Mine": lambda context, arguments: Never()}
+    assert isinstance(make_policy(text, policies, PolicyContext()), Policy)
+
+
+@pytest.mark.parametrize("budget", [1.0, 0.5, 0.0])
+def test_a_relay_without_small_tokens_gives_the_big_model_what_the_budget_allows(budget):
+    policy = make_policy("relay(2, 0)", POLICIES, PolicyContext())
+    controller = SplitController([0], [0], TOKENS, policy, Limits(60), OffloadBudget(budget))
+    drive(controller, scripted(1, tags=0, end=0), scripted(2, tags=0, end=0), 3, in_chunks(3, 4))
+    assert (controller.finish_reason, len(controller.completion)) == ("length", 60)
+    assert controller.big_tokens <= budget * 60
+    if budget == 1:
+        assert controller.big_tokens == 60
+
+
+def failing(context, arguments):
+    return {}["place"]
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        (failing, "KeyError: 'place'"),
+        (lambda context: Never(), "TypeError: "),
+        (lambda context, arguments: None, "no Policy but NoneType"),
+        (lambda context, arguments: Never, "no Policy but type"),
+    ],
+)
+def test_a_factory_that_is_broken_is_named_in_one_line(factory, reason):
+    with pytest.raises(BrokenPolicyError, match=r"^policy 'mine\(2\)' is broken \(") as caught:
+        make_policy("mine(2)", {"mine": factory}, PolicyContext())
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -60,12 +60,14 @@ class Annotator(ABC):
         summary: who marks, in a few words, for `--help`.
         libraries: names of the distributions that compute its result.
         flags: of the command line that are for it alone. required: those among them that it cannot do without.
+        takes_arguments: whether any may stand in parentheses; `make` judges them.
     """
 
     summary: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[str, ...]] = ()
+    takes_arguments: ClassVar[bool] = True
 
     @classmethod
     def check(cls, config: AnnotateConfig, given: Mapping[str, str | None]) -> None:

@@ -68,6 +68,7 @@ class LlmAnnotator(Annotator):
     summary = "a chat model"
     libraries = ("json-repair", "rapidfuzz", "regex")
     flags = required = ("--model", "--base-url")
+    takes_arguments = False
 
     endpoint: EndpointConfig
     fraction: float

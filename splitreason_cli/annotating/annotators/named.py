@@ -29,7 +29,7 @@ def annotator_of(text: str) -> tuple[str, type[Annotator]]:
     """
     name, arguments = parse_call(text)
     kind = ANNOTATORS.find(name)
-    if name in ANNOTATORS.own and arguments and kind is ANNOTATORS.own[name]:
+    if arguments and not kind.takes_arguments:
         raise UsageError(f"{text!r}: {name} takes no arguments", "Give its flags instead")
     return name, kind
 

@@ -20,6 +20,7 @@ class SnippetsAnnotator(Annotator):
     summary = "a file of snippets"
     libraries = ("rapidfuzz", "regex")
     flags = required = ("--snippets",)
+    takes_arguments = False
 
     def __init__(self, path: Path, config: AlignConfig) -> None:
         self._path = path

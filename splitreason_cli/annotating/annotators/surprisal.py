@@ -53,6 +53,7 @@ class LocalSurprisal(Annotator):
     summary = "the pair's own surprisal"
     libraries = ("jinja2", "tokenizers", "torch", "transformers")
     flags = ("--small-url", "--big-url")
+    takes_arguments = False
 
     def __init__(self, config: SurprisalConfig, replies: Replies) -> None:
         self._config, self._replies = config, replies

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
+from ...calls import read_call
 from ...decoding.plugins import load_policies, policy_source
 from ...errors import UsageError
 from ...records.data import Author, BenchResult, Generation
-from ...split.policies import Policy, PolicyContext, make_policy, parse_policy
+from ...split.policies import Policy, PolicyContext, make_policy
 from ...tasks.base import Task
 from ...tasks.named import task_of
 
@@ -50,7 +51,6 @@ class System(ABC):
         authors: the models that it asks.
         needs_oracle: whether it asks the oracle of the task.
         copies: whether it takes its measure from a run of `split`; there is one for each of those.
-        usage: how its policy is written in full, which is a system too; empty if it is not.
         hint: what to do where a copy is wanted without `split`.
         offload_budget: what names the run, a share 0..1; None for a run without.
     """
@@ -59,7 +59,6 @@ class System(ABC):
     authors: ClassVar[tuple[Author, ...]] = ("small", "big")
     needs_oracle: ClassVar[bool] = False
     copies: ClassVar[bool] = False
-    usage: ClassVar[str] = ""
     hint: ClassVar[str] = "Add split to --systems"
     offload_budget: float | None = None
 
@@ -99,7 +98,7 @@ class System(ABC):
 
 @dataclass(frozen=True)
 class WrittenSystem(System):
-    """A system that runs a policy written as text, such as `relay(16,64)`."""
+    """A system that runs a policy written as text, such as `relay(16,64)`. Raises ValueError where that is none."""
 
     name: str
     text: str
@@ -109,8 +108,12 @@ class WrittenSystem(System):
     def policy_name(self) -> str:
         return self.text
 
+    @property
+    def needs_tags(self) -> bool:
+        return make_policy(self.text, load_policies(), PolicyContext()).tagged
+
     def settings(self) -> dict[str, Any]:
-        source = policy_source(parse_policy(self.text)[0])
+        source = policy_source(read_call(self.text)[0])
         return {**super().settings(), **({"policy_source": source} if source else {})}
 
     def policy(self, sample: Sample) -> Policy:

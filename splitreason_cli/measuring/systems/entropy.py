@@ -16,7 +16,6 @@ class EntropySystem(WrittenSystem):
     name: str = "entropy"
     text: str = "never"
     copies: ClassVar[bool] = True
-    usage: ClassVar[str] = "entropy(nats, tokens)"
     hint: ClassVar[str] = "Write entropy(...)"
 
     @classmethod
@@ -40,4 +39,6 @@ def matched_entropy(split: BenchResult, entropies: Sequence[float]) -> str:
     if not split.spans or not split.big_tokens or not split.offload_share:
         return "never"
     span_tokens = max(1, round(split.big_tokens / split.spans))
-    return f"entropy({entropy_threshold(entropies, split.offload_share, span_tokens)!r},{span_tokens})"
+    # Rounding may leave the entropy of a certain token below zero, where no policy begins.
+    threshold = max(0.0, entropy_threshold(entropies, split.offload_share, span_tokens))
+    return f"entropy({threshold!r},{span_tokens})"

@@ -2,8 +2,8 @@
 
 import re
 
+from ...calls import read_call
 from ...errors import UsageError
-from ...split.policies import parse_policy
 from .base import System, WrittenSystem
 from .big import BigSystem
 from .entropy import EntropySystem
@@ -24,7 +24,7 @@ SYSTEMS: dict[str, type[System]] = {
 }
 """The order is that in which copies of one split run."""
 
-HINT = f"Known systems: {', '.join((*SYSTEMS, *(kind.usage for kind in SYSTEMS.values() if kind.usage)))}"
+HINT = f"Known systems: {', '.join(SYSTEMS)}, and policies written with arguments, such as relay(16,64)"
 
 
 def split_names(text: str) -> list[str]:
@@ -32,17 +32,12 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in re.split(r",(?![^()]*\))", text) if name.strip()]
 
 
-def explicit(name: str) -> bool:
-    """Whether a name is `relay(a, b)` or `entropy(x, n)` with arguments. Raises ValueError if it is nothing at all."""
-    word, arguments = parse_policy(name)
-    return word in SYSTEMS and bool(SYSTEMS[word].usage and arguments)
-
-
 def written(name: str) -> WrittenSystem:
-    """The system that is a policy written in full. Raises UsageError."""
+    """The system that is a policy written with arguments, if there is that policy. Raises UsageError."""
     try:
-        if not explicit(name):
-            raise ValueError(f"unknown system {name!r}")
+        _, arguments = read_call(name)
     except ValueError as error:
-        raise UsageError(str(error).rstrip("."), HINT) from None
+        raise UsageError(str(error), HINT) from None
+    if not arguments:
+        raise UsageError(f"unknown system {name!r}", HINT)
     return WrittenSystem(name, name)

@@ -16,7 +16,6 @@ class RelaySystem(WrittenSystem):
     name: str = "relay"
     text: str = "never"
     copies: ClassVar[bool] = True
-    usage: ClassVar[str] = "relay(tokens, small tokens)"
     hint: ClassVar[str] = "Write relay(...)"
 
     def policy(self, sample: Sample) -> Policy:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from ...decoding.plugins import load_policies
-from ...split.policies import PolicyContext, make_policy
 from .base import WrittenSystem
 
 
@@ -17,7 +15,3 @@ class SplitSystem(WrittenSystem):
     @property
     def cap(self) -> float | None:
         return self.offload_budget
-
-    @property
-    def needs_tags(self) -> bool:
-        return make_policy(self.text, load_policies(), PolicyContext()).tagged

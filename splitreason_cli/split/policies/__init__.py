@@ -2,11 +2,11 @@
 
 from ..signals import CloseSignal, Prediction, Signal
 from .alone import Always, Never
-from .base import Factory, MissingSignalError, Place, Policy, PolicyContext, Span, check_supplied
+from .base import BrokenPolicyError, Factory, MissingSignalError, Place, Policy, PolicyContext, Span, check_supplied
 from .entropy import Entropy, EntropyRecorder
 from .keywords import Keyword
 from .learned import Learned
-from .named import POLICIES, make_policy, parse_policy
+from .named import POLICIES, make_policy
 from .pattern import Pattern
 from .placed import Placed
 from .random_places import Random
@@ -16,6 +16,7 @@ from .sampled import Sampled
 __all__ = [
     "POLICIES",
     "Always",
+    "BrokenPolicyError",
     "CloseSignal",
     "Entropy",
     "EntropyRecorder",
@@ -37,5 +38,4 @@ __all__ = [
     "Span",
     "check_supplied",
     "make_policy",
-    "parse_policy",
 ]

@@ -1,17 +1,35 @@
 """Arguments of policies, as users write them in parentheses."""
 
+import math
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
 
 
-def number(kind: type[Number], name: str, text: str) -> Number:
-    """Read a number. Raises ValueError naming the argument."""
+def number(
+    kind: type[Number],
+    name: str,
+    text: str,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float | None = None,
+) -> Number:
+    """Read a number from `least` to `most`, and more than `above`. Raises ValueError naming the argument."""
     try:
-        return kind(text)
+        value = kind(text)
+        if math.isnan(value):
+            raise ValueError
     except ValueError:
         what = "a whole number" if kind is int else "a number"
         raise ValueError(f"{name} must be {what}, not {text!r}") from None
+    if above is not None and value <= above:
+        raise ValueError(f"{name} must be more than {above}, not {text}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {text}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, not {text}")
+    return value
 
 
 def positional(given: tuple[str, ...], *names: str, defaults: tuple[str, ...] = ()) -> tuple[str, ...]:

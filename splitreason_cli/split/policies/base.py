@@ -22,37 +22,49 @@ TextOf = Callable[[Sequence[int]], str]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the small model may hand over.
+    """Where the small model may hand over. What its policy does not need raises MissingSignalError, told or not.
 
     Attributes:
         completion: all of the completion so far, in the small model's ids.
-        prediction: that of the next token, for policies that need `Signal.ENTROPY` or `Signal.TOP_LOGPROBS`.
     """
 
     completion: Sequence[int]
-    prediction: Prediction | None = None
-    decode: TextOf | None = None
+    _needs: frozenset[Signal] = frozenset()
+    _prediction: Prediction | None = None
+    _decode: TextOf | None = None
 
     def text(self, tail_tokens: int | None = None) -> str:
-        """The text so far, or of its last so many tokens. Raises MissingSignalError unless the policy needs it."""
-        if self.decode is None:
+        """The text so far, or of its last so many tokens."""
+        if Signal.TEXT not in self._needs:
             raise MissingSignalError(Signal.TEXT)
-        return self.decode(self.completion if tail_tokens is None else self.completion[-tail_tokens:])
+        return self._tail(len(self.completion) if tail_tokens is None else tail_tokens)
 
     @property
     def entropy(self) -> float:
-        """Of the next token, in nats. Raises MissingSignalError where nothing told it."""
-        if self.prediction is None:
-            raise MissingSignalError(Signal.ENTROPY)
-        return self.prediction.entropy
+        """Of the next token, in nats."""
+        return self._predicted(Signal.ENTROPY).entropy
+
+    @property
+    def top_logprobs(self) -> tuple[tuple[int, float], ...]:
+        """(token id, natural-log probability) of the likeliest next tokens, likeliest first."""
+        return self._predicted(Signal.TOP_LOGPROBS).top_logprobs
 
     @property
     def begins_step(self) -> bool:
-        """Whether a step of the reasoning begins here: at the start, and behind a blank line.
+        """Whether a step of the reasoning begins here: at the start, and behind a blank line."""
+        if Signal.STEPS not in self._needs:
+            raise MissingSignalError(Signal.STEPS)
+        return not self.completion or _STEP_END.search(self._tail(STEP_TAIL_TOKENS)) is not None
 
-        Raises MissingSignalError unless the policy needs it.
-        """
-        return not self.completion or _STEP_END.search(self.text(STEP_TAIL_TOKENS)) is not None
+    def _tail(self, tokens: int) -> str:
+        assert self._decode is not None, "the controller refuses policies whose text nothing reads"
+        return self._decode(self.completion[max(0, len(self.completion) - tokens) :])
+
+    def _predicted(self, signal: Signal) -> Prediction:
+        # Drivers tell a whole batch what one of its policies needs: more than this one may depend on.
+        if signal not in self._needs or self._prediction is None:
+            raise MissingSignalError(signal)
+        return self._prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,10 @@ class Policy:
     def closes(self, span: Span) -> bool:
         """Whether to take back after these big tokens."""
         return False
+
+
+class BrokenPolicyError(ValueError):
+    """A factory failed in a way that is no answer to its arguments, or what it made is no policy: a bug in it."""
 
 
 @dataclass(frozen=True)

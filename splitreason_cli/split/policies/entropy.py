@@ -23,7 +23,7 @@ class Entropy(Policy):
     @classmethod
     def parse(cls, context: PolicyContext, arguments: tuple[str, ...]) -> "Entropy":
         threshold, span_tokens = positional(arguments, "threshold", "tokens", defaults=("32",))
-        return cls(number(float, "threshold", threshold), number(int, "tokens", span_tokens))
+        return cls(number(float, "threshold", threshold, least=0), number(int, "tokens", span_tokens, least=1))
 
     def opens(self, place: Place) -> bool:
         return place.entropy >= self.threshold

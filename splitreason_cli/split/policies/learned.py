@@ -24,7 +24,7 @@ class Learned(Policy):
     @classmethod
     def parse(cls, context: PolicyContext, arguments: tuple[str, ...]) -> "Learned":
         (threshold,) = positional(arguments, "threshold", defaults=("argmax",))
-        return cls(None if threshold == "argmax" else number(float, "threshold", threshold))
+        return cls(None if threshold == "argmax" else number(float, "threshold", threshold, above=0, most=1))
 
     def closes(self, span: Span) -> bool:
         if span.signal is None:

@@ -1,11 +1,11 @@
 """The policies that users name."""
 
-import re
 from collections.abc import Mapping
 
+from ...calls import read_call
 from ..signals import SUPPLIED
 from .alone import Always, Never
-from .base import Factory, Policy, PolicyContext, check_supplied
+from .base import BrokenPolicyError, Factory, Policy, PolicyContext, check_supplied
 from .entropy import Entropy
 from .keywords import Keyword
 from .learned import Learned
@@ -25,22 +25,26 @@ POLICIES: dict[str, Factory] = {
 
 
 def make_policy(text: str, policies: Mapping[str, Factory], context: PolicyContext) -> Policy:
-    """The policy that a text such as `relay(16)` describes. Raises ValueError with what is wrong."""
-    name, arguments = parse_policy(text)
+    """The policy that a text such as `relay(16)` describes.
+
+    Raises ValueError with what is wrong; a BrokenPolicyError is no fault of who wrote the text.
+    """
+    try:
+        name, arguments = read_call(text)
+    except ValueError as error:
+        raise ValueError(f"policy {error}") from None
     if name not in policies:
         raise ValueError(f"unknown policy {name!r}. Known are {', '.join(policies)}")
+    factory = policies[name]
     try:
-        policy = policies[name](context, arguments)
+        # The code of other packages may fail in any way.
+        policy = factory(context, arguments)
+        if not isinstance(policy, Policy):
+            raise TypeError(f"what it makes is no Policy but {type(policy).__name__}")
         check_supplied(policy, SUPPLIED)
     except ValueError as error:
         raise ValueError(f"policy {text!r}: {error}") from None
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BrokenPolicyError(f"policy {text!r} is broken ({reason})") from error
     return policy
-
-
-def parse_policy(text: str) -> tuple[str, tuple[str, ...]]:
-    """The name and the arguments of a policy written as `name` or `name(argument, ...)`. Raises ValueError."""
-    match = re.fullmatch(r"\s*([a-z_][a-z0-9_-]*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
-    if not match:
-        raise ValueError(f"{text!r} is no policy. Write a name, with arguments in parentheses, such as relay(16)")
-    arguments = tuple(part.strip() for part in (match.group(2) or "").split(","))
-    return match.group(1), tuple(filter(None, arguments))

@@ -25,7 +25,7 @@ class Random(Policy):
     @classmethod
     def parse(cls, context: PolicyContext, arguments: tuple[str, ...]) -> "Random":
         share, span_tokens = positional(arguments, "share", "tokens", defaults=("32",))
-        return cls(parse_share(share), number(int, "tokens", span_tokens), random.Random(context.seed))
+        return cls(parse_share(share), number(int, "tokens", span_tokens, least=1), random.Random(context.seed))
 
     def opens(self, place: Place) -> bool:
         return self.rng.random() < self.share / (self.share + self.span_tokens * (1 - self.share))

@@ -27,7 +27,7 @@ class Relay(Policy):
     def parse(cls, context: PolicyContext, arguments: tuple[str, ...]) -> "Relay":
         same = (arguments or ("",))[:1]
         span_tokens, small_tokens = positional(arguments, "tokens", "small tokens", defaults=same)
-        return cls(number(int, "tokens", span_tokens), number(int, "small tokens", small_tokens))
+        return cls(number(int, "tokens", span_tokens, least=1), number(int, "small tokens", small_tokens, least=0))
 
     def opens(self, place: Place) -> bool:
         length = len(place.completion)
