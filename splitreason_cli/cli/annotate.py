@@ -48,7 +48,8 @@ class Calls:
         str | None, typer.Option(help="llm: OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
     ] = None
     api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the endpoint's key; without it none is sent.")
+        str | None,
+        typer.Option(help="Environment variable that holds the endpoint's key; without it EMPTY is sent."),
     ] = None
     response_format: Annotated[
         Literal["auto", "json_schema", "none"],

@@ -127,7 +127,7 @@ def serve(
     small: Annotated[
         str, typer.Option(help="Small model: mini-split, a folder, a Hugging Face name, or URLs of vLLM servers of it.")
     ] = "mini-split",
-    big: Annotated[str, typer.Option(help="Big model, with the same vocabulary.")] = "mini-big",
+    big: Annotated[str, typer.Option(help="Big model, likewise.")] = "mini-big",
     runtime: Annotated[
         Literal["auto", "vllm", "in-process"],
         typer.Option(help="Where models that are no URLs run; auto: vLLM, but the embedded ones in this process."),

@@ -112,9 +112,7 @@ class Profiling:
     ] = None
     profile_tokens: Annotated[int, typer.Option(min=257, help="Profile: tokens of the longer prompt.")] = 2048
     repetitions: Annotated[int, typer.Option(min=1, help="Profile: medians of so many repetitions.")] = 5
-    api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the servers' key; without it none is sent.")
-    ] = None
+    api_key_env: Annotated[str | None, typer.Option(help="Environment variable that holds the servers' key.")] = None
     timeout: Annotated[float, typer.Option(min=0.1, help="Profile: seconds for one request.")] = 600.0
 
     def measured(self, urls: str) -> "tuple[Profile, Profile]":

@@ -1,7 +1,7 @@
 """train grpo: teach when to ask by TRL's GRPOTrainer, with the big model writing in every rollout."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -83,7 +83,7 @@ def train_grpo(
                 problems = _problems(source, quarantine, least=config.prompts)
                 small, big = _models(config, served)
             run = GrpoRun(config, small, big, work, watcher or GrpoWatcher(), engine)
-            steps = _train(run, problems, work / MODEL)
+            steps = _train(run, problems, work / MODEL, store.on_note)
             return publish(store, recipe, work, "grpo", steps, grpo_measures(steps)), False
 
 
@@ -117,11 +117,11 @@ def _models(config: TrainGrpoConfig, served: RemoteModel | None) -> tuple[Loaded
     return load_model(config.model, default_device(), float32=not config.lora_rank), big
 
 
-def _train(run: GrpoRun, problems: list[Problem], folder: Path) -> list[GrpoStep]:
+def _train(run: GrpoRun, problems: list[Problem], folder: Path, on_note: Callable[[str], None]) -> list[GrpoStep]:
     """All steps of a run, whose model goes to `folder`."""
     config, trainer = run.config, run.trainer(problems)
     with memory_advice(config.per_device_batch_size, "--max-tokens", config.max_tokens), run.grader:
-        trainer.train(resume_from_checkpoint=run.resume())
+        trainer.train(resume_from_checkpoint=run.resume(on_note))
     save_model(trainer, run.small.tokenizer, folder)
     return grpo_steps(trainer.state.log_history, config)
 

@@ -253,9 +253,9 @@ class GrpoRun:
         self.samples.append([encode(sample)])
         self.watcher.on_sample(sample)
 
-    def resume(self) -> str | None:
-        """The last complete checkpoint; price and samples as they were there."""
-        checkpoint = last_complete_checkpoint(self.folder)
+    def resume(self, on_note: Callable[[str], None]) -> str | None:
+        """The last complete checkpoint, of which `on_note` is told; price and samples as they were there."""
+        checkpoint = last_complete_checkpoint(self.folder, on_note)
         if checkpoint:
             self.price.multiplier = json.loads((Path(checkpoint) / PRICE).read_bytes())["multiplier"]
         # One sample a step.

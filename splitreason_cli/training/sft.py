@@ -125,7 +125,7 @@ def train_sft(
         if not len(trainer.train_dataset):
             raise InputError(f"no example fits into {config.max_length} tokens", "Raise --max-length")
         with memory_advice(config.per_device_batch_size, "--max-length", config.max_length):
-            trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / TRAINER))
+            trainer.train(resume_from_checkpoint=last_complete_checkpoint(work / TRAINER, store.on_note))
         save_model(trainer, loaded.tokenizer, work / MODEL)
         steps = _steps(trainer.state.log_history)
         return publish(store, recipe, work, "sft", steps, sft_measures(steps)), False

@@ -198,9 +198,15 @@ def publish(
     return ranks.from_main(make)
 
 
-def last_complete_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that is marked complete, the same on all ranks; younger wrecks are deleted."""
-    return ranks.from_main(lambda: _last_complete(folder))
+def last_complete_checkpoint(folder: Path, on_note: Callable[[str], None]) -> str | None:
+    """The newest checkpoint that is marked complete, the same on all ranks; younger wrecks are deleted.
+
+    `on_note` is told from which step the training goes on, if it does.
+    """
+    checkpoint = ranks.from_main(lambda: _last_complete(folder))
+    if checkpoint and ranks.is_main():
+        on_note(f"going on from step {checkpoint.rpartition('-')[2]}")
+    return checkpoint
 
 
 def _last_complete(folder: Path) -> str | None:

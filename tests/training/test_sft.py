@@ -81,8 +81,10 @@ def test_a_stopped_run_resumes_to_bit_equal_weights(source, store, tmp_path):
     shutil.copytree(trainer / "checkpoint-8", trainer / "checkpoint-9")
     (trainer / "checkpoint-9" / "trainer_state.json").unlink()
     seen = []
-    resumed = weights(train_sft(source, SHORT, other, on_step=lambda report: seen.append(report.step))[0])
-    assert seen == [9, 10, 11, 12]
+    notes = []
+    again = Store(other.root, notes.append)
+    resumed = weights(train_sft(source, SHORT, again, on_step=lambda report: seen.append(report.step))[0])
+    assert (seen, notes) == ([9, 10, 11, 12], ["going on from step 8"])
     assert all(whole[name].equal(resumed[name]) for name in whole)
 
 
@@ -99,7 +101,7 @@ def test_after_an_upgrade_a_stopped_run_goes_on_from_its_checkpoint_and_says_so(
     artifact, _ = train_sft(
         source, SHORT, Store(store.root, notes.append), on_step=lambda report: seen.append(report.step)
     )
-    assert (notes, seen) == ([NOTE], [9, 10, 11, 12])
+    assert (notes, seen) == ([NOTE, "going on from step 8"], [9, 10, 11, 12])
     assert len(artifact.info.begun) == 1
     afresh = []
     again, cached = train_sft(
