@@ -10,8 +10,9 @@ from functools import partial
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Trace
-from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Journal, Recipe, Store
+from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
 from ..store.digests import code_of
+from ..store.journal import Journal
 from ..store.jsonl import Line, encode
 from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job

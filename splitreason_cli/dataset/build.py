@@ -10,8 +10,9 @@ import orjson
 from ..errors import RecordError
 from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..records.data import AnnotatedTrace
-from ..store.artifacts import RECORDS, REJECTED, Artifact, Journal, Recipe, Store, file_digest
-from ..store.digests import code_of
+from ..store.artifacts import RECORDS, REJECTED, Artifact, Recipe, Store
+from ..store.digests import code_of, file_digest
+from ..store.journal import Journal
 from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .benchmarks import read_ngrams

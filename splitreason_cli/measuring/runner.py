@@ -18,8 +18,9 @@ from ..records.data import Author, BenchResult, Generation, Problem, Segment
 from ..split.budget import OffloadBudget
 from ..split.limits import Limits
 from ..split.policies import EntropyRecorder
-from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store, replay
+from ..store.artifacts import RECORDS, Artifact, Recipe, Store
 from ..store.digests import code_of
+from ..store.journal import Journal, replay
 from ..store.jsonl import encode, write_atomically
 from ..tasks.grader import Grader
 from ..tasks.grading import LIBRARIES as GRADING

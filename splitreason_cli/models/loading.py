@@ -11,7 +11,7 @@ from ..errors import ModelError
 from ..records import markup
 from ..records.prompts import user_message
 from ..split.vocabulary import TokenIds
-from ..store.artifacts import folder_digest
+from ..store.digests import folder_digest
 from ..store.embedded import EMBEDDED_MODELS
 from .protocols import CausalLM, GenerationDefaults, Tokenizer
 from .vocabulary import HubVocabulary, share_vocabulary

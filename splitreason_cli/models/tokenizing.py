@@ -5,7 +5,7 @@ import hashlib
 from ..errors import ModelError
 from ..records import markup
 from ..records.data import Message, SftExample, SftRecord
-from ..store.artifacts import file_digest
+from ..store.digests import file_digest
 from .loading import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
 from .protocols import Tokenizer, Turn
 

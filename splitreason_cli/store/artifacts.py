@@ -31,7 +31,7 @@ from ..errors import InputError, MachineError
 from ..records.data import ArtifactInfo, Code
 from .afresh import Afresh
 from .differences import described
-from .jsonl import disk_fault, read_lines, write_atomically
+from .jsonl import disk_fault, write_atomically
 
 RECORDS = "records.jsonl"
 REJECTED = "rejected.jsonl"
@@ -300,65 +300,6 @@ class Store:
         return size
 
 
-class Journal:
-    """An append-only JSONL file that survives being killed: a torn last line is cut off when it is opened again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            path.touch()
-            with path.open("r+b") as stream:
-                stream.truncate(_complete_length(path))
-        except OSError as error:
-            raise disk_fault(path, error) from None
-
-    def append(self, lines: list[bytes], *, sync: bool = True) -> None:
-        """Add complete lines. Raises MachineError if the disk is full; what was written before stays.
-
-        Without `sync` the lines survive the death of this process, but not that of the machine.
-        """
-        try:
-            with self.path.open("ab") as stream:
-                stream.write(b"".join(lines))
-                stream.flush()
-                if sync:
-                    os.fsync(stream.fileno())
-        except OSError as error:
-            raise disk_fault(self.path, error) from None
-
-    def restart(self, keep: int) -> None:
-        """Drop all but the first `keep` lines."""
-        with self.path.open("r+b") as stream:
-            for _ in range(keep):
-                stream.readline()
-            stream.truncate(stream.tell())
-
-
-def replay(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a journal or artifact, in order. It is only read; a journal has no torn line once it is opened."""
-    for line in read_lines(path):
-        yield orjson.loads(line.data)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file. Raises InputError if it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "Check the path") from None
-
-
-def folder_digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a folder's files, hidden ones left out."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path)
-        if file.is_file() and not any(part.startswith(".") for part in relative.parts):
-            digest.update(f"{relative.as_posix()}\0{file_digest(file)}\n".encode())
-    return digest.hexdigest()
-
-
 def _load(path: Path) -> Artifact:
     meta = path / META
     try:
@@ -377,17 +318,3 @@ def _holds_work(work: Path) -> bool:
 
 def _newest(path: Path) -> float:
     return max(file.stat().st_mtime for file in (path, *path.rglob("*")))
-
-
-def _complete_length(path: Path) -> int:
-    """The number of bytes up to and including the last newline."""
-    with path.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 2**16)
-            stream.seek(start)
-            found = stream.read(end - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            end = start
-    return 0

@@ -1,7 +1,8 @@
-"""What code computes a result: the import closure of a verb's module inside this package, and versions of libraries.
+"""Digests of files and folders, and of the code that computes a result.
 
-The closure is read from the syntax, never by importing: all `import` statements of a file count, those inside functions
-too, as that is where the heavy ones stand. What stands under `TYPE_CHECKING` computes nothing and does not count.
+That code is the import closure of a verb's module inside this package, and the versions of libraries. The closure is
+read from the syntax, never by importing: all `import` statements of a file count, those inside functions too, as that
+is where the heavy ones stand. What stands under `TYPE_CHECKING` computes nothing and does not count.
 """
 
 import ast
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from ..errors import MachineError
+from ..errors import InputError, MachineError
 from ..records.data import Code
 
 
@@ -129,3 +130,22 @@ def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 def _for_type_checkers(test: ast.expr) -> bool:
     name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
     return name == "TYPE_CHECKING"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file. Raises InputError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}", "Check the path") from None
+
+
+def folder_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a folder's files, hidden ones left out."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in relative.parts):
+            digest.update(f"{relative.as_posix()}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from .artifacts import Journal
+from .journal import Journal
 
 _SYNC_SECONDS = 1.0
 

@@ -12,7 +12,8 @@ import orjson
 
 from ..errors import InputError, MachineError, PartialError, RecordError
 from ..records.data import Rejected
-from .artifacts import Store, file_digest
+from .artifacts import Store
+from .digests import file_digest
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
 from .tables import HUB, HubDataset, as_lines, parquet_length, parquet_rows
 

@@ -11,7 +11,7 @@ import orjson
 
 from ..errors import InputError, UsageError
 from ..records.record import JsonObject
-from .artifacts import folder_digest
+from .digests import folder_digest
 from .jsonl import Line
 
 if TYPE_CHECKING:

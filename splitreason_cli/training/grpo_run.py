@@ -15,7 +15,7 @@ from ..models.loading import LoadedModel, text_of
 from ..models.sampling import Sampling
 from ..records.data import Generation, GrpoStep, Problem, Segment
 from ..split.limits import Limits
-from ..store.artifacts import Journal
+from ..store.journal import Journal
 from ..store.jsonl import encode
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict

@@ -14,7 +14,8 @@ from ..errors import MachineError, SrxError
 from ..models.loading import LoadedModel
 from ..models.protocols import Tokenizer
 from ..records.data import Record
-from ..store.artifacts import RECORDS, Artifact, Journal, Recipe, Store
+from ..store.artifacts import RECORDS, Artifact, Recipe, Store
+from ..store.journal import Journal
 from ..store.jsonl import encode
 from . import ranks
 from .card import write_card

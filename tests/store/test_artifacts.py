@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from splitreason_cli.errors import InputError, MachineError
 from splitreason_cli.records.data import Code
-from splitreason_cli.store.artifacts import RECORDS, Journal, Recipe, Store, folder_digest, replay
+from splitreason_cli.store.artifacts import RECORDS, Recipe, Store
+from splitreason_cli.store.digests import folder_digest
+from splitreason_cli.store.journal import Journal, replay
 
 CODE = Code(sources={"a.py": "1", "b.py": "1"}, libraries={"torch": "2.13.0"})
 NEWER = Code(sources={"a.py": "1", "b.py": "2"}, libraries={"torch": "2.13.1"})

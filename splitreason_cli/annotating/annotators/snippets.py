@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from ...records.data import Snippets, Trace
-from ...store.artifacts import file_digest
+from ...store.digests import file_digest
 from ...store.jsonl import decode, read_lines
 from ..alignment import AlignConfig, align
 from ..config import AnnotateConfig
