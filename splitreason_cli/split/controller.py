@@ -298,7 +298,9 @@ class SplitController:
                 self._hand_back(cut=True)
                 return self._continue_small()
             self._confirm_token(offset)
-            if self.policy.closes(Span(self._span[:offset], signals.get(offset), self._span_text)):
+            # Mostly the token is the newest one: a copy of a long span for each would cost more than all else here.
+            ids = self._span if offset == len(self._span) else self._span[:offset]
+            if self.policy.closes(Span(ids, signals.get(offset), self._span_text)):
                 self._hand_back(cut=False)
                 return self._continue_small()
             if self._at_limit():
