@@ -101,13 +101,15 @@ def test_the_same_command_twice_says_that_it_is_done(srx, tmp_path, traces):
 def test_annotate_killed_in_the_middle_resumes_to_the_same_file(srx, tmp_path):
     whole = tmp_path / "whole"
     whole.mkdir()
-    shell(f"srx annotate --in {MINI_TRACES} --out whole.jsonl", whole)
+    traces = tmp_path / "traces.jsonl"
+    traces.write_bytes(b"".join(line.data for line in itertools.islice(read_lines(MINI_TRACES), 400)))
+    shell(f"srx annotate --in {traces} --out whole.jsonl", whole)
     journal = tmp_path / "store" / "work"
 
     def half_done():
         return any(path.stat().st_size > 10_000 for path in journal.glob("*/records.jsonl"))
 
-    arguments = ["annotate", "--in", MINI_TRACES, "--out", "resumed.jsonl"]
+    arguments = ["annotate", "--in", traces, "--out", "resumed.jsonl"]
     assert kill_when(arguments, tmp_path, half_done)
     assert not (tmp_path / "resumed.jsonl").exists()
     assert srx(*arguments).returncode == 0
@@ -141,7 +143,7 @@ def test_train_sft_killed_in_the_middle_resumes_to_the_same_weights(srx, tmp_pat
     whole.mkdir()
     shell(f"srx annotate --in {traces} | srx build-sft --out {tmp_path}/sft.jsonl", tmp_path)
     arguments = ["train", "sft", "--recipe", "mini", "--in", tmp_path / "sft.jsonl", "--out", "model"]
-    arguments += ["--max-steps", "30", "--save-steps", "5"]
+    arguments += ["--max-steps", "18", "--save-steps", "5"]
     shell("srx " + " ".join(map(str, arguments)), whole)
     work = tmp_path / "store" / "work"
     assert kill_when(arguments, tmp_path, lambda: any(work.glob("*/trainer/checkpoint-1?")))
