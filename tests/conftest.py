@@ -19,10 +19,3 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("patient", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("patient")
-
-LONGEST = ("test_demo.py", "test_pipeline.py", "test_benchmarks.py", "test_training_on_ranks.py", "test_store.py")
-"""Files of long tests, which begin first: at the end one of two processes would wait for them."""
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONGEST)
