@@ -160,12 +160,12 @@ def test_next_span_goes_round_and_the_marks_can_be_hidden(page):
     assert "underline" in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
     page.keyboard.press("h")
     assert "underline" not in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
-    assert not page.get_by_role("checkbox", name="Mark big").is_checked()
+    assert not page.get_by_role("checkbox", name="Marks").is_checked()
 
 
 def test_segments_name_their_author_and_tokens(page):
     by_keyboard(page, "Enter")
-    page.get_by_text("Who wrote what, segment by segment").click()
+    page.get_by_text("Segment by segment").click()
     rows = page.locator("#segments tr")
     assert [row.split()[1:4] for row in rows.all_inner_texts()][:2] == [["small", "1", "1"], ["big", "1", "2"]]
     assert rows.count() == 5
@@ -212,17 +212,25 @@ def test_a_search_is_for_words_not_for_patterns(page, words):
 @pytest.mark.parametrize(
     ("control", "choice", "found"),
     [
-        ("#by-run", "small", 2),
-        ("#by-verdict", "no verdict", 1),
-        ("#by-verdict", "wrong", 3),
-        ("#by-end", "at the token limit", 1),
-        ("#by-end", "inside a span", 1),
+        ("System", "small", 2),
+        ("Verdict", "no verdict", 1),
+        ("Verdict", "wrong", 3),
+        ("Ended", "at the token limit", 1),
+        ("Ended", "inside a span", 1),
     ],
 )
 def test_filters_alone_list_traces(page, control, choice, found):
-    page.locator(control).select_option(choice)
+    page.get_by_label(control).select_option(f"{choice} ({found})")
     sync_api.expect(page.locator("#found")).to_have_text(f"{found} of 5 traces")
     assert page.locator("#hits li").count() == found
+
+
+def test_filters_together_list_what_passes_all(page):
+    page.get_by_label("System").select_option("split ≤5% (3)")
+    page.get_by_label("Marked over, %").fill("35")
+    sync_api.expect(page.locator("#found")).to_have_text("2 of 5 traces")
+    page.get_by_label("Verdict").select_option("right (1)")
+    sync_api.expect(page.locator("#found")).to_have_text("1 of 5 traces")
 
 
 def test_problems_without_a_difference_can_be_hidden(page):
