@@ -5,7 +5,8 @@ import itertools
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +15,10 @@ from rich.console import Console
 
 from ..errors import InputError, UsageError
 from ..records.data import GrpoStep, Record, TrainStep, read_any
+from ..store.jsonl import write_atomically
 from ..store.source import STDIN, Quarantine, Source, raise_first_rejected, raise_if_rejected, read_records
-from . import console as people
-from .console import stdout
+from .console import note, stdout
+from .options import lines_of
 from .render import render, steps_table
 
 
@@ -54,32 +56,41 @@ def show(
 
 
 def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -> None:
-    """Write the page. Lines that are no records go into a file beside it, and the exit code says so."""
+    """Write the page, and beside it the lines that are no records, of which the exit code says so too."""
     if str(html) == STDIN:
         raise UsageError("--html is a file", "Write a name such as page.html")
     if html.exists() and source.path.exists() and html.samefile(source.path):
-        raise UsageError(f"--html: {html} is what is to be shown", "Write another name, such as page.html")
+        raise UsageError(f"--html: {html} is the file to be shown", "Write another name, such as page.html")
     from ..showing.page import RecordsPage
+
+    place = Path(f"{html}.rejected.jsonl")
+    with tempfile.TemporaryDirectory(prefix="srx-") as folder:
+        quarantine = Quarantine(Path(folder) / place.name)
+        page = RecordsPage()
+        page.add(itertools.islice(_selected(source, record_id, quarantine), limit or None))
+        shown, read = page.kinds.total(), page.kinds.total() + page.figures.total()
+        if not shown:
+            raise_first_rejected(Path(folder) / place.name)
+            raise _no_text(source, page.figures) if read else _nothing(source, record_id)
+        command = shlex.join(["srx", *sys.argv[1:]])
+        rejected = f"{quarantine.count:,} of {quarantine.count + read:,} records, see {place.name}"
+        page.write(html, Path(source.label).name, command, rejected if quarantine.count else "")
+        if quarantine.count:
+            write_atomically(place, lines_of(Path(folder) / place.name))
+        else:
+            place.unlink(missing_ok=True)
+    note(f"{shown:,} records -> {html}")
+    for kind, left_out in page.figures.items():
+        note(f"warning: {left_out:,} {kind} left out, as they hold no text")
+    raise_if_rejected(quarantine.count, read, place)
+
+
+def _no_text(source: Source, kinds: Iterable[str]) -> InputError:
     from ..viewing.records import VIEWED
 
-    place = html.with_name(f"{html.name}.rejected.jsonl")
-    quarantine = Quarantine(place)
-    page = RecordsPage()
-    page.add(itertools.islice(_selected(source, record_id, quarantine), limit or None))
-    count = page.kinds.total()
-    if not count:
-        raise_first_rejected(place)
-        if page.figures:
-            kinds = ", ".join(page.figures)
-            raise InputError(f"{source.label}: no text in {kinds}", f"A page shows {', '.join(VIEWED)}; see srx stats")
-        raise _nothing(source, record_id)
-    rejected = f"{quarantine.count:,} lines that are no records, see {place.name}." if quarantine.count else ""
-    title = "standard input" if source.path == Path(STDIN) else source.path.name
-    page.write(html, title, shlex.join(["srx", *sys.argv[1:]]), rejected)
-    people.note(f"{count:,} records -> {html}")
-    for kind, left_out in page.figures.items():
-        people.note(f"warning: {left_out:,} {kind} left out, as they hold no text")
-    raise_if_rejected(quarantine.count, count, place)
+    return InputError(
+        f"{source.label}: a {' or '.join(kinds)} holds no text", f"Give {', '.join(VIEWED)}; or see srx stats"
+    )
 
 
 def _nothing(source: Source, record_id: str | None) -> InputError:

@@ -47,7 +47,7 @@ class RecordsPage:
 
         Args:
             command: that makes such a page.
-            rejected: of lines that are no records, how many there were and where they are.
+            rejected: how many records were, of how many, and where they are; empty if none.
 
         Raises:
             MachineError: the file cannot be written.

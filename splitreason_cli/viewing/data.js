@@ -12,7 +12,7 @@ async function inflate(id) {
 }
 
 // A search goes through all blocks, which together may be more than the memory holds.
-const KEPT_BLOCKS = 256;
+const KEPT_BLOCKS = 128;
 const blocks = new Map();
 function block(number) {
   const inflated = blocks.get(number) ?? inflate(`block-${number}`);

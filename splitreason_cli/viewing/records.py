@@ -102,7 +102,7 @@ def _annotated(trace: AnnotatedTrace) -> View:
         problem=trace.problem,
         words=_REASONING,
         parts=parts_of(trace.reasoning, [(*span, notes.get(span, "")) for span in spans]),
-        brief=_brief(spans, length, f"{len(lost):,} not placed" if lost else "", fault),
+        brief=_brief(spans, length, f"{len(lost):,} not placed" if lost else "", *_broken(fault)),
         facts={**facts, **_broken(fault)},
         facets={"Kind": [trace.kind], "Annotator": [trace.annotator], LABELS: _true(labels)},
         after=[*_response(trace.response), *([("Snippets not found in it", "\n\n".join(lost))] if lost else [])],
@@ -143,7 +143,7 @@ def _sft(record: SftRecord, before: Sequence[Message], tagged: str | None, later
         problem=_chat(before),
         words=_COMPLETION,
         parts=parts_of(text, [(*span, "") for span in spans]),
-        brief=_brief(spans, len(text), split, fault),
+        brief=_brief(spans, len(text), split, *_broken(fault)),
         facts={"split": split, **_marked(spans, len(text)), **counted, **_broken(fault)},
         facets={"Kind": [record.kind], "Split": [split], LABELS: _true(labels)},
         after=[("Turns after it", _chat(later))] if later else [],
@@ -240,8 +240,9 @@ def _marked(spans: Sequence[markup.Span], length: int) -> dict[str, str]:
 
 
 def _brief(spans: Sequence[markup.Span], length: int, *more: str) -> str:
-    counted = f"{len(spans):,} span{'' if len(spans) == 1 else 's'}"
-    return ", ".join([counted, _of(spans, length), *filter(None, more)])
+    """What a list says of a text; of `more` what is not empty."""
+    counted = f"{len(spans):,} span{'' if len(spans) == 1 else 's'}, {_of(spans, length)}"
+    return ", ".join([counted if spans else f"no span in {length:,} characters", *filter(None, more)])
 
 
 def _of(spans: Sequence[markup.Span], length: int) -> str:
