@@ -146,7 +146,7 @@ def _sft(record: SftRecord, before: Sequence[Message], tagged: str | None, later
         brief=_brief(spans, len(text), split, *_broken(fault)),
         facts={"split": split, **_marked(spans, len(text)), **counted, **_broken(fault)},
         facets={"Kind": [record.kind], "Split": [split], LABELS: _true(labels)},
-        after=[("Turns after it", _chat(later))] if later else [],
+        after=[("Turns after it", _turns(later))] if later else [],
         share=_share(spans, len(text)),
     )
 
@@ -255,6 +255,8 @@ def _response(response: str) -> list[tuple[str, str]]:
 
 def _chat(messages: Sequence[Message]) -> str:
     """The turns of a chat; one of the user alone stands without its role."""
-    if [message.role for message in messages] == ["user"]:
-        return messages[0].content
+    return messages[0].content if [message.role for message in messages] == ["user"] else _turns(messages)
+
+
+def _turns(messages: Sequence[Message]) -> str:
     return "\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)
