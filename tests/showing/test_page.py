@@ -6,8 +6,7 @@ import pytest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan, SftExample
 from splitreason_cli.showing.page import EXAMPLES, RecordsPage
-from tests.made_up_run import generation, result
-from tests.pages import HOSTILE
+from tests.made_up_run import HOSTILE, generation, result
 
 
 def trace(name, reasoning="one\ntwo\nthree", **changed):
