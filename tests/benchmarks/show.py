@@ -66,9 +66,8 @@ def main() -> None:
         subprocess.run(show, check=True, stderr=subprocess.DEVNULL)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         say(f"records: {records.stat().st_size / 1e6:.1f} MB")
-        say(
-            f"page: {page.stat().st_size / 1e6:.1f} MB, {used.ru_utime + used.ru_stime:.1f} CPU s, peak {used.ru_maxrss / 1024:.0f} MiB"
-        )
+        seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+        say(f"page: {page.stat().st_size / 1e6:.1f} MB, {seconds:.1f} CPU s, peak {peak:.0f} MiB")
         for line in opened(page, arguments.runs, "#hits button"):
             say(line)
 
