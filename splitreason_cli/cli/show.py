@@ -80,7 +80,7 @@ def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -
             raise_first_rejected(Path(folder) / place.name)
             raise _no_text(source, page.figures) if read else _nothing(source, record_id)
         command = shlex.join(["srx", *sys.argv[1:]])
-        rejected = f"{quarantine.count:,} of {quarantine.count + read:,} records, see {place.name}"
+        rejected = f"{quarantine.count:,} records, see {place.name}"
         page.write(html, Path(source.label).name, command, rejected if quarantine.count else "")
         if quarantine.count:
             write_atomically(place, lines_of(Path(folder) / place.name))
@@ -89,7 +89,8 @@ def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -
     note(f"{shown:,} records -> {html}")
     for kind, left_out in page.figures.items():
         note(f"warning: {left_out:,} {kind} left out, as they hold no text")
-    raise_if_rejected(quarantine.count, read, place)
+    # One id's records say nothing of how many the file holds.
+    raise_if_rejected(quarantine.count, read if record_id is None else None, place)
 
 
 def _no_text(source: Source, kinds: Iterable[str]) -> InputError:
