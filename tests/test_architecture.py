@@ -20,6 +20,7 @@ FLOORS = (
     ("records",),
     ("split",),
     ("store",),
+    ("viewing",),
     ("tasks",),
     ("models",),
     ("decoding",),
