@@ -1,0 +1,57 @@
+"""What the program that wrote a log made of its completions, and where that differs from our verdicts."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from .log_columns import LABELS, TRUTHS
+
+Labels = Sequence[float | None]
+
+
+def label_in(row: Mapping[str, object], names: Iterable[str]) -> tuple[str, float | list[float]] | None:
+    """The first of these columns that is a label, or a list of labels, with its name."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, list) and value:
+            truths = [truth for one in value if (truth := _truth(one)) is not None]
+            if len(truths) == len(value):
+                return name, truths
+        elif (truth := _truth(value)) is not None:
+            return name, truth
+    return None
+
+
+def metric_in(metrics: Mapping[str, object]) -> tuple[str, float | list[float]] | None:
+    """lighteval's metric to compare with: that of a completion or the mean over them, no majority and no best of k."""
+    names = [name for name in metrics if not name.startswith(("maj@", "best@"))]
+    names = [name for name in names if not name.startswith("pass@") or name.endswith(("=1", "@1"))]
+    return label_in(metrics, [*(name for name in LABELS if name in names), *names])
+
+
+def labels_of(value: float | Sequence[float] | None, completions: int, scored: int | None = None) -> list[float | None]:
+    """The label of each completion of a row; None where nothing says.
+
+    Args:
+        value: one a completion, or one for all, which is then their mean.
+        scored: how many of them, the first ones, it speaks of, if not of all.
+    """
+    scored = completions if scored is None else scored
+    if value is None or scored > completions:
+        return [None] * completions
+    if isinstance(value, Sequence):
+        return list(value) if len(value) == completions else [None] * completions
+    # A score between 0 and 1 that is no mean of verdicts, such as a reward, says nothing of right and wrong.
+    is_mean = math.isclose(value * scored, round(value * scored), abs_tol=1e-3 * scored)
+    return [value if is_mean and at < scored else None for at in range(completions)]
+
+
+def _truth(value: object) -> float | None:
+    if isinstance(value, dict):
+        # inspect_ai: {"scorer": {"value": "C"}}
+        first = next(iter(value.values()), None)
+        value = first.get("value") if isinstance(first, dict) else value.get("value")
+    if isinstance(value, str):
+        return TRUTHS.get(value.lower())
+    if isinstance(value, bool | int | float) and 0 <= value <= 1:
+        return float(value)
+    return None
