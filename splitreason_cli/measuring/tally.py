@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from ..records.data import BenchResult, Generation
-from ..tasks.grading import boxed_answer, normalized
+from ..tasks.extraction import boxed_answer
+from ..tasks.grading import normalized
 from .log_rows import completion_of, unknown_in
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
 
