@@ -1,8 +1,10 @@
 """What the program that wrote a log made of its completions, and where that differs from our verdicts."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from ..records.data import Generation
 from .log_columns import LABELS, TRUTHS
 
 Labels = Sequence[float | None]
@@ -55,3 +57,48 @@ def _truth(value: object) -> float | None:
     if isinstance(value, bool | int | float) and 0 <= value <= 1:
         return float(value)
     return None
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """The labels that a log has itself beside our verdicts, over the completions that have both.
+
+    `theirs` and `ours` are means, `differ` counts where one says right and the other wrong, of those `unanswered` have
+    no answer that we found.
+    """
+
+    completions: int
+    theirs: float
+    ours: float
+    differ: int
+    unanswered: int
+
+    def describe(self, column: str) -> str:
+        """One line; `column` is what the log calls its labels."""
+        named = f"its own labels ({column})" if column else "its own labels"
+        if not self.differ and math.isclose(self.theirs, self.ours, abs_tol=1e-9):
+            return f"{named} agree with the verdicts on all {self.completions:,} completions"
+        found = f", {self.unanswered:,} of which give no answer here" if self.unanswered else ""
+        return (
+            f"{named} say {self.theirs:.3f}, the verdicts {self.ours:.3f}; they differ on {self.differ:,} of "
+            f"{self.completions:,} completions{found}"
+        )
+
+
+def disagreement(
+    generations: Iterable[Generation], answer_in: Callable[[str], str | None], label: str
+) -> Disagreement | None:
+    """How verdicts differ from the labels in the field `label`; None where nothing has both."""
+    both = [(g, float(said)) for g in generations if isinstance(said := g.extra.get(label), int | float)]
+    both = [(g, said) for g, said in both if g.correct is not None]
+    if not both:
+        return None
+    differ = [g for g, said in both if said in (0.0, 1.0) and bool(said) is not g.correct]
+    unanswered = sum(not answer_in("".join(segment.text for segment in g.segments)) for g in differ)
+    return Disagreement(
+        len(both),
+        sum(said for _, said in both) / len(both),
+        sum(bool(g.correct) for g, _ in both) / len(both),
+        len(differ),
+        unanswered,
+    )

@@ -8,7 +8,7 @@ from .record import Record
 Author = Literal["small", "big"]
 
 Extract = Literal["box", "last", "auto"]
-"""Where a completion's answer is looked for: in its box, in what it says last, or in the latter only without a box."""
+r"""Where an answer is looked for: in `\boxed{}`; in what is said last; or in the box if there is one, else there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class BenchResult(Record):
 
     `pass_at_1` is the mean over problems of the share of right samples, `ci95` its problem-clustered bootstrap
     interval. `maj_at_k` is the share of problems that the majority of all samples answers right, null for one sample.
-    `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all completions, `truncated`
+    `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all `completions`, `truncated`
     reached the token limit, `unclosed` ended inside a span, `unanswered` give no answer where `extract` looks for one,
     which is wrong, and `ungraded` have no verdict. `hand_over_seconds` is the mean over spans, null where it was not
     measured. What an imported log does not say is null too, what nobody counted, and the accuracy where nothing has a
@@ -88,6 +88,7 @@ class BenchResult(Record):
     truncated: int | None = 0
     unclosed: int | None = 0
     ungraded: int = 0
+    completions: int | None = None
     unanswered: int | None = None
     hand_over_seconds: float | None = None
     artifact: str = ""

@@ -6,13 +6,11 @@ Only what follows the thinking counts. Thinking that was opened and never closed
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from ..errors import UsageError
+from ..records.data import Extract
 from ..records.markup import THINK_CLOSE, THINK_OPEN
-
-Extract = Literal["box", "last", "auto"]
-r"""Where an answer is looked for: in `\boxed{}`; in what is said last; or in the box if there is one, else there."""
 
 EXTRACTS: tuple[Extract, ...] = get_args(Extract)
 

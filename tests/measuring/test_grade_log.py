@@ -9,7 +9,7 @@ import pytest
 from splitreason_cli.errors import InputError, RecordError, UsageError
 from splitreason_cli.measuring.bench import BenchConfig, Lineup, StoredGenerations, bench
 from splitreason_cli.measuring.compare import bench_compare
-from splitreason_cli.measuring.grade_log import NO_COMPLETION, bench_log
+from splitreason_cli.measuring.grade_log import NO_COMPLETION, LogToGrade, bench_log
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import encode, write_atomically
 
@@ -37,7 +37,7 @@ def files(runs, tmp_path_factory):
 
 
 def test_our_own_generations_are_graded_as_they_were(store, runs, files):
-    graded = bench_log("mini", None, str(files / "generations.jsonl"), store)
+    graded = bench_log(LogToGrade("mini", str(files / "generations.jsonl")), store)
     assert graded.missing == 500 - 16
     for (result, made), run in zip(graded.runs, runs, strict=True):
         assert made == list(StoredGenerations(run.artifact))
@@ -45,7 +45,7 @@ def test_our_own_generations_are_graded_as_they_were(store, runs, files):
 
 
 def test_a_log_of_another_program_is_graded_and_says_what_it_does_not_know(store):
-    graded = bench_log("mini", None, str(LOGS / "lm_eval.jsonl"), store)
+    graded = bench_log(LogToGrade("mini", str(LOGS / "lm_eval.jsonl")), store)
     ((result, made),) = graded.runs
     assert (result.system, result.problems, result.samples) == ("imported", 3, 3)
     assert result.pass_at_1 == pytest.approx(sum(bool(one.correct) for one in made) / 9)
@@ -56,7 +56,7 @@ def test_a_log_of_another_program_is_graded_and_says_what_it_does_not_know(store
 
 
 def test_a_failed_request_has_no_verdict(store):
-    graded = bench_log("mini", None, str(LOGS / "lighteval_failed.parquet"), store)
+    graded = bench_log(LogToGrade("mini", str(LOGS / "lighteval_failed.parquet")), store)
     ((result, made),) = graded.runs
     failed = [one for one in made if not one.segments]
     assert len(failed) == graded.log.failed > 0
@@ -73,27 +73,27 @@ def test_a_bad_row_of_a_log_costs_that_row_alone(store, tmp_path):
     log.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows) + b'{"torn')
     problems = tmp_path / "problems.jsonl"
     problems.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in (right, wrong)))
-    graded = bench_log(str(problems), None, str(log), store, rejected)
+    graded = bench_log(LogToGrade(str(problems), str(log)), store, rejected)
     ((result, _),) = graded.runs
     assert (result.pass_at_1, result.problems, graded.rejected) == (0.5, 2, 2)
     reasons = [orjson.loads(line)["where"] for line in rejected.read_bytes().splitlines()]
     assert reasons == [f"{log}:2", f"{log}:4"]
     with pytest.raises(RecordError, match=rf"{log}:2: no known log"):
-        bench_log(str(problems), None, str(log), store)
+        bench_log(LogToGrade(str(problems), str(log)), store)
 
 
 def test_where_no_row_is_good_the_first_says_why(store, tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_bytes(b'{"completion": "c", "problem": "of another task"}\n' * 2)
     with pytest.raises(RecordError, match=rf"{log}:1: the task has no problem that the prompt contains"):
-        bench_log("mini", None, str(log), store, tmp_path / "rejected.jsonl")
+        bench_log(LogToGrade("mini", str(log)), store, tmp_path / "rejected.jsonl")
 
 
 def test_uneven_samples_are_warned_of(store, tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [{"problem": p, "answer": "2", "completions": [r"\boxed{2}"] * n} for p, n in (("1 + 1?", 3), ("2?", 1))]
     log.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    graded = bench_log(str(log), None, str(log), store)
+    graded = bench_log(LogToGrade(str(log), str(log)), store)
     assert any("imported has 1 to 3 samples a problem" in warning for warning in graded.warnings())
 
 
