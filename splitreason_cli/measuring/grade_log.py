@@ -8,13 +8,14 @@ from pathlib import Path
 from ..records.data import BenchResult, Extract, Generation, label
 from ..store.artifacts import Store
 from ..store.source import Quarantine
+from ..tasks.base import Task
 from ..tasks.grader import Grader
 from ..tasks.grading import Verdict
-from ..tasks.tasks import TaskData, read_task
+from ..tasks.tasks import read_task
 from .log_labels import Disagreement, disagreement
 from .log_rows import LABEL, completion_of
 from .logs import SampleLog, read_sample_log
-from .tally import finder, tally
+from .tally import AnswerIn, finder, tally
 
 NO_COMPLETION = "the log holds no completion, as the request failed"
 NO_GOLD = "there is no gold answer"
@@ -26,7 +27,8 @@ class LogToGrade:
     """A log and how to grade it.
 
     Args:
-        task: a task's name, or a file or dataset of problems; `data` is read in its place.
+        task: a task's name, or a file or dataset of problems; `data` is read in its place. It may be the log itself,
+            whose own problems and answers count then.
         log: a file, or `-`; for its layouts see `measuring.log_rows`.
         system: what to call what made the completions, in place of what the log says.
         extract: where an answer is looked for.
@@ -37,6 +39,11 @@ class LogToGrade:
     data: str | None = None
     system: str | None = None
     extract: Extract = "box"
+
+    @property
+    def is_own_task(self) -> bool:
+        """Whether the log is graded by what stands in it."""
+        return self.data is None and self.task == self.log
 
 
 @dataclass(frozen=True)
@@ -96,20 +103,22 @@ def bench_log(
     Args:
         rejected: where bad rows of the log go; without it the first is raised. It exists after that if there are any.
     """
-    read = read_task(asked.task, store, asked.data)
-    answer_in = finder(read.task, asked.extract)
+    read = None if asked.is_own_task else read_task(asked.task, store, asked.data)
+    task = read.task if read else Task()
+    answer_in = finder(task, asked.extract)
     quarantine = Quarantine(rejected)
-    found = read_sample_log(asked.log, store, read.problems, asked.system, quarantine)
+    found = read_sample_log(asked.log, store, read.problems if read else None, asked.system, quarantine)
     groups: dict[tuple[str, float | None], list[Generation]] = {}
     done = 0
-    with Grader(task=read.task, answer_in=answer_in) as grader:
+    with Grader(task=task, answer_in=answer_in) as grader:
         for start in range(0, len(found.generations), BATCH):
             for graded in _graded(grader, found.generations[start : start + BATCH], asked.extract):
                 groups.setdefault((graded.system, graded.offload_budget), []).append(graded)
                 done += 1
             on_progress(done, len(found.generations))
-    missing = len(read.problems) - len({generation.id for generation in found.generations})
-    runs = tuple((_summary(read, generations, asked.extract), generations) for generations in groups.values())
+    missing = len(read.problems) - len({generation.id for generation in found.generations}) if read else 0
+    name = read.name if read else asked.task
+    runs = tuple((_summary(name, made, answer_in, asked.extract), made) for made in groups.values())
     differences = tuple(disagreement(generations, answer_in, LABEL) for generations in groups.values())
     return GradedLog(found, runs, missing, quarantine.count, differences)
 
@@ -127,9 +136,8 @@ def _graded(grader: Grader, generations: Sequence[Generation], extract: Extract)
     ]
 
 
-def _summary(data: TaskData, generations: Sequence[Generation], extract: Extract) -> BenchResult:
-    first = generations[0]
-    counts = Counter(generation.id for generation in generations)
-    return tally(generations, finder(data.task, extract), extract).result(
-        first.system, first.offload_budget, "unknown", task=data.name, samples=max(counts.values())
+def _summary(task: str, made: Sequence[Generation], answer_in: AnswerIn, extract: Extract) -> BenchResult:
+    counts = Counter(generation.id for generation in made)
+    return tally(made, answer_in, extract).result(
+        made[0].system, made[0].offload_budget, "unknown", task=task, samples=max(counts.values())
     )

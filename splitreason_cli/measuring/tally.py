@@ -12,8 +12,11 @@ from ..tasks.grading import normalized
 from .log_rows import completion_of, unknown_in
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
 
+AnswerIn = Callable[[str], str | None]
+"""The answer that a completion gives; None if it gives none."""
 
-def finder(task: Task, extract: Extract) -> Callable[[str], str | None]:
+
+def finder(task: Task, extract: Extract) -> AnswerIn:
     """What finds the answer of a completion: the task's own rules, or a looser extraction.
 
     Raises UsageError for a looser extraction where the task has rules of its own, which that would replace.
@@ -39,7 +42,7 @@ class Tally:
         votes: of each problem.
     """
 
-    def __init__(self, answer_in: Callable[[str], str | None] = boxed_answer, extract: Extract = "box") -> None:
+    def __init__(self, answer_in: AnswerIn = boxed_answer, extract: Extract = "box") -> None:
         self._answer_in, self._extract = answer_in, extract
         self.count = self.right = self.graded = self.tokens = self.big_tokens = 0
         self.verdicts: dict[str, list[bool]] = {}
@@ -112,7 +115,7 @@ class Tally:
 
 def tally(
     generations: Iterable[Generation],
-    answer_in: Callable[[str], str | None] = boxed_answer,
+    answer_in: AnswerIn = boxed_answer,
     extract: Extract = "box",
 ) -> Tally:
     """The counts of these."""
@@ -122,7 +125,7 @@ def tally(
     return counts
 
 
-def vote_of(generation: Generation, answer_in: Callable[[str], str | None] = boxed_answer) -> Vote:
+def vote_of(generation: Generation, answer_in: AnswerIn = boxed_answer) -> Vote:
     """What a sample answered, and with what verdict. All right answers count as one."""
     if generation.correct:
         return normalized(generation.answer), True
