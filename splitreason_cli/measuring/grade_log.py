@@ -51,20 +51,22 @@ class GradedLog:
     """A log's systems with their graded generations, and how many of the task's problems it has nothing for.
 
     `rejected` counts bad rows of the log. `disagreements` stand beside the runs, None where the log has no labels.
+    `other_golds` are the ids of problems for which the log has another answer than the task.
     """
 
     log: SampleLog
     runs: tuple[tuple[BenchResult, list[Generation]], ...]
     missing: int
     rejected: int
-    disagreements: tuple[Disagreement | None, ...] = ()
+    disagreements: tuple[Disagreement | None, ...]
+    other_golds: tuple[str, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """What was understood of the log, and what its labels say."""
         read = {what: name for what, name in self.log.columns.items() if what != name}
         if read:
             yield f"read {', '.join(f'{what} <- {name}' for what, name in read.items())}"
-        for (result, _), found in zip(self.runs, self.disagreements, strict=False):
+        for (result, _), found in zip(self.runs, self.disagreements, strict=True):
             if found:
                 name = label(result.system, result.offload_budget)
                 yield f"{name}: {found.describe(self.log.columns.get('label', ''))}"
@@ -77,6 +79,15 @@ class GradedLog:
             yield f"{self.missing:,} problems of the task are not in the log; nothing here counts them"
         if self.log.repeated:
             yield "all samples of a problem are the same text: decoding was greedy, or the seed was fixed"
+        if self.other_golds:
+            mine, theirs = self.log.golds[self.other_golds[0]]
+            yield (
+                f"{len(self.other_golds):,} problems have another answer in the log than in the task, whose answers "
+                f"count: {self.other_golds[0]} has {theirs!r} there and {mine!r} here"
+            )
+        texts = {(generation.id, generation.problem) for _, made in self.runs for generation in made}
+        if again := len(texts) - len({text for _, text in texts}):
+            yield f"{again:,} problems have the text of another one: are they samples of it under an id of their own?"
         for result, generations in self.runs:
             name = label(result.system, result.offload_budget)
             counts = Counter(generation.id for generation in generations).values()
@@ -116,11 +127,18 @@ def bench_log(
                 groups.setdefault((graded.system, graded.offload_budget), []).append(graded)
                 done += 1
             on_progress(done, len(found.generations))
+        other_golds = _other_golds(grader, found)
     missing = len(read.problems) - len({generation.id for generation in found.generations}) if read else 0
     name = read.name if read else asked.task
     runs = tuple((_summary(name, made, answer_in, asked.extract), made) for made in groups.values())
     differences = tuple(disagreement(generations, answer_in, LABEL) for generations in groups.values())
-    return GradedLog(found, runs, missing, quarantine.count, differences)
+    return GradedLog(found, runs, missing, quarantine.count, differences, other_golds)
+
+
+def _other_golds(grader: Grader, log: SampleLog) -> tuple[str, ...]:
+    pairs = {name: (theirs, mine) for name, (mine, theirs) in log.golds.items() if theirs and theirs != mine}
+    verdicts = grader.grade([(f"\\boxed{{{theirs}}}", mine) for theirs, mine in pairs.values()])
+    return tuple(name for name, verdict in zip(pairs, verdicts, strict=True) if verdict.correct is False)
 
 
 def _graded(grader: Grader, generations: Sequence[Generation], extract: Extract) -> list[Generation]:

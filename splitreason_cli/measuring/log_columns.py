@@ -8,6 +8,9 @@ COMPLETIONS = (
 """Of one rank a row may fill only one; a rank counts where no earlier one is filled, as a prediction beside a
 completion is what another program read in it."""
 
+SIGNED = (("text", ("meta_info",)), ("code", ("pred", "gt")))
+"""Columns that hold completions where others stand beside them: SGLang's, and those of Qwen2.5-Math's evaluation."""
+
 QUESTIONS = ("problem", "question", "Problem", "Question", "query", "instruction", "input", "prompt", "full_prompt")
 
 ECHOED = ("prompt", "full_prompt", "input", "instruction")

@@ -75,14 +75,14 @@ class Disagreement:
 
     def describe(self, column: str) -> str:
         """One line; `column` is what the log calls its labels."""
-        named = f"its own labels ({column})" if column else "its own labels"
+        named = f"the log's own labels{f' ({column})' if column else ''}"
         if not self.differ and math.isclose(self.theirs, self.ours, abs_tol=1e-9):
             return f"{named} agree with the verdicts on all {self.completions:,} completions"
+        said = f"{named} say {self.theirs:.3f}, the verdicts {self.ours:.3f}"
+        if not self.differ:
+            return said
         found = f", {self.unanswered:,} of which give no answer here" if self.unanswered else ""
-        return (
-            f"{named} say {self.theirs:.3f}, the verdicts {self.ours:.3f}; they differ on {self.differ:,} of "
-            f"{self.completions:,} completions{found}"
-        )
+        return f"{said}; they differ on {self.differ:,} of {self.completions:,} completions{found}"
 
 
 def disagreement(

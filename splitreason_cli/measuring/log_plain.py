@@ -15,7 +15,7 @@ from .log_cells import (
     usage_of,
     without_prompt,
 )
-from .log_columns import CHATS, COMPLETIONS, ECHOED, GOLDS, IDS, LABELS, QUESTIONS, REASONINGS, SYSTEMS
+from .log_columns import CHATS, COMPLETIONS, ECHOED, GOLDS, IDS, LABELS, QUESTIONS, REASONINGS, SIGNED, SYSTEMS
 from .log_labels import label_in, labels_of
 from .log_samples import Completion, Layout, LoggedSamples
 
@@ -25,7 +25,7 @@ SOLVED = ("\\boxed", "####")
 
 def holds_completions(row: Mapping[str, object]) -> bool:
     """Whether a column has a name of completions, or a chat."""
-    return bool(_chat(row)) or any(_named(row, rank) for rank in COMPLETIONS) or _is_sglang(row)
+    return bool(_chat(row) or _signed(row)) or any(_named(row, rank) for rank in COMPLETIONS)
 
 
 def from_batch(row: Mapping[str, object]) -> LoggedSamples:
@@ -49,7 +49,10 @@ def from_plain(row: Mapping[str, object]) -> LoggedSamples:
             replace(one, finish_reason=one.finish_reason or finish_of(row, at)) for at, one in enumerate(completions)
         ]
     described = _described(row, "plain", completions)
-    return replace(described, columns={"completion": column, **described.columns})
+    if described.system is None and isinstance(reply := row.get(column), dict):
+        described = replace(described, system=_name(reply.get("model")))
+    others = [name for rank in COMPLETIONS for name in _named(row, rank) if name != column and row[name] is not None]
+    return replace(described, columns={"completion": ", not ".join([column, *others]), **described.columns})
 
 
 def _alone(row: Mapping[str, object], one: Completion) -> Completion:
@@ -67,11 +70,10 @@ def _alone(row: Mapping[str, object], one: Completion) -> Completion:
 
 def _completions(row: Mapping[str, object]) -> tuple[str, list[Completion]]:
     """The column of the completions, and what it holds."""
-    if _is_sglang(row):
-        return "text", completions_in(dict(row), "text")
+    if column := _signed(row):
+        return column, completions_in(dict(row) if column == "text" else row[column], column)
     for rank in COMPLETIONS:
-        names = [name for name in _named(row, rank) if row[name] is not None]
-        if names:
+        if names := [name for name in _named(row, rank) if row[name] is not None]:
             return _the_one(row, names)
     if chat := _chat(row):
         name, turns = chat
@@ -107,8 +109,8 @@ def _holds_objects(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
-def _is_sglang(row: Mapping[str, object]) -> bool:
-    return isinstance(row.get("text"), str) and isinstance(row.get("meta_info"), dict)
+def _signed(row: Mapping[str, object]) -> str | None:
+    return next((name for name, others in SIGNED if name in row and all(other in row for other in others)), None)
 
 
 def _chat(row: Mapping[str, object]) -> tuple[str, list[dict[str, object]]] | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ..records.data import BenchComparison, BenchResult, Generation, SchemaError, json_object
 from .log_harnesses import from_lighteval, from_lm_eval, from_old_lighteval
-from .log_plain import from_batch, from_plain, holds_completions
+from .log_plain import from_batch, from_plain, holds_completions, question_in
 from .log_samples import Completion, Layout, LoggedSamples
 
 __all__ = ["LABEL", "UNKNOWN", "Completion", "Layout", "LoggedSamples", "completion_of", "layout_of", "samples_of"]
@@ -25,6 +25,8 @@ LABEL = "log_label"
 
 def layout_of(row: object) -> Layout:
     """Which program wrote a row. Raises SchemaError."""
+    if isinstance(row, list):
+        raise SchemaError(f"a row is a JSON object, got a list{_taken_out('.')}")
     row = json_object(row)
     if row.get("kind") == Generation.kind:
         return "generation"
@@ -50,9 +52,22 @@ def layout_of(row: object) -> Layout:
 
 def _inside(row: Mapping[str, object]) -> str:
     """How to take the rows out of a document that holds them all."""
-    for name in ("samples", "examples", "rows", "data"):
-        if isinstance(row.get(name), list):
-            return f". Take its rows out: jq -c '.{name}[]'"
+    if question_in(row)[1] is None and (path := _path_to_rows(row)):
+        return _taken_out(path)
+    return ""
+
+
+def _taken_out(path: str) -> str:
+    return f"; of a whole document take the rows out: jq -c '{path}[]'"
+
+
+def _path_to_rows(value: object, depth: int = 4) -> str:
+    """Where the first list of objects in a document is, as jq calls it; empty without any."""
+    for name, inner in value.items() if isinstance(value, dict) and depth else ():
+        if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            return f".{name}" if str(name).isidentifier() else f'."{name}"'
+        if below := _path_to_rows(inner, depth - 1):
+            return (f".{name}" if str(name).isidentifier() else f'."{name}"') + below
     return ""
 
 
@@ -71,8 +86,8 @@ def completion_of(generation: Generation) -> str | None:
 
 def samples_of(row: object) -> LoggedSamples:
     """The completions in a row of any layout but `generation`. Raises SchemaError."""
-    row = json_object(row)
-    match layout_of(row):
+    layout, row = layout_of(row), json_object(row)
+    match layout:
         case "lm_eval":
             return from_lm_eval(row)
         case "lighteval":

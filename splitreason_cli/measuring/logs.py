@@ -25,7 +25,8 @@ class SampleLog:
 
     `failed` counts completions that the log does not hold. `repeated` says that all samples of every problem are the
     same text: they were greedy, or every request had the same seed. `columns` says which columns of the first row
-    were taken for what; it is empty where the layout says that.
+    were taken for what; it is empty where the layout says that. `golds` has, for each problem of the task, its gold
+    answer and the one that the log has for it.
     """
 
     source: str
@@ -34,6 +35,7 @@ class SampleLog:
     failed: int
     repeated: bool
     columns: Mapping[str, str] = field(default_factory=dict)
+    golds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def read_sample_log(
@@ -59,11 +61,18 @@ def read_sample_log(
     source, index = Source.open(name, store), ProblemIndex(problems) if problems is not None else None
     quarantine = quarantine or Quarantine()
     reader = _Reader(index, system)
-    generations = tuple(reader.read(source, quarantine))
+    generations = _with_failed(tuple(reader.read(source, quarantine)))
     if not generations and quarantine.path:
         raise_first_rejected(quarantine.path)
-    failed = sum(generation.finish_reason == "error" and not generation.segments for generation in generations)
-    return SampleLog(source.label, source.digest, generations, failed, _repeated(generations), reader.columns)
+    return SampleLog(
+        source.label,
+        source.digest,
+        generations,
+        sum(map(_is_failed, generations)),
+        _repeated(generations),
+        reader.columns,
+        reader.golds,
+    )
 
 
 def _read(row: object) -> Generation | LoggedSamples:
@@ -80,6 +89,7 @@ class _Reader:
     def __init__(self, index: ProblemIndex | None, system: str | None) -> None:
         self.index, self.system = index, system
         self.columns: Mapping[str, str] = {}
+        self.golds: dict[str, tuple[str, str]] = {}
         self._samples: Counter[tuple[str, str]] = Counter()
         self._filters: dict[str, str | None] = {}
         self._places: dict[tuple[str, float | None, str, int], str] = {}
@@ -126,7 +136,10 @@ class _Reader:
         problem = _of_task(self.index, logged.id, logged.question) or _stated(logged)
         if self._texts.setdefault(problem.id, problem.problem) != problem.problem:
             raise SchemaError(f"id {problem.id!r} names another problem than before")
-        system = self._called(logged.system)
+        if self.index and logged.gold:
+            self.golds.setdefault(problem.id, (problem.answer, _short(logged.gold[1])))
+        is_failed = all(completion.text is None for completion in logged.completions)
+        system = SYSTEM if is_failed and logged.system is None else self._called(logged.system)
         generations = []
         for completion in logged.completions:
             sample = self._samples[system, problem.id]
@@ -168,6 +181,33 @@ def _stated(logged: LoggedSamples) -> Problem:
     # Without a gold answer there is no verdict, and that is counted; the other rows are no worse for it.
     answer = "" if _is_missing(value) else answer_of({field: value}, field)
     return Problem(id=name, problem=logged.question, answer=answer)
+
+
+def _is_failed(generation: Generation) -> bool:
+    return generation.finish_reason == "error" and not generation.segments
+
+
+def _with_failed(generations: tuple[Generation, ...]) -> tuple[Generation, ...]:
+    """Failed requests, whose replies name no model, under the name of the only system that the log has."""
+    names = {generation.system for generation in generations if not _is_failed(generation)}
+    nameless = [one for one in generations if _is_failed(one) and one.system == SYSTEM]
+    if not nameless or len(names) != 1 or names == {SYSTEM}:
+        return generations
+    (name,) = names
+    samples = Counter(generation.id for generation in generations if generation.system == name)
+    renamed = []
+    for generation in generations:
+        if generation.system != name:
+            generation = replace(generation, system=name, sample=samples[generation.id])
+            samples[generation.id] += 1
+        renamed.append(generation)
+    return tuple(renamed)
+
+
+def _short(gold: object) -> str:
+    """A gold answer that can be compared with another; empty for one with the solution around it."""
+    text = str(gold).strip() if isinstance(gold, str | int | float) and not isinstance(gold, bool) else ""
+    return text if len(text) <= 100 and "\n" not in text else ""
 
 
 def _is_missing(gold: object) -> bool:
