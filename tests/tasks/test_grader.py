@@ -62,8 +62,8 @@ def test_integers_start_no_process():
         assert grader._pool is None
 
 
-def test_a_gold_answer_that_is_no_mathematics_is_ungraded_with_its_reason(grader):
-    assert grader.grade([(boxed("1"), "")]) == [Verdict(None, "the gold answer cannot be read as mathematics")]
+def test_a_gold_answer_that_is_none_is_ungraded_with_its_reason(grader):
+    assert grader.grade([(boxed("1"), "")]) == [Verdict(None, "the gold answer says that there is none: ''")]
 
 
 def test_bombs_are_ungraded_and_the_rest_of_their_batch_is_not():
