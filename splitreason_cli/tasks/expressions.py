@@ -122,6 +122,7 @@ def _is_confirmed(gold: "Basic", answer: "Basic") -> bool:
     if gold.is_Symbol or answer.is_Symbol or difference == 0:
         return True
     if difference.free_symbols:
-        return simplify(difference) == 0
-    value = abs(difference).evalf(15, maxn=_MOST_DIGITS)
-    return not (value.is_Float and value._prec > 1 and value != 0)
+        return bool(simplify(difference) == 0)
+    value = difference.evalf(15, maxn=_MOST_DIGITS)
+    # A precision of one bit says that nothing but zeros was found.
+    return not any(part.is_Float and part._prec > 1 and part != 0 for part in value.as_real_imag())

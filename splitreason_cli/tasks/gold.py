@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Choice:
+class Option:
     """A letter of a multiple choice, in upper case, and what stands beside it; empty if nothing does."""
 
     letter: str
@@ -35,44 +35,12 @@ class Choice:
 
 
 _SENTINELS = frozenset(
-    [
-        "none",
-        "null",
-        "nil",
-        "nan",
-        "n/a",
-        "na",
-        "n.a",
-        "proof",
-        "proofs",
-        "prove",
-        "notfound",
-        "notprovided",
-        "notavailable",
-        "noanswer",
-        "noanswerfound",
-        "unknown",
-        "seesolution",
-        "seeproof",
-        "seeabove",
-        "seetheproof",
-        "seethesolution",
-        "seeexplanation",
-        "proofomitted",
-        "proofbelow",
-        "seebelow",
-        "tbd",
-        "todo",
-        "qed",
-        "q.e.d",
-        "asshown",
-        "proven",
-        "proved",
-        "provedabove",
-        "omitted",
-        "notapplicable",
-        "blacksquare",
-    ]
+    (
+        *("none", "null", "nil", "nan", "n/a", "na", "n.a", "unknown", "tbd", "todo", "omitted", "notapplicable"),
+        *("proof", "proofs", "prove", "proven", "proved", "proofomitted", "proofbelow", "qed", "q.e.d", "blacksquare"),
+        *("notfound", "notprovided", "notavailable", "noanswer", "noanswerfound", "asshown", "seeabove", "seebelow"),
+        *("seesolution", "seethesolution", "seeproof", "seetheproof", "seeexplanation"),
+    )
 )
 _SENTINEL_EDGES = " \t\n.,;:!?-_*()[]{}<>\"'`$\\/#"
 _MARKED = re.compile(r"####\s*([^\n]+)\s*\Z")
@@ -94,8 +62,8 @@ _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:([ap])\.?\s*m\.?)?
 _RATIO_SIGN = re.compile(r"(?:\\colon(?![A-Za-z])|:|\\mathbin\{:\})")
 _DOTS = re.compile(r"\\(?:[ld]?dots[cbmio]?|cdots)(?![A-Za-z])|\.\.\.+")
 
-_OPTION = r"(?:(?:option|choice|answer)\s*:?\s*)?"
-_LETTER = re.compile(rf"{_OPTION}(?:([A-J])|[(\[]\s*([A-Ja-j])\s*[)\]])\s*[.:)]?", re.IGNORECASE)
+_OPTION = r"(?:(?i:option|choice|answer)\s*:?\s*)?"
+_LETTER = re.compile(rf"{_OPTION}(?:([A-J])|[(\[]\s*([A-Ja-j])\s*[)\]])\s*[.:)]?")
 _LABELLED = re.compile(
     rf"{_OPTION}(?:[(\[]\s*([A-J])\s*[)\]]\s*[.:]?|([A-J])\s*[.:)](?=\s|\\|\$|\d)|([A-J])(?=\s+\([^()]+\)\Z))\s*(.+)",
     re.DOTALL,
@@ -103,7 +71,7 @@ _LABELLED = re.compile(
 _MORE_LETTERS = re.compile(r"\A\s*(?:[,;&/+]|(?:and|or)\b)|\(\s*[A-J]\s*\)|\b[A-J][.):](?:\s|\Z)")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def answer_of(gold: str) -> str:
     r"""The answer in a gold column: what follows the last `####`, what its only box holds, else all of it."""
     if match := _MARKED.search(gold):
@@ -114,7 +82,7 @@ def answer_of(gold: str) -> str:
     return answer_in(gold) or gold.strip()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def kind_of(answer: str) -> Kind:
     """What an answer is."""
     if is_none(answer):
@@ -142,16 +110,16 @@ def is_none(answer: str) -> bool:
     return word in _SENTINELS and not (word == "none" and TEXT.search(answer))
 
 
-def choice_of(answer: str) -> Choice | None:
-    r"""The letter that an answer chooses, with what stands beside it, as in `\textbf{(C) } 12`; None if it chooses none."""
+def choice_of(answer: str) -> Option | None:
+    r"""The letter that an answer chooses, with what is beside it, as in `\textbf{(C) } 12`; None if it chooses none."""
     text = SPACE.sub(" ", TEXT.sub(r"\1", unframed(answer)).replace("**", "").replace("$", "")).strip()
     text = unframed(text.replace("\\left", "").replace("\\right", ""))
     if match := _LETTER.fullmatch(text):
-        return Choice((match[1] or match[2]).upper())
+        return Option((match[1] or match[2]).upper())
     match = _LABELLED.fullmatch(text)
     if match is None or _MORE_LETTERS.search(match[4]):
         return None
-    return Choice(match[1] or match[2] or match[3], match[4].strip())
+    return Option(match[1] or match[2] or match[3], match[4].strip())
 
 
 def clock_of(answer: str) -> tuple[int, int, int, str] | None:

@@ -1,4 +1,7 @@
-"""Is the answer right? One grader for rewards and benchmarks: the kind of the right answer says how others are compared."""
+"""Is the answer right? One grader for rewards and benchmarks.
+
+What the right answer is, a number, a text, a choice, says how others are compared with it.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +18,9 @@ LIBRARIES = ("math-verify", "sympy")
 
 UNREADABLE_GOLD = "the gold answer cannot be read as mathematics"
 NO_GOLD = "the gold answer says that there is none"
+
+_MOST_CHARACTERS = 2000
+"""Of an answer and the right one that are looked at outside of a process that can be killed."""
 
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ]|[\s$]+")
 _FRACTION = re.compile(r"\\[dt]frac(?![A-Za-z])")
@@ -36,8 +42,12 @@ def normalized(answer: str) -> str:
 def quick_verdict(answer: str | None, gold: str) -> bool | None:
     """The verdict where looking at both decides it; None where it takes `mathematical_verdict`.
 
-    Integers, numbers, numerals of a base, choices, times and texts are decided so, and an answer that reads as `gold` does.
+    Numbers, numerals of a base, choices, times and texts are decided so, and an answer that reads as `gold` does.
     """
+    if answer and (integer := integer_of(answer)) and (expected := integer_of(gold)):
+        return integer == expected
+    if len(answer or "") + len(gold) > _MOST_CHARACTERS:
+        return None
     gold = answer_of(gold)
     kind = kind_of(gold)
     if kind is Kind.NONE:
@@ -88,7 +98,7 @@ def _equal(answer: str, gold: str) -> bool | None:
 
 
 def _given(answer: str, gold: str, kind: Kind) -> str:
-    """What to compare: all boxes where `gold` has several parts, else the last one, and without the letter of a choice."""
+    """What to compare: all boxes where `gold` has several parts, else the last one; without the letter of a choice."""
     boxes = parts_of_run(answer)
     wanted = 2 if r"\pm" in gold else sum(map(len, stretches_of(gold)))
     if len(boxes) > 1 and wanted > 1 and len(parts_of(unframed(boxes[-1]))) < wanted:
@@ -112,7 +122,8 @@ def _same_choice(answer: str, gold: str) -> bool | None:
     one, other = choice_of(answer), choice_of(gold)
     if one and other:
         return one.letter == other.letter
-    beside = (one or other).beside
+    labelled = one or other
+    beside = labelled.beside if labelled else ""
     if not beside:
         return False if Kind.TEXT in (kind_of(answer), kind_of(gold)) else None
     return _decided(beside, gold) if one else _decided(answer, beside)
@@ -146,7 +157,7 @@ def _same_numeral(answer: str, gold: str) -> bool | None:
 
 
 def _same_terms(answer: str, gold: str) -> bool | None:
-    """Whether two ratios of plain numbers are one, where a fraction is a ratio of two; None where it takes mathematics."""
+    """Whether two ratios of plain numbers are one; a number is a ratio to one. None where it takes mathematics."""
     one, other = _terms(answer), _terms(gold)
     if len(one) != len(other):
         return False

@@ -1,6 +1,6 @@
 r"""How answers are written down: frames around them, Unicode and plain text in place of LaTeX.
 
-Nothing here decides what is right; a text that is LaTeX already comes back as it is, but for what changes only its looks.
+Nothing here decides what is right; what is LaTeX already comes back as it is.
 """
 
 import re
@@ -80,24 +80,26 @@ _WHOLE_EDITS = (
     (re.compile(r"\\varnothing(?![A-Za-z])"), r"\\emptyset"),
     (
         re.compile(
-            r"\A\s*\\?\{\s*([a-z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\\vert|\||:)\s*(.+?)\s*\\?\}\s*\Z"
+            r"\A\\?\{\s*([a-z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\\vert|\||:)\s*((?:[^\s\\}]|\s(?!\s)|\\(?!\}))+)\\?\}\Z"
         ),
         r"\2",
     ),
 )
 _REPEATING = re.compile(
-    r"(?<![\d.,])(\d*)\.(\d*)(?:\\(?:overline|bar)\s?\{?(\d+)\}?|\((\d+)\)|\\dot\s?\{?(\d)\}?(?:(\d*)\\dot\s?\{?(\d)\}?)?)"
+    r"(?<![\d.,])(?P<whole>\d*)\.(?P<once>\d*)"
+    r"(?:\\(?:overline|bar)\s?\{?(?P<barred>\d+)\}?|\((?P<bracketed>\d+)\)"
+    r"|\\dot\s?\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s?\{?(?P<last>\d)\}?)?)"
 )
 _MEASURED = re.compile(r"([+\-]?\d[\d,.]*(?:/\d+)?)\s+([a-z]{2,20}(?:[ /][a-z]{1,20}){0,4})")
 _NO_UNIT = re.compile(
-    r"\b(?:and|or|mod|choose|to|of|times|plus|minus|over|divided|by|in|is|per ?cent|million|billion|trillion"
-    r"|thousand|hundred|dozen|half|halves|squared|cubed|factorial|sqrt|pi|ln|log|sin|cos|tan|exp|base)\b"
+    r"\b(?:and|or|mod|choose|to|of|times|plus|minus|over|divided|by|in|is|percent|per cent|squared|cubed|factorial|base"
+    r"|million|billion|trillion|thousand|hundred|dozen|half|halves|sqrt|pi|ln|log|sin|cos|tan|exp)\b"
 )
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:\\[,;:! ]|[ ~'])\d{3})+(?!\d)")
 
 
 def unframed(answer: str) -> str:
-    """The answer without a final full stop, markdown, math delimiters, fonts and braces around all of it, up to 8 layers."""
+    """The answer without a final full stop, and without markdown, delimiters, fonts and braces around all of it."""
     text = _stopped(answer)
     for _ in range(_MOST_FRAMES):
         for start, end in _FRAMES:
@@ -110,7 +112,7 @@ def unframed(answer: str) -> str:
     return text
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def as_latex(answer: str) -> str:
     """The answer as LaTeX: Unicode, markdown, plain-text powers, roots, functions and grouped digits rewritten."""
     text = in_ascii(unframed(answer))
@@ -183,8 +185,8 @@ def _fraction(match: re.Match[str]) -> str:
 
 
 def _repeating(match: re.Match[str]) -> str:
-    whole, once, first, last = match[1], match[2], match[3] or match[4] or match[5], (match[6] or "") + (match[7] or "")
-    period = first + last
+    whole, once = match["whole"], match["once"]
+    period = match["barred"] or match["bracketed"] or match["first"] + (match["middle"] or "") + (match["last"] or "")
     under = 10 ** len(once) * (10 ** len(period) - 1)
     over = int((whole + once + period) or 0) - int((whole + once) or 0)
     return f"\\frac{{{over}}}{{{under}}}"

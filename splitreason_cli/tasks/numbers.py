@@ -23,21 +23,8 @@ _NUMERAL = re.compile(
     re.IGNORECASE,
 )
 _BASES = (
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
+    *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"),
 )
 
 
@@ -54,6 +41,8 @@ def integer_of(answer: str) -> str | None:
 
     It stays text, as Python refuses to convert more than 4,300 digits.
     """
+    if answer.isascii() and answer.isdigit():
+        return answer.lstrip("0") or "0"
     match = _INTEGER.fullmatch(unframed(answer))
     if match is None:
         return None
@@ -84,7 +73,7 @@ def number_of(answer: str) -> Fraction | None:
 
 
 def numeral_of(answer: str) -> Numeral | None:
-    r"""The numeral and its base, of `2516_8`, `2516_{\text{eight}}` or `2516 (base 8)`; None where no base is written."""
+    r"""The numeral and base of `2516_8`, `2516_{\text{eight}}` or `2516 (base 8)`; None where no base is written."""
     match = _NUMERAL.fullmatch(TEXT.sub(r"\1", SPACE.sub(" ", in_ascii(unframed(answer)))).strip())
     if match is None:
         return None
