@@ -38,6 +38,14 @@ def files(runs, tmp_path_factory):
     return folder
 
 
+def test_a_run_says_how_its_answers_were_looked_for_and_is_another_one_than_with_a_box(store, runs):
+    (loose,) = bench(dataclasses.replace(CONFIG, extract="auto"), Lineup(["small"]), store)
+    assert (loose.result.extract, runs[0].result.extract, loose.cached) == ("auto", "box", False)
+    assert {generation.extract for generation in StoredGenerations(loose.artifact)} == {"auto"}
+    assert loose.artifact.info.config["extract"] == "auto"
+    assert loose.result.unanswered == 0 <= runs[0].result.unanswered <= runs[0].result.completions == 16
+
+
 def test_our_own_generations_are_graded_as_they_were(store, runs, files):
     graded = bench_log(LogToGrade("mini", str(files / "generations.jsonl")), store)
     assert graded.missing == 500 - 16
