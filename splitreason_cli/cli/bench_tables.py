@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from ..records.data import BenchComparison, BenchResult, label
 
 UNMEASURED = "–"
+LONGEST_NAME = 48
 
 ENDINGS: Sequence[tuple[str, Callable[[BenchResult], float | None], str]] = (
     ("small", lambda result: result.small_tokens, ","),
@@ -36,7 +38,7 @@ def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
             name += f" (partial, {partly})"
         majority = [] if samples == 1 else [_shown(result.maj_at_k, ".3f")]
         costs = _shown(result.offload_share, ".2%"), _shown(result.seconds, ".1f")
-        table.add_row(name, *_accuracy(result), *majority, *costs)
+        table.add_row(escape(name), *_accuracy(result), *majority, *costs)
     return table
 
 
@@ -51,7 +53,8 @@ def endings_table(results: Sequence[BenchResult]) -> Table:
     for column in known:
         table.add_column(column, justify="right", no_wrap=True)
     for number, result in enumerate(results):
-        table.add_row(label(result.system, result.offload_budget), *(cells[number] for cells in known.values()))
+        name = label(result.system, result.offload_budget)
+        table.add_row(escape(name), *(cells[number] for cells in known.values()))
     return table
 
 
@@ -64,7 +67,7 @@ def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
         pair = f"{label(one.system, one.offload_budget)} less {label(one.baseline, one.baseline_budget)}"
         interval = "{:+.3f} to {:+.3f}".format(*one.ci95)
         value = "< .001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
-        table.add_row(pair, f"{one.difference:+.3f}", interval, value, f"{one.problems:,}")
+        table.add_row(escape(pair), f"{one.difference:+.3f}", interval, value, f"{one.problems:,}")
     return table
 
 
@@ -79,8 +82,9 @@ def _accuracy(result: BenchResult) -> tuple[str, str]:
 
 
 def _table(title: str | None, first: str = "system") -> Table:
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column(first, no_wrap=True)
+    # A name may be the path of a model, and a path may hold what reads as markup.
+    table = Table(title=title and escape(title), box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column(first, overflow="fold", max_width=LONGEST_NAME)
     return table
 
 

@@ -41,6 +41,9 @@ def _of_reply(reply: Mapping[str, object], where: str) -> Iterator[Completion]:
             Completion(one.text, one.finish_reason, one.tokens or tokens, big_tokens or one.big_tokens) for one in found
         )
         return
+    if isinstance(output := reply.get("output"), list):
+        yield _of_response(reply, output, where)
+        return
     message = reply.get("message")
     said = message if isinstance(message, dict) else reply
     names = [name for name in ("content", "text", "generated_text") if name in said]
@@ -53,6 +56,15 @@ def _of_reply(reply: Mapping[str, object], where: str) -> Iterator[Completion]:
     if tokens is None and isinstance(ids, list):
         tokens = len(ids)
     yield Completion(text, finish_of(told if isinstance(told, dict) else reply), tokens, big_tokens)
+
+
+def _of_response(reply: Mapping[str, object], output: Sequence[object], where: str) -> Completion:
+    """Of OpenAI's responses API: what its messages say; None if it has none."""
+    messages = [one for one in output if isinstance(one, dict) and one.get("type", "message") == "message"]
+    texts = [text for one in messages if (text := text_in(one.get("content"), where)) is not None]
+    why = reply.get("incomplete_details")
+    end = finish_of({"stop_reason": why.get("reason")} if isinstance(why, dict) else {})
+    return Completion("".join(texts) if texts else None, end, *usage_of(reply))
 
 
 def is_chat(cell: object) -> bool:
@@ -153,7 +165,10 @@ def usage_of(row: Mapping[str, object]) -> tuple[int | None, int | None]:
     usage = row.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     split = usage.get("split")
-    tokens = [usage.get("completion_tokens"), *(row.get(name) for name in TOKENS)]
+    tokens = [
+        *(usage.get(name) for name in ("completion_tokens", "output_tokens")),
+        *(row.get(name) for name in TOKENS),
+    ]
     big_tokens = [split.get("big_tokens") if isinstance(split, dict) else None, row.get("big_tokens")]
     return _first_count(tokens), _first_count(big_tokens)
 

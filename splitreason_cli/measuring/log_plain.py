@@ -30,12 +30,15 @@ def holds_completions(row: Mapping[str, object]) -> bool:
 
 def from_batch(row: Mapping[str, object]) -> LoggedSamples:
     """The problem is known by `custom_id` alone, unless other columns were put beside it. Raises SchemaError."""
-    response = row.get("response")
-    body = response.get("body") if isinstance(response, dict) else None
-    body = body if isinstance(body, dict) else {}
-    completions = completions_in(body, "response.body") if "choices" in body else [Completion(None)]
+    body = _first_object(_first_object(row, "response", "result"), "body", "message")
+    is_reply = any(name in body for name in ("choices", "output", "content"))
+    completions = completions_in(body, "response.body") if is_reply else [Completion(None)]
     described = _described(row, "batch", completions)
     return replace(described, system=described.system or _name(body.get("model")))
+
+
+def _first_object(row: Mapping[str, object], *names: str) -> Mapping[str, object]:
+    return next((value for name in names if isinstance(value := row.get(name), dict)), {})
 
 
 def from_plain(row: Mapping[str, object]) -> LoggedSamples:
@@ -177,7 +180,7 @@ def _system(name: str, row: Mapping[str, object]) -> str | None:
 
 def _name(value: object) -> str | None:
     is_name = isinstance(value, str) and value.strip() and len(value) <= 200 and "\n" not in value
-    return str(value).strip() if is_name else None
+    return " ".join(str(value).split()) if is_name else None
 
 
 def _own_id(row: Mapping[str, object]) -> str | None:

@@ -3,7 +3,7 @@
 generation  records of `srx bench --generations`
 lm_eval     lm-evaluation-harness, `--log_samples`: `doc`, `target`, `resps`; a row for each filter
 lighteval   its details: `doc`, `model_response`; before 0.11 `full_prompt`, `predictions`, `gold`
-batch       replies of OpenAI's batch API and of `vllm run-batch`: `custom_id`, `response`
+batch       replies of a batch of OpenAI's or of `vllm run-batch`: `custom_id`, `response`; of Anthropic's: `result`
 plain       a problem, an answer, and completions in columns of many names (see `log_columns`), or a chat
 """
 
@@ -39,7 +39,7 @@ def layout_of(row: object) -> Layout:
             return "lm_eval"
     if "predictions" in row and "full_prompt" in row:
         return "lighteval_old"
-    if "custom_id" in row and ("response" in row or "error" in row):
+    if "custom_id" in row and any(name in row for name in ("response", "result", "error")):
         return "batch"
     if holds_completions(row):
         return "plain"

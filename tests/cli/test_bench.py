@@ -165,6 +165,17 @@ def test_completions_without_a_box_or_an_end_are_shown_and_warned_of(srx, tmp_pa
     assert "in a box" not in loose.stderr.decode()
 
 
+def test_the_name_of_a_system_is_shown_as_it_is(srx, tmp_path):
+    row = {"problem": "1 + 1", "answer": "2", "completion": r"\boxed{2}"}
+    rows = [{**row, "model": "odd [/b] name"}, {**row, "model": "/models/" + "x" * 80}]
+    (tmp_path / "log.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    process = srx("bench", "log.jsonl", "--from", "log.jsonl")
+    assert process.returncode == 0, process.stderr.decode()
+    shown = process.stdout.decode()
+    assert "odd [/b] name" in shown
+    assert shown.count("1.000  0.207 to 1.000") == 2
+
+
 def test_files_are_written_though_nobody_reads_the_tables_or_the_progress(tmp_path):
     files = {"--out": "out.jsonl", "--generations": "generations.jsonl", "--report": "r.html", "--plot": "p.svg"}
     command = [sys.executable, "-m", "splitreason_cli", "bench", "mini", *QUICK, "--systems", "small"]

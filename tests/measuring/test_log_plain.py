@@ -39,6 +39,11 @@ ROWS = {
     },
     "chat_completion": {**REPLY, "question": ASKED, "gold": "42"},
     "response_object": {"question": ASKED, "target": "42", "response": REPLY},
+    "responses_api": {
+        "question": ASKED,
+        "gold": "42",
+        "response": {"model": "o", "output": [{"type": "reasoning", "summary": []}, {"content": [{"text": SAID}]}]},
+    },
     "vllm": {"prompt": ASKED, "answer": "42", "outputs": [{"text": SAID, "token_ids": [1, 2], "stop_reason": 7}]},
     "sglang": {"prompt": ASKED, "answer": "42", "text": SAID, "meta_info": {"completion_tokens": 5}},
     "model_answers_beside_the_gold": {"question": ASKED, "answer": "41", "gold": "42", "response": SAID},
@@ -106,6 +111,7 @@ def test_the_label_of_another_program_is_taken_where_it_is_a_verdict_or_a_mean_o
         ({"model": "My Model 7B"}, "My Model 7B"),
         ({"system": "You are a helpful assistant."}, None),
         ({"system": "You are helpful.", "generator": "g"}, "g"),
+        ({"model": "a\tb "}, "a b"),
         ({"model": None}, None),
         ({"model": {"name": "m"}}, None),
         ({}, None),
@@ -134,6 +140,18 @@ def test_a_reply_of_a_batch_is_known_by_its_request():
 )
 def test_a_request_that_failed_is_no_completion(row):
     assert [one.text for one in samples_of(row).completions] == [None]
+
+
+def test_a_batch_may_be_anthropics_or_of_the_responses_api():
+    message = {"model": "c", "content": [{"type": "text", "text": SAID}], "stop_reason": "max_tokens"}
+    theirs = {"custom_id": "p7", "result": {"type": "succeeded", "message": {**message, "usage": {"output_tokens": 5}}}}
+    body = {"model": "c", "output": [{"type": "message", "content": [{"type": "output_text", "text": SAID}]}]}
+    body |= {"incomplete_details": {"reason": "max_output_tokens"}, "usage": {"output_tokens": 5}}
+    for row in (theirs, {"custom_id": "p7", "response": {"status_code": 200, "body": body}}):
+        logged = samples_of(row)
+        assert (logged.id, logged.system, logged.completions) == ("p7", "c", (Completion(SAID, "length", 5),))
+    errored = {"custom_id": "p7", "result": {"type": "errored", "error": {}}}
+    assert samples_of(errored).completions == (Completion(None),)
 
 
 def test_thinking_among_the_parts_of_a_message_stands_before_the_answer():
