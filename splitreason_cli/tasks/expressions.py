@@ -5,6 +5,7 @@ fractions, differences are computed to 100 digits, and what is equal by digits a
 """
 
 import logging
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +13,8 @@ from .notation import as_latex
 
 if TYPE_CHECKING:
     from sympy import Basic, Expr
+
+_LETTER = re.compile(r"\\(?:text[a-z]*|math[a-z]+|operatorname)\s?\{[^{}]*\}|\\[A-Za-z]+|([A-Za-z])(?!_)")
 
 _DIGITS = 100
 _MOST_DIGITS = 1000
@@ -22,16 +25,30 @@ def equal(answer: str, gold: str) -> bool | None:
 
     It may take forever on a hostile answer, or all memory: see `tasks.grader`. Raises whatever math-verify raises.
     """
-    parsed_gold = _parsed_gold(gold)
+    given, expected = _cased(as_latex(answer), as_latex(gold))
+    parsed_gold = _parsed_gold(expected)
     if not parsed_gold:
         return None
-    parsed = _parsed(f"$\\boxed{{{as_latex(answer)}}}$")
+    parsed = _parsed(f"$\\boxed{{{given}}}$")
     return any(_same(one, other) for one in parsed_gold for other in parsed)
+
+
+def _cased(*texts: str) -> tuple[str, ...]:
+    """The texts with an index at capitals that stand beside their small letter: the library makes all letters small."""
+    doubled = set[str]()
+    for text in texts:
+        letters = set(_LETTER.findall(text))
+        doubled |= {letter for letter in letters if letter.isupper() and letter.lower() in letters}
+
+    def indexed(match: re.Match[str]) -> str:
+        return f"{match[1]}_{{0}}" if match[1] in doubled else match.group()
+
+    return tuple(_LETTER.sub(indexed, text) for text in texts) if doubled else texts
 
 
 @lru_cache(maxsize=1024)
 def _parsed_gold(gold: str) -> "list[Basic | str]":
-    return _parsed(f"${as_latex(gold)}$")
+    return _parsed(f"${gold}$")
 
 
 def _parsed(text: str) -> "list[Basic | str]":

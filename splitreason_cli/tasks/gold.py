@@ -59,7 +59,9 @@ _MEASURE = re.compile(r"[+\-]?[\d.,]+(?:\s+[A-Za-z]|[a-z])")
 _DATE = re.compile(r"(?:(\d{4})([-/])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/])(\d{1,2})\6(\d{4}))")
 
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:([ap])\.?\s*m\.?)?", re.IGNORECASE)
+_HOUR = re.compile(r"(\d{1,2})\s*([ap])\.?\s*m\.?", re.IGNORECASE)
 _RATIO_SIGN = re.compile(r"(?:\\colon(?![A-Za-z])|:|\\mathbin\{:\})")
+_TO = re.compile(r"(?<=\d)\s*(?:to|\\(?:text|mathrm)\s?\{\s*to\s*\})\s*(?=\d)")
 _DOTS = re.compile(r"\\(?:[ld]?dots[cbmio]?|cdots)(?![A-Za-z])|\.\.\.+")
 
 _OPTION = r"(?:(?i:option|choice|answer)\s*:?\s*)?"
@@ -67,6 +69,9 @@ _LETTER = re.compile(rf"{_OPTION}(?:([A-J])|[(\[]\s*([A-Ja-j])\s*[)\]])\s*[.:)]?
 _LABELLED = re.compile(
     rf"{_OPTION}(?:[(\[]\s*([A-J])\s*[)\]]\s*[.:]?|([A-J])\s*[.:)](?=\s|\\|\$|\d)|([A-J])(?=\s+\([^()]+\)\Z))\s*(.+)",
     re.DOTALL,
+)
+_SET_LETTER = re.compile(
+    r"\\text(?:bf|rm|it)?\s?\{\s*([A-J])\s*\}(?:\s|~|\\q?quad|\\[ ,;])+(?![-+=*/^_<>,&]|and|or)(.+)", re.DOTALL
 )
 _MORE_LETTERS = re.compile(r"\A\s*(?:[,;&/+]|(?:and|or)\b)|\(\s*[A-J]\s*\)|\b[A-J][.):](?:\s|\Z)")
 
@@ -112,6 +117,8 @@ def is_none(answer: str) -> bool:
 
 def choice_of(answer: str) -> Option | None:
     r"""The letter that an answer chooses, with what is beside it, as in `\textbf{(C) } 12`; None if it chooses none."""
+    if match := _SET_LETTER.match(unframed(answer)):
+        return Option(match[1], match[2].strip())
     text = SPACE.sub(" ", TEXT.sub(r"\1", unframed(answer)).replace("**", "").replace("$", "")).strip()
     text = unframed(text.replace("\\left", "").replace("\\right", ""))
     if match := _LETTER.fullmatch(text):
@@ -125,6 +132,8 @@ def choice_of(answer: str) -> Option | None:
 def clock_of(answer: str) -> tuple[int, int, int, str] | None:
     """Hours, minutes and seconds of a time of day, and `a` or `p` of a.m. and p.m., if that is said."""
     text = SPACE.sub(" ", TEXT.sub(r"\1", unframed(answer))).strip()
+    if match := _HOUR.fullmatch(text):
+        return int(match[1]), 0, 0, match[2].lower()
     match = _CLOCK.fullmatch(text)
     if match is None or int(match[1]) > 24:
         return None
@@ -133,7 +142,7 @@ def clock_of(answer: str) -> tuple[int, int, int, str] | None:
 
 def ratio_of(answer: str) -> list[str] | None:
     """The terms of a ratio such as 3:4 or 1:2:3, as they are written; None for anything else."""
-    text = as_latex(answer)
+    text = _TO.sub(":", as_latex(answer))
     if len(text) > 400 or (":" not in text and "\\colon" not in text) or _DOTS.search(text):
         return None
     terms = [unframed(term) for term in _RATIO_SIGN.split(text)]
@@ -144,7 +153,7 @@ def _is_term(text: str) -> bool:
     return bool(text) and not _WORDY.search(text) and len(parts_of(text)) == 1
 
 
-_WORDY = re.compile(r"[{}\[(),=<>|]\Z|\A[)\]}|,]|(?<![\\A-Za-z])[A-Za-z]{2,}|\\(?:mid|to|in)(?![A-Za-z])|\\[{}]")
+_WORDY = re.compile(r"[{\[(,=<>|]\Z|\A[)\]}|,]|(?<![\\A-Za-z])[A-Za-z]{2,}|\\(?:mid|to|in)(?![A-Za-z])|\\[{}]")
 
 
 def dots_in(answer: str) -> bool:
@@ -174,6 +183,8 @@ def text_of(answer: str) -> str | None:
     plain = re.sub(r"\\left|\\right|[{}*`\"]", "", plain).strip(" .,;:!?'")
     if date := _DATE.fullmatch(plain):
         return "-".join(str(int(part)) for part in date.groups() if part and part not in "-/")
+    if letters := _letters_of(plain):
+        return letters
     words = _WORD.findall(plain)
     if not words or len(plain) > 2000 or _NO_TEXT.search(plain) or _MEASURE.match(plain):
         return None
@@ -182,6 +193,14 @@ def text_of(answer: str) -> str | None:
     if not (is_set_as_text and max(map(len, words)) > 1) and not all(map(_is_text, parts)):
         return None
     return re.sub(r"\s", "", unicodedata.normalize("NFKC", ",".join(parts))).casefold()
+
+
+def _letters_of(text: str) -> str | None:
+    """The letters of several choices in the order of the alphabet, where each stands alone, as in `A, C`."""
+    parts = [part.strip(" ()") for part in parts_of(text)]
+    if len(parts) < 2 or not all(len(part) == 1 and part in "ABCDEFGHIJ" for part in parts):
+        return None
+    return "".join(sorted(parts)).casefold()
 
 
 def _is_text(part: str) -> bool:

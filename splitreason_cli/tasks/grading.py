@@ -12,6 +12,7 @@ from .extraction import answer_in, parts_of_run
 from .gold import Kind, answer_of, choice_of, clock_of, kind_of, ratio_of, stretches_of, text_of
 from .notation import SPACE, TEXT, as_latex, parts_of, unframed
 from .numbers import integer_of, number_of, numeral_of
+from .units import Measure, measure_of
 
 LIBRARIES = ("math-verify", "sympy")
 """What decides a verdict beside this package."""
@@ -109,6 +110,9 @@ def _given(answer: str, gold: str, kind: Kind) -> str:
 
 def _decided(answer: str, gold: str) -> bool | None:
     """What the kinds of both decide; None where it takes mathematics."""
+    one_measure, other_measure = measure_of(answer), measure_of(gold)
+    if one_measure and other_measure and not _is_one_unit(one_measure, other_measure):
+        return _same_measure(one_measure, other_measure)
     if _looks(as_latex(answer)) == _looks(as_latex(gold)):
         return True
     given, kind = kind_of(answer), kind_of(gold)
@@ -116,6 +120,18 @@ def _decided(answer: str, gold: str) -> bool | None:
         if one in (given, kind):
             return _RULES[one](answer, gold)
     return None
+
+
+def _is_one_unit(one: Measure, other: Measure) -> bool:
+    return (one.dimension, one.power, one.size) == (other.dimension, other.power, other.size)
+
+
+def _same_measure(one: Measure, other: Measure) -> bool:
+    """Whether amounts of different units are one; False where that takes mathematics."""
+    if (one.dimension, one.power) != (other.dimension, other.power):
+        return False
+    amount, expected = number_of(one.amount), number_of(other.amount)
+    return amount is not None and expected is not None and amount * one.size == expected * other.size
 
 
 def _same_choice(answer: str, gold: str) -> bool | None:
@@ -137,6 +153,9 @@ def _same_text(answer: str, gold: str) -> bool | None:
 def _same_clock(answer: str, gold: str) -> bool | None:
     one, other = clock_of(answer), clock_of(gold)
     if one is None or other is None:
+        hour = one or other
+        if hour and ":" not in answer + gold:
+            return str(hour[0]) in (integer_of(answer), integer_of(gold))
         return _same_terms(answer, gold) or False
     if one[:3] == other[:3]:
         return one[3] == other[3] or not one[3] or not other[3]
