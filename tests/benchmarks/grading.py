@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import orjson
@@ -64,12 +65,18 @@ class MathVerify(Task):
         return None if given is None or expected is None else given == expected
 
     def verdict(self, answer: str | None, gold: str) -> Verdict:
-        from math_verify import parse, verify
+        from math_verify import verify
 
-        logging.getLogger("math_verify").setLevel(logging.ERROR)
-        texts = f"${gold}$", f"$\\boxed{{{answer}}}$"
-        gold_parsed, parsed = (parse(text, parsing_timeout=None, raise_on_error=True) for text in texts)
-        return Verdict(verify(gold_parsed, parsed, timeout_seconds=None, raise_on_error=True))
+        parsed = (parsed_gold(f"${gold}$"), parsed_gold.__wrapped__(f"$\\boxed{{{answer}}}$"))
+        return Verdict(verify(*parsed, timeout_seconds=None, raise_on_error=True))
+
+
+@lru_cache(maxsize=1024)
+def parsed_gold(text: str) -> list[object]:
+    from math_verify import parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+    return list(parse(text, parsing_timeout=None, raise_on_error=True))
 
 
 def speed(grader: Grader, library: Grader, cases: Sequence[Case], count: int) -> None:
