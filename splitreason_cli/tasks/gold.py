@@ -47,7 +47,7 @@ _MARKED = re.compile(r"####\s*([^\n]+)\s*\Z")
 
 _MATHS_WORD = re.compile(
     r"(?:pi|theta|alpha|beta|gamma|delta|lambda|phi|omega|infinity|infty|inf|oo|i+"
-    r"|(?:arc)?(?:sin|cos|tan|cot|sec|csc)[a-z]?|ln[a-z]?|log[a-z]?|exp|sqrt|mod|max|min)",
+    r"|(?:arc)?(?:sin|cos|tan|cot|sec|csc)[a-z]?|ln[a-z]?|log[a-z]?|exp|sqrt|abs|mod|max|min)",
 )
 _PRODUCTS = tuple(map(frozenset, ("abcd", "xyzw", "mnk", "pqrst", "uvw", "ijk")))
 _WORD = re.compile(r"[^\W\d_]+")

@@ -23,6 +23,8 @@ NO_GOLD = "the gold answer says that there is none"
 _MOST_CHARACTERS = 2000
 """Of an answer and the right one that are looked at outside of a process that can be killed."""
 
+_ANNOUNCED = re.compile(r"\A\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|[:=])\s*", re.IGNORECASE)
+_LETTERS = re.compile(r"[A-J]{2,10}")
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ]|[\s$]+")
 _FRACTION = re.compile(r"\\[dt]frac(?![A-Za-z])")
 
@@ -100,8 +102,8 @@ def _equal(answer: str, gold: str) -> bool | None:
 
 def _given(answer: str, gold: str, kind: Kind) -> str:
     """What to compare: all boxes where `gold` has several parts, else the last one; without the letter of a choice."""
-    boxes = parts_of_run(answer)
-    wanted = 2 if r"\pm" in gold else sum(map(len, stretches_of(gold)))
+    boxes = [_ANNOUNCED.sub("", unframed(box)) for box in parts_of_run(answer)]
+    wanted = 2 if r"\pm" in gold else len(gold) if _LETTERS.fullmatch(gold) else sum(map(len, stretches_of(gold)))
     if len(boxes) > 1 and wanted > 1 and len(parts_of(unframed(boxes[-1]))) < wanted:
         return ", ".join(boxes)
     choice = None if kind is Kind.CHOICE else choice_of(boxes[-1])

@@ -7,16 +7,14 @@ import re
 import unicodedata
 from functools import lru_cache
 
+_FONTS = (
+    *("text", "textbf", "textrm", "textit", "textsf", "textnormal", "emph", "underline", "mbox", "hbox", "ensuremath"),
+    *("mathrm", "mathbf", "mathit", "mathsf", "boldsymbol", "bm", "boxed", "fbox", "framebox"),
+)
 _FRAMES = (
-    *(
-        ("\\" + name + "{", "}")
-        for name in (
-            *("text", "textbf", "textrm", "textit", "textsf", "textnormal", "emph", "underline", "mbox", "hbox"),
-            *("mathrm", "mathbf", "mathit", "mathsf", "boldsymbol", "bm", "boxed", "fbox", "framebox", "ensuremath"),
-        )
-    ),
-    *(("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")),
-    ("{", "}"),
+    *((f"\\{name}{{", "}") for name in _FONTS),
+    *((mark, mark) for mark in ("**", "__", "*", "_", "`", "$$", "$")),
+    *(("\\(", "\\)"), ("\\[", "\\]"), ("{", "}")),
 )
 _MOST_FRAMES = 8
 
@@ -57,8 +55,8 @@ _WORDS = re.compile(
     r"|infty|infinity|oo|inf)(?![A-Za-z])"
 )
 _SAME = {"infinity": "infty", "oo": "infty", "inf": "infty"}
-_CALL = re.compile(r"(?<![\\A-Za-z])(sqrt|cbrt|exp)\s*\(|\\sqrt(?:\[\d\])?\(|\^\s*\(|[()]")
-_OPENED = {"sqrt": r"\sqrt{", "cbrt": r"\sqrt[3]{", "exp": "e^{"}
+_CALL = re.compile(r"(?<![\\A-Za-z])(sqrt|cbrt|exp|abs)\s*\(|\\sqrt(?:\[\d\])?\(|\^\s*\(|[()]")
+_OPENED = {"sqrt": r"\sqrt{", "cbrt": r"\sqrt[3]{", "exp": "e^{", "abs": r"\left|"}
 _EDITS = (
     (re.compile(r"(?<![\\*])\*\*(?=[\s\w({+\-])"), "^"),
     (re.compile(r"(?<=[\w)}\s])\*(?=[\s\w({\\+\-])"), r" \\cdot "),
@@ -67,6 +65,8 @@ _EDITS = (
     (re.compile(r"\\degrees?(?![A-Za-z])"), r"^{\\circ}"),
     (re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s?/\s?(\d+)(?![\d.])"), r"\1\\frac{\2}{\3}"),
     (re.compile(r"(?<=\d)\s?i(?![A-Za-z])"), " i"),
+    (re.compile(r"(?<![\\A-Za-z])sqrt\s?(\d+)"), r"\\sqrt{\1}"),
+    (re.compile(r"(?<![\\A-Za-z])sqrt(?=\{)"), r"\\sqrt"),
     (re.compile(r"<="), r"\\le "),
     (re.compile(r">="), r"\\ge "),
     (re.compile(r"!="), r"\\neq "),
@@ -165,7 +165,7 @@ _ESCAPED = frozenset(("\\left.", "\\right.", "\\;", "\\,"))
 
 def _stopped(text: str) -> str:
     text = text.strip()
-    return text if text.endswith("..") else text.rstrip(".").rstrip() if text.endswith(".") else text
+    return text if text.endswith("..") else text.rstrip(" \t\n.,;\\")
 
 
 def _is_frame(start: str, end: str, inside: str) -> bool:
@@ -214,5 +214,5 @@ def _braced_calls(text: str) -> str:
             closing.append(")")
         else:
             pieces.append(_OPENED.get(match[1] or "", found[:-1] + "{"))
-            closing.append("}")
+            closing.append(r"\right|" if match[1] == "abs" else "}")
     return "".join([*pieces, text[done:]])

@@ -16,6 +16,7 @@ _FRACTION = re.compile(
     r"([+\-]?)(?:(?P<whole>\d*)\\[dt]?frac(?:\{(?P<over>[+\-]?\d+)\}|(?P<digit>\d))(?:\{(?P<under>\d+)\}|(?P<unit>\d))"
     r"|(?P<above>\d+)/(?P<below>\d+))"
 )
+_LISTED = re.compile(r",\s")
 _MOST_DIGITS = 4000
 _NUMERAL = re.compile(
     r"\(?\s*([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*\)?\s*"
@@ -59,6 +60,8 @@ def number_of(answer: str) -> Fraction | None:
         return None
     if match := _SCIENTIFIC.fullmatch(unframed(answer)):
         return _scaled(Fraction(match[1]), match[2])
+    if _LISTED.search(answer):
+        return None
     text = SPACE.sub("", as_latex(answer)).replace("{,}", "").replace("\\!", "")
     if match := _POWER.fullmatch(text):
         return _scaled(_sign(match), match[2] or match[3])
