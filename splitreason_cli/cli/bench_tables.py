@@ -1,18 +1,32 @@
 """The results of a benchmark as tables for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from ..records.data import BenchComparison, BenchResult, label
 
 UNMEASURED = "–"
+LONGEST_NAME = 48
+
+ENDINGS: Sequence[tuple[str, Callable[[BenchResult], float | None], str]] = (
+    ("small", lambda result: result.small_tokens, ","),
+    ("big", lambda result: result.big_tokens, ","),
+    ("spans", lambda result: result.spans, ","),
+    ("no answer", lambda result: result.unanswered, ","),
+    ("truncated", lambda result: result.truncated, ","),
+    ("unclosed", lambda result: result.unclosed, ","),
+    ("ungraded", lambda result: result.ungraded, ","),
+    ("wait, s", lambda result: result.hand_over_seconds, ".3f"),
+)
+"""Columns, what stands in them, and how it is written."""
 
 
 def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
     """Accuracy and share of each system; `partly` says how much of the last one is done, if not all."""
-    title = f"{results[0].task}, {results[0].problems} problems" if results else None
+    title = f"{results[0].task}, {results[0].problems} problems{_extracted(results[0])}" if results else None
     samples = max((result.samples for result in results), default=1)
     table = _table(title)
     columns = ["pass@1", "95 % interval", *([f"maj@{samples}"] if samples > 1 else []), "offload"]
@@ -24,22 +38,23 @@ def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
             name += f" (partial, {partly})"
         majority = [] if samples == 1 else [_shown(result.maj_at_k, ".3f")]
         costs = _shown(result.offload_share, ".2%"), _shown(result.seconds, ".1f")
-        table.add_row(name, *_accuracy(result), *majority, *costs)
+        table.add_row(escape(name), *_accuracy(result), *majority, *costs)
     return table
 
 
 def endings_table(results: Sequence[BenchResult]) -> Table:
-    """Tokens by model, how completions ended, and how long the big model took to begin after a hand-over."""
+    """Tokens by model, how completions ended, and how long the big model took to begin after a hand-over.
+
+    What is known of no system is left out.
+    """
     table = _table("tokens by model, endings")
-    measured = any(result.hand_over_seconds is not None for result in results)
-    columns = ["small", "big", "spans", "truncated", "unclosed", "ungraded", *(["wait, s"] if measured else [])]
-    for column in columns:
+    columns = {name: [_shown(value(result), form) for result in results] for name, value, form in ENDINGS}
+    known = {name: cells for name, cells in columns.items() if any(cell != UNMEASURED for cell in cells)}
+    for column in known:
         table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        waited = [_shown(result.hand_over_seconds, ".3f")] if measured else []
-        counts = (result.small_tokens, result.big_tokens, result.spans, result.truncated, result.unclosed)
-        cells = [*(_shown(number, ",") for number in counts), f"{result.ungraded:,}", *waited]
-        table.add_row(label(result.system, result.offload_budget), *cells)
+    for number, result in enumerate(results):
+        name = label(result.system, result.offload_budget)
+        table.add_row(escape(name), *(cells[number] for cells in known.values()))
     return table
 
 
@@ -52,8 +67,12 @@ def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
         pair = f"{label(one.system, one.offload_budget)} less {label(one.baseline, one.baseline_budget)}"
         interval = "{:+.3f} to {:+.3f}".format(*one.ci95)
         value = "< .001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
-        table.add_row(pair, f"{one.difference:+.3f}", interval, value, f"{one.problems:,}")
+        table.add_row(escape(pair), f"{one.difference:+.3f}", interval, value, f"{one.problems:,}")
     return table
+
+
+def _extracted(result: BenchResult) -> str:
+    return "" if result.extract == "box" else f", answers by --extract {result.extract}"
 
 
 def _accuracy(result: BenchResult) -> tuple[str, str]:
@@ -63,8 +82,9 @@ def _accuracy(result: BenchResult) -> tuple[str, str]:
 
 
 def _table(title: str | None, first: str = "system") -> Table:
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column(first, no_wrap=True)
+    # A name may be the path of a model, and a path may hold what reads as markup.
+    table = Table(title=title and escape(title), box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column(first, overflow="fold", max_width=LONGEST_NAME)
     return table
 
 

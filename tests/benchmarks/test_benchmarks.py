@@ -37,7 +37,7 @@ TABLES = {
     "annotate.py": [Rows(("traces", "run", "seconds", "traces/s", "calls", "peak MB"), ("64", "64"), 5)],
     "grading.py": [
         Rows(
-            ("answers", "different", "seconds", "answers/s"),
+            ("answers", "different", "seconds", "answers/s", "math-verify", "ratio"),
             ("20 integers", "20 as in the file", "20 as in the file, all different", "2 no integers, all different"),
             4,
         )

@@ -32,7 +32,7 @@ def test_the_layout_is_known_by_its_fields():
     ]
 
 
-@pytest.mark.parametrize("row", [{"problem": "p", "answer": "1"}, {"full_prompt": "p", "predictions": []}, {}])
+@pytest.mark.parametrize("row", [{"problem": "p", "answer": "1"}, {"full_text": "p", "candidates": []}, {}])
 def test_an_unknown_layout_is_refused_with_what_it_has_and_what_is_known(row):
     with pytest.raises(SchemaError, match=f"no known log has the fields {', '.join(row) or '.none'}") as caught:
         layout_of(row)
@@ -107,3 +107,46 @@ def test_plain_rows_may_hold_one_completion_or_a_list(column):
 def test_logs_without_generated_text_are_refused(row, message):
     with pytest.raises(SchemaError, match=message):
         samples_of(row)
+
+
+def test_samples_of_an_older_lm_eval_are_read_whose_requests_are_lists():
+    row = {**LM_EVAL, "arguments": [["Q: 1+1? Box it.", {"until": []}]], "resps": [["Q: 1+1? Box it. 2"]]}
+    del row["filter"]
+    logged = samples_of({**row, "doc": {"ID": 3}, "acc": 1.0, "filtered_resps": ["2"]})
+    assert (logged.question, logged.gold) == ("Q: 1+1? Box it.", ("target", "2"))
+    assert logged.completions == (Completion(" 2", label=1.0),)
+
+
+@pytest.mark.parametrize(
+    ("filtered", "labels"),
+    [(["2"], [1.0, None]), ([["2", ""]], [1.0, 1.0])],
+)
+def test_lm_eval_scores_the_first_repeat_unless_its_filter_keeps_all(filtered, labels):
+    row = {**LM_EVAL, "metrics": ["mine"], "mine": 1, "exact_match": 0, "filtered_resps": filtered}
+    assert [one.label for one in samples_of(row).completions] == labels
+
+
+OLD_LIGHTEVAL = {
+    "example": "1+1?",
+    "full_prompt": "<user>1+1?<assistant>",
+    "predictions": ["\\boxed{2}", ""],
+    "gold": ["2"],
+    "metrics": {"extractive_match": 0.5},
+    "cont_tokens": [[1, 2], []],
+    "truncated": 0,
+    "specifics": None,
+}
+
+
+@pytest.mark.parametrize("saved", [list, str])
+def test_details_of_an_older_lighteval_are_read_also_where_lists_were_saved_as_text(saved):
+    row = {**OLD_LIGHTEVAL, "predictions": saved(OLD_LIGHTEVAL["predictions"]), "gold": saved(OLD_LIGHTEVAL["gold"])}
+    logged = samples_of(row)
+    assert logged.completions == (Completion("\\boxed{2}", None, 2, label=0.5), Completion(None, label=0.5))
+    assert (logged.question, logged.gold) == ("<user>1+1?<assistant>", ("gold", "2"))
+
+
+@pytest.mark.parametrize(("limit", "ends"), [(3, ["length", None]), (4, ["stop", None]), (None, [None, None])])
+def test_lighteval_says_that_a_completion_was_cut_by_its_length(limit, ends):
+    row = {**LIGHTEVAL, "doc": {**LIGHTEVAL["doc"], "generation_size": limit}}
+    assert [one.finish_reason for one in samples_of(row).completions] == ends
