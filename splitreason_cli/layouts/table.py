@@ -63,7 +63,7 @@ ANY = RowLayout(
         ),
         "messages": ("messages", "conversations", "conversation"),
         "correct": ("correctness_math_verify", "correctness_llama", "correctness", "is_correct", "correct"),
-        "id": ("id", "ID", "unique_id", "problem_idx", "uuid", "problem_id", "question_id"),
+        "id": ("id", "ID", "unique_id", "problem_idx", "uuid"),
     },
 )  # fmt: skip
 """The rules for what nobody listed."""
