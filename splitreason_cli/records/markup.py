@@ -24,6 +24,8 @@ _THOUGHTS = (
 )
 """Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
 
+THOUGHT_MARKS = tuple(mark for opening, closing, _ in _THOUGHTS for mark in (opening, closing))
+
 Span = tuple[int, int]
 
 _TAG = re.compile(f"{re.escape(OPEN)}|{re.escape(CLOSE)}")

@@ -1,14 +1,15 @@
 """Tagged texts that others made, back to the plain text and its spans.
 
 Their tags may have another closing, spans of white space alone, white space around them that the plain text lacks, and
-they may stand in the response or around the end of the thinking. What is broken raises MarkupError, whose message begins
-with the sort of fault: nested, unclosed, unopened, empty, blank, misspelt, untagged, padded or differs.
+they may stand in the response or around the end of the thinking. What is broken raises MarkupError, whose message
+begins with the sort of fault: nested, unclosed, unopened, empty, blank, misspelt, untagged, padded or differs.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .markup import CLOSE, OPEN, MarkupError, Span, Tags, normalize, parse, render, split_thinking
+from .markup import CLOSE, OPEN, THOUGHT_MARKS, MarkupError, Span, Tags, normalize, parse, render, split_thinking
 
 _PADDING = ("\n ", " \n")
 """What published data has before and after a tag, and the text it was made from has not."""
@@ -51,7 +52,7 @@ def in_thinking(plain: str, spans: Sequence[Span]) -> MarkedThinking:
 
     Raises MarkupError for a text that holds a tag of ours, and for spans that do not fit.
     """
-    thought, response = map(_balanced, split_thinking(render(plain, spans)))
+    thought, response = map(_balanced, split_thinking(render(plain, _off_marks(plain, spans))))
     reasoning, inside = _trimmed(*parse(thought))
     after, behind = _trimmed(*parse(response))
     return MarkedThinking(reasoning, after, tuple(inside), tuple(after[start:end] for start, end in behind))
@@ -98,6 +99,17 @@ def _differs(text: str, original: str, start: int) -> MarkupError:
     same = next((i for i, (a, b) in enumerate(zip(text, original[start:], strict=False)) if a != b), len(text))
     here, there = text[same : same + 20], original[start + same :][:20]
     return MarkupError(f"differs: {here!r} stands where the text it was made from has {there!r}")
+
+
+def _off_marks(plain: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans without the parts of scaffold marks that they cut, which would be none with a tag inside."""
+    marks = [match.span() for match in re.finditer("|".join(map(re.escape, THOUGHT_MARKS)), plain)]
+    whole = []
+    for start, end in spans:
+        for first, last in marks:
+            start, end = last if first < start < last else start, first if first < end < last else end
+        whole.append((start, end))
+    return normalize(whole)
 
 
 def _balanced(part: str) -> str:
