@@ -11,6 +11,7 @@ from ..store.source import Source
 from . import console, values
 from .option_groups import expanded
 from .options import Fresh, In, OnProgress, OnRecord, Out, Strict, run_record_stage
+from .reading_options import ReadingFlags
 
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
@@ -102,9 +103,7 @@ class SnippetFlags:
 class Rows:
     """What is annotated of the input."""
 
-    generations: Annotated[
-        Literal["first", "correct", "all"], typer.Option(help="Which generations of a row with several to annotate.")
-    ] = "correct"
+    reading: ReadingFlags
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n parts, counted from 0 and cut by a hash of the id.")
     ] = "0/1"
@@ -156,7 +155,7 @@ def _config(
         fraction=fraction,
         snap=snippets.snap,
         min_similarity=snippets.min_similarity,
-        generations=rows.generations,
+        reading=rows.reading.reading(),
         shard=values.shard(rows.shard),
         limit=rows.limit,
     )

@@ -1,5 +1,6 @@
 """srx bench"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from ..errors import SrxError, UsageError
 from ..store.artifacts import Store
 from ..store.source import STDIN, raise_if_rejected, scratch_folder
 from ..tasks.named import TASKS
-from . import console
+from . import console, values
 from .bench_compare import compare
 from .bench_latency import latency
 from .bench_live import LiveRuns
@@ -18,6 +19,7 @@ from .bench_outputs import PANEL, Outputs
 from .groups import DefaultGroup
 from .option_groups import expanded, given_flags
 from .options import open_store
+from .reading_options import Columns
 
 if TYPE_CHECKING:
     from ..measuring.runner import BenchConfig
@@ -60,6 +62,7 @@ def bench(
     data: Annotated[
         str | None, typer.Option(help="File with the task's problems, where it cannot be downloaded.")
     ] = None,
+    columns: Columns = None,
     measured: Measured,
     decoding: Decoding,
     places: Places,
@@ -77,7 +80,7 @@ def bench(
         if flags := given_flags(context, Measured, Decoding, Places):
             raise UsageError(f"{flags[0]} means nothing to --from, which decodes nothing", "Leave it out")
         return grade_log(task, data, from_, outputs)
-    config = decoding.config(task, data, measured)
+    config = replace(decoding.config(task, data, measured), columns=values.columns(columns))
     backends = places.backends(measured, decoding.batch_size)
     return measure(config, measured, backends, outputs, open_store(fresh=decoding.fresh))
 

@@ -44,7 +44,7 @@ class BenchConfig:
 
     `samples` completions a problem at `temperature` (0 is greedy) and `top_p`; `problems` limits how many are used
     (0: all); `max_tokens` bounds a completion; `batch_size` completions are decoded together. `data` is read in place
-    of the task's own problems.
+    of the task's own problems, `columns` say which of its columns hold what.
     """
 
     task: str = "mini"
@@ -60,6 +60,7 @@ class BenchConfig:
     seed: int = 0
     hint: bool = True
     data: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Watcher:
 
 def read_problems(config: BenchConfig, store: Store) -> TaskData:
     """The problems of a run. For errors see `read_task`."""
-    data = read_task(config.task, store, config.data)
+    data = read_task(config.task, store, config.data, config.columns)
     return replace(data, problems=data.problems[: config.problems or None])
 
 

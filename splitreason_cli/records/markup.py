@@ -18,7 +18,7 @@ HINT = f"Wrap the hardest lines in {OPEN} and {CLOSE}."
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
-_THOUGHTS = (
+THOUGHTS = (
     (THINK_OPEN, THINK_CLOSE, re.compile(r"</?answer>")),
     ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
 )
@@ -160,7 +160,7 @@ def split_thinking(generation: str) -> tuple[str, str]:
 
     A text without a scaffold, and one whose thinking never ends, is all thought.
     """
-    for opening, closing, frame in _THOUGHTS:
+    for opening, closing, frame in THOUGHTS:
         if opening in generation or closing in generation:
             thought, _, response = generation.partition(closing)
             return thought.replace(opening, "", 1).strip(), frame.sub("", response).strip()

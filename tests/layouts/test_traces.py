@@ -1,6 +1,7 @@
 import pytest
 
-from splitreason_cli.annotating.rows import traces_of
+from splitreason_cli.layouts.reading import Reading
+from splitreason_cli.layouts.traces import traces_of
 from splitreason_cli.records.data import SchemaError, Trace
 
 ROW = {
@@ -25,7 +26,7 @@ def test_every_correct_generation_becomes_a_trace_with_an_id_of_its_own():
 
 @pytest.mark.parametrize(("wanted", "numbers"), [("first", [0]), ("all", [0, 1, 2])])
 def test_the_first_or_all_generations_can_be_taken(wanted, numbers):
-    assert [trace.extra["generation"] for trace in traces_of(ROW, wanted)] == numbers
+    assert [trace.extra["generation"] for trace in traces_of(ROW, Reading(generations=wanted))] == numbers
 
 
 def test_a_row_without_a_correct_generation_gives_nothing():

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitreason_cli.layouts.problems import problem_of
 from splitreason_cli.records.data import Problem, SchemaError
-from splitreason_cli.tasks.problems import problem_of
 
 ROW = {"id": 60, "problem": "1+1?", "answer": "2", "url": "u"}
 

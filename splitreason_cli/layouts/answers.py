@@ -1,0 +1,58 @@
+"""The gold answer in a column of whatever type."""
+
+import math
+import re
+
+from ..records.data import SchemaError
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_FINAL = re.compile(r"^\s*####(.*)$", re.MULTILINE)
+
+
+def answer_text(value: object, column: str) -> str:
+    """The one right answer as text; what stands behind `####`, and in a worked solution its last box.
+
+    A number that is whole is written so, a list of one is what it holds. Raises SchemaError for anything else.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        return answer_text(value[0], column)
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int | float) and math.isfinite(value):
+        return str(int(value)) if value == int(value) else str(value)
+    if not isinstance(value, str):
+        raise SchemaError(
+            f"field '{column}': expected a text or a number, got {_called(value)}; give the one right answer"
+        )
+    if not value.strip():
+        raise SchemaError(f"field '{column}' is empty")
+    return worked_answer(value) or value
+
+
+def worked_answer(solution: str) -> str | None:
+    """The answer that a worked solution ends with; None if it marks none."""
+    if finals := _FINAL.findall(solution):
+        return str(finals[-1]).strip() or None
+    return _last_box(solution)
+
+
+def _last_box(text: str) -> str | None:
+    for match in reversed(list(_BOX.finditer(text))):
+        depth, start = 1, match.end()
+        for place in range(start, len(text)):
+            if text[place] in "{}" and text[place - 1] != "\\":
+                depth += 1 if text[place] == "{" else -1
+            if depth == 0:
+                return text[start:place].strip() or None
+    return None
+
+
+def _called(value: object) -> str:
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "null" if value is None else type(value).__name__
+
+
+def one_word(text: str) -> str | None:
+    """A text of one word, which a worked solution is not; None for a longer one."""
+    return None if len(text.split()) != 1 else text.strip()

@@ -1,0 +1,226 @@
+"""Rows of reasoning datasets as traces."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..records.data import KINDS, SchemaError, Trace, json_object
+from .answers import answer_text
+from .chats import Chat, chat_of, is_chat
+from .columns import RowColumns
+from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
+from .table import ANY, MARKED_ONLY, WORKED
+from .thinking import is_marked, solution_of, unwrapped
+
+_OF_GENERATIONS = ("correctness_count", "finish_reasons", "is_reasoning_complete")
+"""Columns that tell of all generations of a row, and nothing of one."""
+LABEL = ANY.columns["correct"][0]
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """One generation as the row holds it. `thought` is thinking of a field of its own; `where` names it in errors."""
+
+    text: object
+    where: str
+    thought: object = None
+
+
+def traces_of(row: object, reading: Reading = DEFAULT) -> list[Trace | Refusal]:
+    """`read_traces`, where nobody asks how."""
+    return read_traces(row, reading).value
+
+
+def read_traces(row: object, reading: Reading = DEFAULT) -> RowRead[list[Trace | Refusal]]:
+    """The traces of one row, and the generations that are none: nothing at all if none of them is wanted.
+
+    Ids are the row's own, with the number of the generation behind it where a row holds several, or a digest of the
+    text. Raises SchemaError where the row has no trace.
+    """
+    row = json_object(row)
+    if (kind := row.get("kind")) in KINDS and not reading.columns:
+        return RowRead([_record(row)], Understood(str(kind), ()))
+    columns = RowColumns(row, reading)
+    role, solutions = _solutions(columns)
+    chat = columns.chat() if role == "messages" else columns.context()
+    problem = columns.problem(chat)
+    answer = _answer(columns, chat)
+    chosen = _wanted(columns, role, len(solutions))
+    several = role == "generations"
+    name = columns.identity() or _digest(
+        problem, problem if several else str(solutions[0].thought or solutions[0].text)
+    )
+    extra = _others(columns, chat, several=several)
+    found: list[Trace | Refusal] = []
+    for index in chosen:
+        try:
+            reasoning, response = _parts(columns, solutions[index])
+        except SchemaError as error:
+            found.append(Refusal(str(error)))
+            continue
+        numbered = {"generation": index} if several else {}
+        found.append(
+            Trace(
+                id=f"{name}-{index}" if several else name,
+                problem=problem,
+                answer=answer,
+                reasoning=reasoning,
+                response=response,
+                extra={**extra, **numbered},
+            )
+        )
+    if found and all(isinstance(one, Refusal) for one in found):
+        raise SchemaError(next(one.reason for one in found if isinstance(one, Refusal)))
+    return RowRead(found, columns.understood(), len(solutions))
+
+
+def _record(row: Mapping[str, object]) -> Trace:
+    """A record of ours, whose answer may be a number, and which may lack an id."""
+    answer = row.get("answer")
+    answer = (
+        "" if answer is None or answer == "" else answer if isinstance(answer, str) else answer_text(answer, "answer")
+    )
+    name = row.get("id") or row.get("uuid") or _digest(row.get("problem"), str(row.get("reasoning")))
+    return Trace.from_dict({**row, "id": str(name), "answer": answer})
+
+
+def _solutions(columns: RowColumns) -> tuple[str, list[_Solution]]:
+    """The role of the column that holds the row's traces, and these."""
+    given = [role for role in TRACE_ROLES if columns.reading.named(role)]
+    for role in given or TRACE_ROLES:
+        if found := _FORMS[role](columns):
+            return role, found
+    if column := columns.empty("reasoning"):
+        raise SchemaError(f"field '{column}' holds no thinking, and no other column does")
+    raise SchemaError(
+        f"no column holds a trace; {columns.held()}. Name it: --columns reasoning=NAME, or completion=NAME"
+    )
+
+
+def _from_generations(columns: RowColumns) -> list[_Solution]:
+    lists = [one for one in columns.present("generations") if isinstance(columns.value(one), list)]
+    several = columns.reading.named("generations") or columns.layout.columns.get("generations", ())
+    found = [one for one in columns.present("generations") if one in several] if several else lists[:1]
+    if not found or (columns.layout.name == "any" and not several and is_chat(columns.value(found[0]))):
+        return []
+    columns.used["generations"] = "+".join(found)
+    solutions = []
+    for column in found:
+        value = columns.value(column)
+        texts = value if isinstance(value, list) and not is_chat(value) else [value]
+        where = (f"{column}[{index}]" if len(texts) > 1 else f"field '{column}'" for index in range(len(texts)))
+        solutions += [_solution(text, place) for text, place in zip(texts, where, strict=True)]
+    return solutions
+
+
+def _from_reasoning(columns: RowColumns) -> list[_Solution]:
+    column = columns.find("reasoning")
+    if column is None:
+        return []
+    thoughts: object = _one(columns, column)
+    responses: object = ""
+    if response := columns.find("response"):
+        responses = _one(columns, response)
+    elif (chat := columns.context()) and chat.assistant:
+        responses = chat.assistant.text
+    if isinstance(thoughts, str) and not responses and is_marked(unwrapped(thoughts)):
+        return [_Solution(thoughts, f"field '{column}'")]
+    return [_Solution(responses, f"field '{response or column}'", thoughts)]
+
+
+def _from_messages(columns: RowColumns) -> list[_Solution]:
+    chat = columns.chat()
+    if chat is None or chat.assistant is None:
+        return []
+    column = columns.find("messages")
+    return [_Solution(chat.assistant.text, f"the assistant's turn in '{column}'", chat.assistant.thinking)]
+
+
+def _from_completion(columns: RowColumns) -> list[_Solution]:
+    present = columns.present("completion")
+    if not columns.reading.named("completion"):
+        marked = [one for one in present if is_marked(columns.value(one)) or is_chat(columns.value(one))]
+        present = marked or [one for one in present if one not in MARKED_ONLY]
+    if not present:
+        return []
+    columns.used["completion"] = present[0]
+    return [_solution(columns.value(present[0]), f"field '{present[0]}'")]
+
+
+_FORMS: Mapping[str, Callable[[RowColumns], list[_Solution]]] = {
+    "generations": _from_generations,
+    "reasoning": _from_reasoning,
+    "completion": _from_completion,
+    "messages": _from_messages,
+}
+
+
+def _solution(value: object, where: str) -> _Solution:
+    if is_chat(value):
+        turns = chat_of([{"role": "user", "content": "?"}, *value], where) if isinstance(value, list) else None
+        if turns and turns.assistant:
+            return _Solution(turns.assistant.text, where, turns.assistant.thinking)
+    return _Solution(value, where)
+
+
+def _one(columns: RowColumns, column: str) -> object:
+    value = columns.value(column)
+    if isinstance(value, list) and len(value) != 1:
+        raise SchemaError(
+            f"field '{column}' holds {len(value)} texts where one is read; --columns generations={column}"
+        )
+    return value[0] if isinstance(value, list) else value
+
+
+def _parts(columns: RowColumns, solution: _Solution) -> tuple[str, str]:
+    return solution_of(
+        solution.text,
+        solution.thought,
+        solution.where,
+        unmarked=columns.layout.unmarked,
+        thinking=columns.reading.thinking,
+    )
+
+
+def _wanted(columns: RowColumns, role: str, count: int) -> list[int]:
+    """The numbers of the generations that are wanted."""
+    which, layout = columns.reading.generations, columns.layout
+    if which != "correct" or (role == "generations" and layout.verified):
+        return list(range(1 if which == "first" else count))
+    labels = [columns.value(column) for column in columns.present("correct")]
+    if role != "generations":
+        says = columns.reading.named("correct") or layout.columns.get("correct")
+        return [0] if not says or not labels or any(map(_is_true, labels)) else []
+    lists = [label for label in labels if isinstance(label, list)]
+    if not lists or any(len(label) != count for label in lists):
+        raise SchemaError(f"no correctness label for each generation ({LABEL}); use --generations all")
+    return [index for index in range(count) if any(_is_true(label[index]) for label in lists)]
+
+
+def _is_true(label: object) -> bool:
+    return label.strip().lower() in ("yes", "true", "correct", "1") if isinstance(label, str) else bool(label)
+
+
+def _answer(columns: RowColumns, chat: Chat | None) -> str:
+    """The gold answer, empty where nothing says it."""
+    answer = columns.gold()
+    if answer is None and chat and (gold := chat.user.gold or (chat.assistant and chat.assistant.gold)):
+        columns.used["answer"] = "info.reference_answer"
+        answer = answer_text(gold, "info.reference_answer")
+    return answer or ""
+
+
+def _others(columns: RowColumns, chat: Chat | None, *, several: bool) -> dict[str, object]:
+    """The columns that travel along: those of which a trace holds nothing."""
+    gone = {name for used in columns.used.values() for name in used.split("+")} - set(WORKED)
+    gone |= {"kind", "schema", "id", "problem", "answer"}
+    if several:
+        gone |= {*_OF_GENERATIONS, *columns.present("correct")}
+    if several or chat:
+        gone |= set(columns.layout.candidates("messages"))
+    others = {name: value for name, value in columns.row.items() if name not in gone}
+    return {"system": chat.system, **others} if chat and chat.system else others
+
+
+def _digest(problem: object, text: str) -> str:
+    return hashlib.sha256(f"{problem}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
