@@ -24,7 +24,7 @@ THOUGHTS = (
 )
 """Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
 
-THOUGHT_MARKS = tuple(mark for opening, closing, _ in _THOUGHTS for mark in (opening, closing))
+THOUGHT_MARKS = tuple(mark for opening, closing, _ in THOUGHTS for mark in (opening, closing))
 
 Span = tuple[int, int]
 
