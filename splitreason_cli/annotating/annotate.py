@@ -12,6 +12,7 @@ from ..records import markup
 from ..records.data import Trace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
 from ..store.digests import code_of
+from ..store.disk_map import DiskMap
 from ..store.journal import Journal
 from ..store.jsonl import Line, encode
 from ..store.source import Quarantine, Source, located_records
@@ -138,7 +139,7 @@ class _Run:
     def _traces(self) -> Iterator[Trace]:
         """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""
         read = partial(traces_of, generations=self._config.generations)
-        seen: set[bytes] = set()
+        seen = DiskMap()
         rows = located_records(self._source, read, self._quarantine)
         for row, (line, traces) in enumerate(rows, start=1):
             if not traces:

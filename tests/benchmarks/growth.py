@@ -4,9 +4,9 @@
     python tests/benchmarks/growth.py --rows 1000 16000
     python tests/benchmarks/growth.py --smallest
 
-Rows are made up: one problem each, a reasoning of 40 lines, some 3 kB, and two of its lines as snippets. `annotate` places
-those (`--annotator snippets`), and the others read what it wrote. CPU seconds are those of all threads; a run that only
-starts and stops is in the first row. Each command is a process of its own on a store of its own. Prints a table.
+Rows are made up: a problem of their own, a reasoning of 40 lines, some 3 kB, and two of its lines as snippets.
+`annotate` places those (`--annotator snippets`), and the other verbs read what it wrote. Each command is a process of
+its own, whose CPU seconds are those of all its threads. Prints a table, and each row of it as soon as it is known.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 LINES = 40
-WORDS = (
-    "we let the sum of all terms be so then from this it follows that n is even and x divides y but wait that cannot hold "
-    "since both sides are positive hence consider instead an integer prime root square modulo seven check again thus"
-).split()
+PROSE = (
+    "we let the sum of all terms be so then from this it follows that n is even and x divides y but wait that cannot "
+    "hold since both sides are positive hence consider instead an integer prime root square modulo seven check again"
+)
 
 
 def main() -> None:
@@ -79,12 +79,13 @@ def write_inputs(folder: Path, count: int) -> None:
 
 def made_up(count: int, seed: int = 0) -> Iterator[tuple[dict[str, str], dict[str, object]]]:
     """Traces, each with its snippets."""
-    rng = random.Random(seed)
+    rng, words = random.Random(seed), PROSE.split()
     for number in range(count):
         lines = [
-            f"{' '.join(rng.choices(WORDS, k=12))} {rng.randrange(10**6)} = {rng.randrange(10**6)}" for _ in range(LINES)
+            f"{' '.join(rng.choices(words, k=12))} {rng.randrange(10**6)} = {rng.randrange(10**6)}"
+            for _ in range(LINES)
         ]
-        problem = f"{' '.join(rng.choices(WORDS, k=30))} {rng.randrange(10**12)}?"
+        problem = f"{' '.join(rng.choices(words, k=30))} {rng.randrange(10**12)}?"
         name = f"row-{number}"
         yield (
             {"id": name, "problem": problem, "answer": str(number), "reasoning": "\n".join(lines)},
