@@ -94,7 +94,7 @@ def _config(layout: Layout, selection: SelectionFlags) -> BuildSftConfig:
 
 
 def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool, fresh: bool) -> None:
-    console.quiet_libraries()
+    console.quiet_libraries(parallel_tokenizers=True)
     from ..dataset import build as stage
     from ..dataset.hub import refuse_foreign
 

@@ -33,7 +33,7 @@ def check_sft(
     """Check records of kind annotated_trace, sft_example and sft_conversation, in any mixture.
 
     Args:
-        traces: what the records were made from, to compare their text with; only digests are kept in memory.
+        traces: what the records were made from, to compare their text with; only digests are kept, on disk if many.
         on_fault: called with every fault as it is found.
 
     Raises:
