@@ -3,7 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..records.data import AnnotatedTrace, HardSpan, JsonObject, SchemaError, Trace, Unplaced, json_object
+from ..records.data import (
+    KINDS,
+    AnnotatedTrace,
+    HardSpan,
+    JsonObject,
+    Record,
+    SchemaError,
+    Trace,
+    Unplaced,
+    json_object,
+    read_any,
+)
 from ..records.markup import MarkupError, Span, Tags
 from ..records.tagged import in_thinking, untag
 from .chats import ASSISTANT, ROLE_OF
@@ -20,8 +31,15 @@ _OUTSIDE = "what is marked in the response is left out of the spans"
 _ASKED = ANY.columns["problem"]
 """Columns of what the model was asked, which may speak of the tags."""
 
+EVERYTHING = Reading(generations="all")
+
 Marked = tuple[str, list[Span]]
 """A plain text and its spans."""
+
+
+def is_foreign(row: object) -> bool:
+    """Whether a row is no record of ours, by its kind."""
+    return not isinstance(row, dict) or row.get("kind") not in KINDS
 
 
 def is_marked(row: object, reading: Reading = DEFAULT) -> bool:
@@ -48,6 +66,30 @@ def read_marked(row: object, reading: Reading = DEFAULT) -> RowRead[list[Annotat
     given = [role for role in TRACE_ROLES if reading.named(role)]
     annotated = None if given else columns.find("annotated")
     return _read_tagged(row, reading) if annotated is None else _read_beside(columns, annotated)
+
+
+def read_annotated(row: object, reading: Reading = DEFAULT) -> RowRead[list[AnnotatedTrace | Refusal]]:
+    """An annotated trace, with or without its kind, or the traces of a row that is marked. Raises SchemaError."""
+    row = json_object(row)
+    if is_foreign(row) and is_marked(row, reading):
+        return read_marked(row, reading)
+    if "kind" not in row and "spans" not in row:
+        raise SchemaError("the row holds neither spans nor tags. Annotate it first: srx annotate")
+    return RowRead([AnnotatedTrace.from_dict(row)], Understood(AnnotatedTrace.kind, ()))
+
+
+def records_of(row: object, reading: Reading = EVERYTHING) -> list[Record]:
+    """A record of any kind, or all traces of a row of other people's data, annotated where the row is marked.
+
+    Raises SchemaError for what is neither, and for a row of which one of the traces cannot be read.
+    """
+    if not isinstance(row, dict) or "kind" in row:
+        return [read_any(row)]
+    found = read_marked(row, reading).value if is_marked(row, reading) else read_traces(row, reading).value
+    for one in found:
+        if isinstance(one, Refusal):
+            raise SchemaError(one.reason)
+    return [one for one in found if not isinstance(one, Refusal)]
 
 
 def _read_beside(columns: RowColumns, annotated: str) -> RowRead[list[AnnotatedTrace | Refusal]]:
