@@ -20,6 +20,7 @@ FLOORS = (
     ("records",),
     ("layouts", "split"),
     ("store",),
+    ("viewing",),
     ("tasks",),
     ("models",),
     ("decoding",),

@@ -9,7 +9,6 @@ from functools import partial
 from ..errors import RecordError
 from ..layouts.identity import UniqueIds, id_digest
 from ..layouts.reading import FirstLook, Refusal
-from ..layouts.traces import read_traces
 from ..records import markup
 from ..records.data import Trace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
@@ -113,7 +112,7 @@ class _Run:
         lines: list[bytes] = []
         try:
             # Closing lets the calls in flight end, whose replies are paid for.
-            with contextlib.closing(annotator.annotate(self._traces())) as outcomes:
+            with contextlib.closing(annotator.annotate(self._traces(annotator))) as outcomes:
                 for outcome in outcomes:
                     row, line = self._pending.popleft()
                     if isinstance(outcome, Failure):
@@ -143,11 +142,11 @@ class _Run:
         self.progress = replace(self.progress, **changes)
         self._watcher.on_progress(self.progress)
 
-    def _traces(self) -> Iterator[Trace]:
+    def _traces(self, annotator: Annotator) -> Iterator[Trace]:
         """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""
         look, ids = FirstLook(self._source.label, "trace", self._on_note), UniqueIds()
-        read = look.over(partial(read_traces, reading=self._config.reading))
-        rows = located_records(self._source, read, self._quarantine)
+        read = look.over(partial(annotator.read, reading=self._config.reading))
+        rows = located_records(self._source, read, self._quarantine, annotator.lines)
         for row, (line, traces) in enumerate(rows, start=1):
             if not traces:
                 self.tell(empty_rows=self.progress.empty_rows + 1)

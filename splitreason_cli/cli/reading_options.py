@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..layouts.reading import Reading
+from ..records.markup import PUBLISHED
 from . import values
 
 Columns = Annotated[
@@ -27,6 +28,10 @@ class ReadingFlags:
         typer.Option("--thinking/--no-thinking", help="Refuse solutions without thinking, or take them as traces."),
     ] = True
 
+    tags: Annotated[
+        str, typer.Option(help="What opens and what closes a span in texts that are tagged already: '<hard>,</hard>'.")
+    ] = str(PUBLISHED)
+
     def reading(self) -> Reading:
         """How rows are read. Raises UsageError."""
-        return Reading(values.columns(self.columns), self.generations, self.thinking)
+        return Reading(values.columns(self.columns), self.generations, self.thinking, values.tags(self.tags))

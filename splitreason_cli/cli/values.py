@@ -4,6 +4,7 @@ import shlex
 
 from ..errors import UsageError
 from ..layouts.reading import ROLES, TRACE_ROLES
+from ..records.markup import Tags
 from ..split.budget import parse_share
 from ..split.latency import Rates
 
@@ -42,6 +43,14 @@ def columns(text: str | None) -> tuple[tuple[str, str], ...]:
     if len(traces := [role for role in TRACE_ROLES if role in dict(pairs)]) > 1:
         raise UsageError(f"--columns: {' and '.join(traces)} both hold the trace. Give one of them")
     return tuple(pairs)
+
+
+def tags(text: str) -> Tags:
+    """Read an opening and a closing tag, or several of those, such as <hard>,</hard>. Raises UsageError."""
+    try:
+        return Tags.read(text)
+    except ValueError as error:
+        raise UsageError(f"--tags: {error}") from None
 
 
 def budgets(text: str) -> list[float | None]:

@@ -6,12 +6,25 @@ from typing import Generic, Literal, TypeVar
 
 from ..errors import InputError
 from ..records.data import SchemaError
+from ..records.markup import PUBLISHED, Tags
 
 Generations = Literal["first", "correct", "all"]
 
-ROLES = ("problem", "answer", "reasoning", "response", "completion", "generations", "messages", "correct", "id")
+ROLES = (
+    "problem",
+    "answer",
+    "reasoning",
+    "response",
+    "completion",
+    "generations",
+    "annotated",
+    "messages",
+    "correct",
+    "id",
+)
 """What a column can hold. `reasoning` is thinking alone, `completion` thinking and response in one text, `generations`
-several completions, `messages` a chat, `correct` whether a generation is right."""
+several completions, `annotated` the same ones with tags around their spans,
+`messages` a chat, `correct` whether a generation is right."""
 
 TRACE_ROLES = ("generations", "reasoning", "messages", "completion")
 """Those that a trace can be made of, most telling first."""
@@ -29,13 +42,13 @@ class Reading:
         columns: pairs of a role and the column that holds it; the others are found by the table of layouts.
         generations: which generations of a row become traces.
         thinking: whether a trace must hold thinking; else a solution without any is taken as the trace.
-        tags: what opens and closes a marked span in a text that is marked already, where it is not ours.
+        tags: what opens and closes a span in a text that is marked already.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
     generations: Generations = "correct"
     thinking: bool = True
-    tags: tuple[str, str] | None = None
+    tags: Tags = PUBLISHED
 
     def named(self, role: str) -> tuple[str, ...]:
         """The columns that the user gives for a role."""

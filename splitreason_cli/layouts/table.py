@@ -51,6 +51,7 @@ ANY = RowLayout(
             "answer", "final_answer", "expected_answer", "Answer", "Final Answer", "ground_truth", "gold",
             "gold_answer", "reference_answer", "correct_answer", "target", "reward_model.ground_truth",
         ),
+        "annotated": ("annotated_generations",),
         "generations": ("generations", "completions", "responses", "outputs", "solutions"),
         "reasoning": (
             "reasoning", "reasoning_content", "thinking", "thinking_trajectory", "think", "thought", "cot",

@@ -214,7 +214,7 @@ def _others(columns: RowColumns, chat: Chat | None, *, several: bool) -> dict[st
     gone = {name for used in columns.used.values() for name in used.split("+")} - set(WORKED)
     gone |= {"kind", "schema", "id", "problem", "answer"}
     if several:
-        gone |= {*_OF_GENERATIONS, *columns.present("correct")}
+        gone |= {*_OF_GENERATIONS, *columns.present("correct"), *columns.layout.candidates("annotated")}
     if several or chat:
         gone |= set(columns.layout.candidates("messages"))
     others = {name: value for name, value in columns.row.items() if name not in gone}

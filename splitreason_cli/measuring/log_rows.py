@@ -19,9 +19,6 @@ from ..tasks.problems import row_id
 
 Layout = Literal["generation", "lm_eval", "lighteval", "plain"]
 
-UNKNOWN = "unknown"
-"""The field of an imported generation that names what its log did not say, and where a 0 therefore means nothing."""
-
 _COMPLETIONS = ("completion", "response", "generation", "completions", "responses", "generations")
 _QUESTIONS = ("problem", "question", "Problem", "query")
 _REASONINGS = ("reasoning_content", "reasoning")
@@ -75,12 +72,6 @@ def layout_of(row: object) -> Layout:
         f"no known log has the fields {', '.join(map(str, row)) or '(none)'}. Known: generation records; lm_eval's doc "
         "and resps; lighteval's doc and model_response; problem, answer and completion, response or generation(s)"
     )
-
-
-def unknown_in(generation: Generation) -> set[str]:
-    """What the log of an imported generation did not say, see `UNKNOWN`; nothing of what srx made itself."""
-    names = generation.extra.get(UNKNOWN)
-    return set(map(str, names)) if isinstance(names, list) else set()
 
 
 def completion_of(generation: Generation) -> str | None:

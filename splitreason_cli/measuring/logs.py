@@ -9,11 +9,12 @@ from itertools import pairwise
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Generation, Problem, SchemaError, Segment
+from ..records.measurement import UNKNOWN
 from ..store.artifacts import Store
 from ..store.source import Quarantine, Source, located_records, raise_first_rejected
 from ..tasks.matching import ProblemIndex
 from ..tasks.problems import answer_of
-from .log_rows import UNKNOWN, Completion, LoggedSamples, layout_of, samples_of
+from .log_rows import Completion, LoggedSamples, layout_of, samples_of
 
 SYSTEM = "imported"
 

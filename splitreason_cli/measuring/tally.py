@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from ..records.data import BenchResult, Generation
+from ..records.measurement import unknown_in
 from ..tasks.grading import boxed_answer, normalized
-from .log_rows import completion_of, unknown_in
+from .log_rows import completion_of
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
 
 

@@ -5,7 +5,9 @@ Spans are half-open ranges `[start, end)` of characters (Unicode code points) of
 
 import bisect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 OPEN = "<bigmodel>"
 CLOSE = "</bigmodel>"
@@ -22,6 +24,8 @@ THOUGHTS = (
 )
 """Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
 
+THOUGHT_MARKS = tuple(mark for opening, closing, _ in THOUGHTS for mark in (opening, closing))
+
 Span = tuple[int, int]
 
 _TAG = re.compile(f"{re.escape(OPEN)}|{re.escape(CLOSE)}")
@@ -29,7 +33,53 @@ _LOOKALIKE = re.compile(r"<\s*[/\\]?\s*big\s*[-_ ]?\s*model\s*[/\\]?\s*>", re.IG
 
 
 class MarkupError(ValueError):
-    """Text whose tags are nested, unbalanced, empty or misspelt, or spans that do not fit their text."""
+    """Text whose tags are nested, unbalanced, empty or misspelt, or spans that do not fit their text.
+
+    The message begins with the sort of fault and a colon where the tags are at fault, such as `unclosed: ...`.
+    """
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What marks spans in somebody's text: one tag opens, any of `closings` closes."""
+
+    opening: str
+    closings: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Tags as people write them, `<hard>,</hard>`, with a comma before each further closing. Raises ValueError."""
+        opening, *closings = (part.strip() for part in text.split(","))
+        if not opening or not closings or not all(closings):
+            raise ValueError(f"{text!r} is no pair of tags. Write an opening and a closing one: <hard>,</hard>")
+        if opening in closings:
+            raise ValueError(f"{text!r}: nothing tells the opening tag from the closing one")
+        return cls(opening, tuple(closings))
+
+    def __str__(self) -> str:
+        return ",".join((self.opening, *self.closings))
+
+    def is_in(self, text: str) -> bool:
+        """Whether any of the tags stands in a text."""
+        return any(tag in text for tag in (self.opening, *self.closings))
+
+    def found(self, text: str) -> "Iterator[re.Match[str]]":
+        """The tags in a text."""
+        # Of tags that begin alike the longest is meant.
+        spelled = sorted((self.opening, *self.closings), key=len, reverse=True)
+        return re.finditer("|".join(map(re.escape, spelled)), text)
+
+    def misspelt(self, text: str) -> str | None:
+        """The first thing in a text that looks like one of the tags, which it should no longer hold."""
+        names = {name[1] for tag in (self.opening, *self.closings) if (name := re.fullmatch(r"<\W*(\w+)\W*>", tag))}
+        like = re.search(rf"<\s*[/\\]?\s*(?:{'|'.join(names)})\s*[/\\]?\s*>", text, re.IGNORECASE) if names else None
+        return like.group() if like else contains_tag(text)
+
+
+OURS = Tags(OPEN, (CLOSE,))
+
+PUBLISHED = Tags(OPEN, (CLOSE, CLOSE.replace("/", "\\")))
+"""The tags of published data, whose closing one stands there with a backslash, and as it is meant."""
 
 
 def normalize(spans: Iterable[Span], gap: int = 0) -> list[Span]:
@@ -61,7 +111,7 @@ def render(text: str, spans: Sequence[Span]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def parse(tagged: str) -> tuple[str, list[Span]]:
+def parse(tagged: str, tags: Tags = OURS) -> tuple[str, list[Span]]:
     """Split tagged text into the plain text and its spans.
 
     Raises MarkupError if a tag is nested, unbalanced, misspelt, or encloses nothing.
@@ -70,27 +120,27 @@ def parse(tagged: str) -> tuple[str, list[Span]]:
     spans: list[Span] = []
     opened: int | None = None
     length = done = 0
-    for match in _TAG.finditer(tagged):
-        piece = tagged[done : match.start()]
+    for match in tags.found(tagged):
+        piece, tag = tagged[done : match.start()], match.group()
         pieces.append(piece)
         length += len(piece)
         done = match.end()
-        if match.group() == OPEN:
+        if tag == tags.opening:
             if opened is not None:
-                raise MarkupError(f"{OPEN} at character {match.start()} stands inside another span")
+                raise MarkupError(f"nested: {tag} at character {match.start()} stands inside another span")
             opened = length
         else:
             if opened is None:
-                raise MarkupError(f"{CLOSE} at character {match.start()} closes nothing")
+                raise MarkupError(f"unopened: {tag} at character {match.start()} closes nothing")
             if opened == length:
-                raise MarkupError(f"the span closed at character {match.start()} is empty")
+                raise MarkupError(f"empty: the span closed at character {match.start()} is empty")
             spans.append((opened, length))
             opened = None
     if opened is not None:
-        raise MarkupError(f"the last {OPEN} is never closed")
+        raise MarkupError(f"unclosed: the last {tags.opening} is never closed")
     text = "".join([*pieces, tagged[done:]])
-    if contains_tag(text):
-        raise MarkupError(f"misspelt tag {contains_tag(text)!r}, expected {OPEN} or {CLOSE}")
+    if wrong := tags.misspelt(text):
+        raise MarkupError(f"misspelt: {wrong!r}, expected {' or '.join((tags.opening, *tags.closings))}")
     return text, spans
 
 

@@ -7,6 +7,9 @@ from .record import Record
 
 Author = Literal["small", "big"]
 
+UNKNOWN = "unknown"
+"""The field of an imported generation that names what its log did not say, and where a 0 therefore means nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
@@ -50,6 +53,12 @@ class Generation(Record):
     offload_budget: float | None = None
     hand_over_seconds: float | None = None
     wall_seconds: float | None = None
+
+
+def unknown_in(generation: Generation) -> set[str]:
+    """What the log of an imported generation did not say, see `UNKNOWN`; nothing of what srx made itself."""
+    names = generation.extra.get(UNKNOWN)
+    return set(map(str, names)) if isinstance(names, list) else set()
 
 
 @dataclass(frozen=True, kw_only=True)

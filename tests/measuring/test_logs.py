@@ -13,9 +13,10 @@ import pyarrow.parquet
 import pytest
 
 from splitreason_cli.errors import RecordError
-from splitreason_cli.measuring.log_rows import UNKNOWN, completion_of
+from splitreason_cli.measuring.log_rows import completion_of
 from splitreason_cli.measuring.logs import read_sample_log
 from splitreason_cli.records.data import Generation, Segment
+from splitreason_cli.records.measurement import UNKNOWN
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.tasks.grading import is_correct
 from splitreason_cli.tasks.tasks import read_task

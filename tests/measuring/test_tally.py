@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from splitreason_cli.measuring.log_rows import UNKNOWN
 from splitreason_cli.measuring.tally import Tally, tally, vote_of
 from splitreason_cli.records.data import Generation, Segment
+from splitreason_cli.records.measurement import UNKNOWN
 
 
 def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):

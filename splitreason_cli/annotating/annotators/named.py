@@ -6,6 +6,7 @@ from ...errors import UsageError
 from ...plugins import Registry, parse_call
 from ..config import AnnotateConfig
 from .base import Annotator
+from .given import GivenAnnotator
 from .llm import LlmAnnotator
 from .snippets import SnippetsAnnotator
 from .surprisal import LocalSurprisal
@@ -17,6 +18,7 @@ ANNOTATORS: Registry[type[Annotator]] = Registry(
         "surprisal": LocalSurprisal,
         "llm": LlmAnnotator,
         "snippets": SnippetsAnnotator,
+        "given": GivenAnnotator,
     },
     Annotator,
 )
