@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from ..records.data import SchemaError
 
@@ -27,6 +28,13 @@ def answer_text(value: object, column: str) -> str:
     if not value.strip():
         raise SchemaError(f"field '{column}' is empty")
     return worked_answer(value) or value
+
+
+def with_answer_as_text(row: Mapping[str, object]) -> dict[str, object]:
+    """A record whose `answer` is a number, or null, with that as text. Raises SchemaError for one that is no answer."""
+    if "answer" not in row or isinstance(row["answer"], str):
+        return dict(row)
+    return {**row, "answer": "" if row["answer"] is None else answer_text(row["answer"], "answer")}
 
 
 def worked_answer(solution: str) -> str | None:

@@ -17,6 +17,7 @@ from ..records.data import (
 )
 from ..records.markup import MarkupError, Span, Tags
 from ..records.tagged import in_thinking, untag
+from .answers import with_answer_as_text
 from .chats import ASSISTANT, ROLE_OF
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
@@ -61,7 +62,7 @@ def read_marked(row: object, reading: Reading = DEFAULT) -> RowRead[list[Annotat
     """
     row = json_object(row)
     if row.get("kind") == AnnotatedTrace.kind and not reading.columns:
-        return RowRead([AnnotatedTrace.from_dict(row)], Understood(AnnotatedTrace.kind, ()))
+        return RowRead([AnnotatedTrace.from_dict(with_answer_as_text(row))], Understood(AnnotatedTrace.kind, ()))
     columns = RowColumns(row, reading)
     given = [role for role in TRACE_ROLES if reading.named(role)]
     annotated = None if given else columns.find("annotated")
@@ -75,7 +76,7 @@ def read_annotated(row: object, reading: Reading = DEFAULT) -> RowRead[list[Anno
         return read_marked(row, reading)
     if "kind" not in row and "spans" not in row:
         raise SchemaError("the row holds neither spans nor tags. Annotate it first: srx annotate")
-    return RowRead([AnnotatedTrace.from_dict(row)], Understood(AnnotatedTrace.kind, ()))
+    return RowRead([AnnotatedTrace.from_dict(with_answer_as_text(row))], Understood(AnnotatedTrace.kind, ()))
 
 
 def records_of(row: object, reading: Reading = EVERYTHING) -> list[Record]:
