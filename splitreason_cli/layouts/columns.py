@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ..records.data import SchemaError
 from .answers import answer_text, one_word, worked_answer
 from .chats import Chat, chat_of, is_chat
-from .reading import ROLES, Reading, Understood
+from .reading import DEFAULT, ROLES, Reading, Understood
 from .table import RECORD, REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
 from .thinking import is_marked
 
@@ -166,6 +166,11 @@ class RowColumns:
             return bool(value.strip()) and not (role == "reasoning" and value in SWITCHES)
         # Where thinking is a question of yes or no, it is no text.
         return value is not None and value != [] and not (role == "reasoning" and isinstance(value, bool))
+
+
+def row_id(row: Mapping[str, object]) -> str | None:
+    """The id that a row states, as text; None if it states none. Raises SchemaError for one of another type."""
+    return RowColumns(row, DEFAULT).identity()
 
 
 def _identity(value: object, column: str) -> str:

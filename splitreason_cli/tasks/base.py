@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..records.data import Problem
-from .grading import Verdict, boxed_answer, integer_verdict, mathematical_verdict
+from .extraction import answer_in
+from .grading import Verdict, integer_verdict, mathematical_verdict
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Task:
 
     def answer_in(self, completion: str) -> str | None:
         """The answer that a completion gives; None if it gives none."""
-        return boxed_answer(completion)
+        return answer_in(completion)
 
     def quick_verdict(self, answer: str | None, gold: str) -> bool | None:
         """Whether an answer is right, where that is known at once; None where it takes `verdict`."""

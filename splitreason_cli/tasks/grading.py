@@ -5,12 +5,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..records.markup import THINK_CLOSE
+from .extraction import boxed_answer
 
 LIBRARIES = ("math-verify", "sympy")
 """What decides a verdict beside this file."""
 
-_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
 _INTEGER = re.compile(r"([+\-\u2212]?)\s*([0-9]{1,3}(?:(?:,|\{,\}|,?\\[,!])[0-9]{3})+|[0-9]+)")
 _WRAPPERS = (
     *(("\\" + name + "{", "}") for name in ("text", "textbf", "textrm", "mathrm", "mathbf", "mbox")),
@@ -29,27 +28,6 @@ class Verdict:
 
     correct: bool | None
     reason: str = ""
-
-
-def boxed_answer(completion: str) -> str | None:
-    r"""The content of the last complete `\boxed{...}` or `\fbox{...}` after the reasoning; None if there is none.
-
-    Where the reasoning was never closed, the whole completion is searched. Of nested boxes the inner one counts;
-    escaped braces are no braces. One pass, so that no text takes more than linear time.
-    """
-    _, _, text = completion.rpartition(THINK_CLOSE)
-    opened: list[int | None] = []
-    last, content = -1, None
-    for match in _BRACES.finditer(text):
-        if (found := match.group()) == "}":
-            start = opened.pop() if opened else None
-            if start is not None and start > last:
-                last, content = start, text[start : match.start()]
-        elif found == "{":
-            opened.append(None)
-        elif found.startswith(("\\boxed", "\\fbox")):
-            opened.append(match.end())
-    return None if content is None else content.strip()
 
 
 def integer_of(answer: str) -> str | None:

@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from splitreason_cli.tasks.base import Task
+from splitreason_cli.tasks.extraction import boxed_answer
 from splitreason_cli.tasks.grader import Grader
-from splitreason_cli.tasks.grading import Verdict, boxed_answer
+from splitreason_cli.tasks.grading import Verdict
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "traces_math500.jsonl"
 LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
