@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..records.data import Problem
 from .extraction import answer_in
-from .grading import Verdict, integer_verdict, mathematical_verdict
+from .grading import Verdict, mathematical_verdict, quick_verdict
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Task:
 
     def quick_verdict(self, answer: str | None, gold: str) -> bool | None:
         """Whether an answer is right, where that is known at once; None where it takes `verdict`."""
-        return integer_verdict(answer, gold)
+        return quick_verdict(answer, gold)
 
     def verdict(self, answer: str | None, gold: str) -> Verdict:
         """Whether an answer is right, asked in a process that is killed if this takes too long."""
