@@ -39,6 +39,7 @@ def test_the_id_is_the_datasets_own_or_made_of_the_position(columns, name):
         {"problem": "1+5?", "expected_answer": "6", "problem_type": "has_answer_extracted", "generated_solution": "x"},
         {"problem": "1+5?", "level": "Level 1", "type": "Algebra", "solution": "Not \\boxed{5}, but \\boxed{6}."},
         {"problem": "1+5?", "solution": "Add.\n#### 6"},
+        {"problem": "1+5?", "solution": "#### Step 1\nAdd.\n#### Step 2\nFrame \\boxed 6"},
         {"question": "1+5?", "solution": "6", "cot_type": "math"},
         {"id": 0, "question": "1+5?", "answer": 6.0, "url": "u"},
         {"question": "1+5?", "final_answer": ["6"], "context": None},
