@@ -19,7 +19,6 @@ from ..training.reporters import NO_REPORTING, Reporting
 from . import console, values
 from .option_groups import expanded
 from .options import Fresh, Strict, finish, open_store, stepper
-from .reading_options import Columns
 from .train_options import Asking, GrpoFlags, GrpoModels, Lora, PolicyVllm, Publishing, SftFlags
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ def grpo(
         str, typer.Option("--in", help="Problems and answers: JSONL, parquet, hf://; - is standard input.")
     ] = "-",
     out: Annotated[str, typer.Option("--out", help="Folder for the checkpoint.")] = "srx-grpo",
-    columns: Columns = None,
     recipe: Recipe = "paper",
     models: GrpoModels,
     asking: Asking,
@@ -105,7 +103,7 @@ def grpo(
     it resumes.
     """
     given = {**vars(flags), **vars(lora), **asking.settings(), **models.settings(), "use_vllm": vllm.use_vllm}
-    given |= {"columns": values.columns(columns)}
+    given |= {"columns": values.columns(flags.columns)}
     console.quiet_libraries()
     reporting = publishing.reporting(out)
     from ..training import grpo as stage

@@ -7,7 +7,7 @@ from ..records.data import SchemaError
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 
-ROLE_OF = {
+_ROLES = {
     **dict.fromkeys(("system", "developer"), SYSTEM),
     **dict.fromkeys(("user", "human"), USER),
     **dict.fromkeys(("assistant", "gpt", "model", "bot"), ASSISTANT),
@@ -77,7 +77,7 @@ def _turn(message: object, column: str) -> Turn:
     if not isinstance(message, dict):
         raise SchemaError(f"field '{column}': a turn is a JSON object, got {type(message).__name__}")
     named = message.get("role") or message.get("from")
-    role = ROLE_OF.get(named) if isinstance(named, str) else None
+    role = _ROLES.get(named.lower()) if isinstance(named, str) else None
     if role is None:
         raise SchemaError(f"field '{column}': a turn of the role {named!r} has no place in a trace")
     if message.get("tool_calls"):
@@ -123,3 +123,9 @@ def _thought(part: Mapping[str, object], kind: str, column: str) -> str:
     if not isinstance(value, str):
         raise SchemaError(f"field '{column}': a part of type {kind!r} holds no text")
     return value
+
+
+def is_asked(message: Mapping[str, object]) -> bool:
+    """Whether a message is a turn of somebody else than the model."""
+    named = message.get("role") or message.get("from")
+    return isinstance(named, str) and _ROLES.get(named.lower(), ASSISTANT) != ASSISTANT

@@ -6,7 +6,8 @@ from ..records.data import SchemaError
 from .answers import answer_text, one_word, worked_answer
 from .chats import Chat, chat_of, is_chat
 from .reading import ROLES, Reading, Understood
-from .table import REST_OF_PROBLEM, SWITCHES, WORKED, Layout, layout_for
+from .table import REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
+from .thinking import is_marked
 
 
 class RowColumns:
@@ -19,7 +20,7 @@ class RowColumns:
 
     def __init__(self, row: Mapping[str, object], reading: Reading) -> None:
         self.row, self.reading = row, reading
-        self.layout: Layout = layout_for(row)
+        self.layout: RowLayout = layout_for(row)
         self.used: dict[str, str] = {}
         self.remarks: list[str] = []
 
@@ -104,12 +105,17 @@ class RowColumns:
         return value
 
     def gold(self) -> str | None:
-        """The right answer as text; None if the row has none. Raises SchemaError for one that is no answer."""
+        """The right answer as text; None if the row has none. Raises SchemaError for one that is no answer.
+
+        What a model has written about the problem is not its gold answer.
+        """
         taken = {column for role, column in self.used.items() if role != "answer"}
         columns = [*self.present("answer"), *(column for column in WORKED if not self.reading.named("answer"))]
         for column in columns:
             value = self.value(column)
-            if (column in taken and column not in WORKED) or (isinstance(value, str) and not value.strip()):
+            if (column in taken and (column not in WORKED or is_marked(value))) or (
+                isinstance(value, str) and not value.strip()
+            ):
                 continue
             if column in WORKED and not self.reading.named("answer"):
                 answer = (worked_answer(value) or one_word(value)) if isinstance(value, str) else None
@@ -133,8 +139,8 @@ class RowColumns:
         return f"no column holds the {role}; {self.held()}. Name it: --columns {role}=NAME"
 
     def _require_whole(self, column: str) -> None:
-        for rest in REST_OF_PROBLEM:
-            if self.row.get(rest):
+        for rest in (*REST_OF_PROBLEM, *(TOGETHER if column in TOGETHER else ())):
+            if rest != column and self.row.get(rest):
                 what = f"field '{rest}' is part of the question, and '{column}' alone is not the whole"
                 raise SchemaError(f"{what}; write it into one column, or take that alone: --columns problem={column}")
 

@@ -15,9 +15,9 @@ from ..records.data import (
     json_object,
     read_any,
 )
-from ..records.markup import MarkupError, Span, Tags
+from ..records.markup import MarkupError, Span, SpanTags
 from ..records.tagged import in_thinking, untag
-from .chats import ASSISTANT, ROLE_OF
+from .chats import is_asked
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
 from .table import ANY
@@ -125,7 +125,7 @@ def _read_beside(columns: RowColumns, annotated: str) -> RowRead[list[AnnotatedT
 
 
 def _beside(
-    tagged: Sequence[str], index: int, originals: Sequence[str], tags: Tags, column: str
+    tagged: Sequence[str], index: int, originals: Sequence[str], tags: SpanTags, column: str
 ) -> Marked | MarkupError | None:
     """The spans of one generation; None if it was not marked.
 
@@ -143,7 +143,7 @@ def _beside(
     return MarkupError(f"differs: none of the {len(tagged)} texts in '{column}' is that of generation {index}")
 
 
-def _caught(tagged: str, tags: Tags, original: str | None, where: str) -> Marked | MarkupError | None:
+def _caught(tagged: str, tags: SpanTags, original: str | None, where: str) -> Marked | MarkupError | None:
     if not tags.is_in(tagged) and original in (None, tagged):
         return None
     try:
@@ -216,9 +216,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def _own(value: JsonObject) -> list[str]:
     """The fields of an object that hold no question; none of a turn that is not the model's."""
-    role = value.get("role") or value.get("from")
-    is_asked = isinstance(role, str) and ROLE_OF.get(role, ASSISTANT) != ASSISTANT
-    return [] if is_asked else [name for name in value if name not in _ASKED]
+    return [] if is_asked(value) else [name for name in value if name not in _ASKED]
 
 
 def _texts_of(columns: RowColumns, column: str) -> list[str]:
@@ -230,7 +228,7 @@ def _texts_of(columns: RowColumns, column: str) -> list[str]:
     return [text for text in texts if isinstance(text, str)]
 
 
-def _bare(text: str, tags: Tags) -> str:
+def _bare(text: str, tags: SpanTags) -> str:
     """A text without its tags and white space, by which it is found again."""
     for tag in (tags.opening, *tags.closings):
         text = text.replace(tag, "")

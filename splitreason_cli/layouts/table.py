@@ -12,7 +12,7 @@ Columns = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """The columns of a dataset by their roles. Roles that it does not name are found by the general rules.
 
     Args:
@@ -42,7 +42,7 @@ class Layout:
         return self.columns.get(role, ANY.columns[role])
 
 
-ANY = Layout(
+ANY = RowLayout(
     "any",
     (),
     {
@@ -64,13 +64,13 @@ ANY = Layout(
         ),
         "messages": ("messages", "conversations", "conversation"),
         "correct": ("correctness_math_verify", "correctness_llama", "correctness", "is_correct", "correct"),
-        "id": ("id", "ID", "unique_id", "problem_idx", "uuid", "problem_id", "question_id"),
+        "id": ("id", "ID", "unique_id", "problem_idx", "uuid"),
     },
 )  # fmt: skip
 """The rules for what nobody listed."""
 
 LAYOUTS = (
-    Layout(
+    RowLayout(
         "OpenThoughts-114k, metadata",
         ("problem", "deepseek_reasoning"),
         {
@@ -79,7 +79,7 @@ LAYOUTS = (
             "response": ("deepseek_solution",),
         },
     ),
-    Layout(
+    RowLayout(
         "s1K-1.1",
         ("question", "deepseek_thinking_trajectory"),
         {
@@ -89,41 +89,44 @@ LAYOUTS = (
             "correct": ("deepseek_grade",),
         },
     ),
-    Layout(
+    RowLayout(
         "s1K",
         ("question", "thinking_trajectories"),
         {"answer": ("solution",), "reasoning": ("thinking_trajectories",), "response": ("attempt",)},
     ),
-    Layout(
+    RowLayout(
         "DeepMath-103K",
         ("question", "r1_solution_1"),
         {"generations": ("r1_solution_1", "r1_solution_2", "r1_solution_3")},
         unmarked=True,
         verified=True,
     ),
-    Layout(
+    RowLayout(
         "Dolphin-R1",
         ("messages", "reasoning", "answer"),
         {"answer": (), "response": ("answer",)},
         lacks=("problem", "question"),
     ),
-    Layout("reasoning_content and content", ("reasoning_content", "content"), {"response": ("content",)}),
-    Layout("LIMO", ("question", "solution", "answer"), {"completion": ("solution",)}, only=True, unmarked=True),
+    RowLayout("reasoning_content and content", ("reasoning_content", "content"), {"response": ("content",)}),
+    RowLayout("LIMO", ("question", "solution", "answer"), {"completion": ("solution",)}, only=True, unmarked=True),
 )
 
-WORKED = ("solution", "Solution", "ground_truth_solution")
+WORKED = ("solution", "Solution", "ground_truth_solution", "gold_standard_solution")
 """Worked solutions: they are no answer, but may end with one."""
 
 MARKED_ONLY = ("answer", "text")
 """Columns that hold a trace only where marks show its thinking."""
 
-REST_OF_PROBLEM = ("choices", "options", "A", "context", "passage", "image", "images")
+REST_OF_PROBLEM = ("choices", "options", "B", "context", "passage", "image", "images")
 """Columns without which a question is not whole."""
+
+TOGETHER = ("instruction", "input")
+"""Columns that are one question where a row has both."""
 
 SWITCHES = ("on", "off")
 """What a column `reasoning` holds where it says only whether the model was to think."""
 
 
-def layout_for(row: Mapping[str, object]) -> Layout:
+def layout_for(row: Mapping[str, object]) -> RowLayout:
     """The first layout that fits a row."""
     return next((layout for layout in LAYOUTS if layout.fits(row)), ANY)

@@ -20,7 +20,7 @@ def solution_of(text: object, thought: object, where: str, *, unmarked: bool, th
     """
     parts = _parted(_text(text, where), where)
     if thought is not None and _text(thought, f"the thinking of {where}").strip():
-        return _beside(str(thought), parts, str(text), where)
+        return _beside(_unwrapped(str(thought)), parts, str(text), where)
     if parts is None and unmarked:
         parts = str(text).strip(), ""
     if parts is not None and parts[0]:
@@ -38,7 +38,7 @@ def is_marked(text: object) -> bool:
     return isinstance(text, str) and any(opening in text or closing in text for opening, closing, _ in markup.THOUGHTS)
 
 
-def unwrapped(text: str) -> str:
+def _unwrapped(text: str) -> str:
     """Thinking without marks around all of it, otherwise untouched."""
     bare = text.strip()
     for opening, closing, _ in markup.THOUGHTS:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..records.data import KINDS, SchemaError, Trace, json_object
 from .answers import answer_text
@@ -10,7 +10,7 @@ from .chats import Chat, chat_of, is_chat
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
 from .table import ANY, MARKED_ONLY, WORKED
-from .thinking import is_marked, solution_of, unwrapped
+from .thinking import is_marked, solution_of
 
 _OF_GENERATIONS = ("correctness_count", "finish_reasons", "is_reasoning_complete")
 """Columns that tell of all generations of a row, and nothing of one."""
@@ -38,40 +38,49 @@ def read_traces(row: object, reading: Reading = DEFAULT) -> RowRead[list[Trace |
     text. Raises SchemaError where the row has no trace.
     """
     row = json_object(row)
-    if (kind := row.get("kind")) in KINDS and not reading.columns:
+    kind = row.get("kind")
+    if kind in KINDS and not (kind == Trace.kind and reading.columns):
         return RowRead([_record(row)], Understood(str(kind), ()))
     columns = RowColumns(row, reading)
     role, solutions = _solutions(columns)
-    chat = columns.chat() if role == "messages" else columns.context()
-    problem = columns.problem(chat)
-    answer = _answer(columns, chat)
-    chosen = _wanted(columns, role, len(solutions))
-    several = role == "generations"
-    name = columns.identity() or _digest(
-        problem, problem if several else str(solutions[0].thought or solutions[0].text)
-    )
-    extra = _others(columns, chat, several=several)
-    found: list[Trace | Refusal] = []
-    for index in chosen:
-        try:
-            reasoning, response = _parts(columns, solutions[index])
-        except SchemaError as error:
-            found.append(Refusal(str(error)))
-            continue
-        numbered = {"generation": index} if several else {}
-        found.append(
-            Trace(
-                id=f"{name}-{index}" if several else name,
-                problem=problem,
-                answer=answer,
-                reasoning=reasoning,
-                response=response,
-                extra={**extra, **numbered},
-            )
-        )
+    whole = _without_reasoning(columns, role, solutions[0])
+    found = [
+        _trace(columns, whole, solutions[index], index if role == "generations" else None)
+        for index in _wanted(columns, role, len(solutions))
+    ]
     if found and all(isinstance(one, Refusal) for one in found):
         raise SchemaError(next(one.reason for one in found if isinstance(one, Refusal)))
+    if columns.layout.unmarked:
+        columns.remarks.append(f"solutions are thinking, as in {columns.layout.name}")
     return RowRead(found, columns.understood(), len(solutions))
+
+
+def _without_reasoning(columns: RowColumns, role: str, first: _Solution) -> Trace:
+    """What all traces of a row have in common."""
+    chat = columns.chat() if role == "messages" else columns.context()
+    problem = columns.problem(chat)
+    several = role == "generations"
+    name = columns.identity() or _digest(problem, problem if several else str(first.thought or first.text))
+    answer = _answer(columns, chat)
+    others = _others(columns, chat, several=several)
+    return Trace(id=name, problem=problem, answer=answer, reasoning="", extra=others)
+
+
+def _trace(columns: RowColumns, whole: Trace, solution: _Solution, number: int | None) -> Trace | Refusal:
+    try:
+        reasoning, response = solution_of(
+            solution.text,
+            solution.thought,
+            solution.where,
+            unmarked=columns.layout.unmarked,
+            thinking=columns.reading.thinking,
+        )
+    except SchemaError as error:
+        return Refusal(str(error))
+    trace = replace(whole, reasoning=reasoning, response=response)
+    if number is None:
+        return trace
+    return replace(trace, id=f"{whole.id}-{number}", extra={**whole.extra, "generation": number})
 
 
 def _record(row: Mapping[str, object]) -> Trace:
@@ -123,7 +132,7 @@ def _from_reasoning(columns: RowColumns) -> list[_Solution]:
         responses = _one(columns, response)
     elif (chat := columns.context()) and chat.assistant:
         responses = chat.assistant.text
-    if isinstance(thoughts, str) and not responses and is_marked(unwrapped(thoughts)):
+    if isinstance(thoughts, str) and not responses and is_marked(thoughts):
         return [_Solution(thoughts, f"field '{column}'")]
     return [_Solution(responses, f"field '{response or column}'", thoughts)]
 
@@ -172,16 +181,6 @@ def _one(columns: RowColumns, column: str) -> object:
     return value[0] if isinstance(value, list) else value
 
 
-def _parts(columns: RowColumns, solution: _Solution) -> tuple[str, str]:
-    return solution_of(
-        solution.text,
-        solution.thought,
-        solution.where,
-        unmarked=columns.layout.unmarked,
-        thinking=columns.reading.thinking,
-    )
-
-
 def _wanted(columns: RowColumns, role: str, count: int) -> list[int]:
     """The numbers of the generations that are wanted."""
     which, layout = columns.reading.generations, columns.layout
@@ -219,7 +218,9 @@ def _others(columns: RowColumns, chat: Chat | None, *, several: bool) -> dict[st
     if several or chat:
         gone |= set(columns.layout.candidates("messages"))
     others = {name: value for name, value in columns.row.items() if name not in gone}
-    return {"system": chat.system, **others} if chat and chat.system else others
+    if chat and chat.system and others.setdefault("system", chat.system) != chat.system:
+        others["system_turn"] = chat.system
+    return others
 
 
 def _digest(problem: object, text: str) -> str:

@@ -40,7 +40,7 @@ class MarkupError(ValueError):
 
 
 @dataclass(frozen=True)
-class Tags:
+class SpanTags:
     """What marks spans in somebody's text: one tag opens, any of `closings` closes."""
 
     opening: str
@@ -76,9 +76,9 @@ class Tags:
         return like.group() if like else contains_tag(text)
 
 
-OURS = Tags(OPEN, (CLOSE,))
+OURS = SpanTags(OPEN, (CLOSE,))
 
-PUBLISHED = Tags(OPEN, (CLOSE, CLOSE.replace("/", "\\")))
+PUBLISHED = SpanTags(OPEN, (CLOSE, CLOSE.replace("/", "\\")))
 """The tags of published data, whose closing one stands there with a backslash, and as it is meant."""
 
 
@@ -111,7 +111,7 @@ def render(text: str, spans: Sequence[Span]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def parse(tagged: str, tags: Tags = OURS) -> tuple[str, list[Span]]:
+def parse(tagged: str, tags: SpanTags = OURS) -> tuple[str, list[Span]]:
     """Split tagged text into the plain text and its spans.
 
     Raises MarkupError if a tag is nested, unbalanced, misspelt, or encloses nothing.

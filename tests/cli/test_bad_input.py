@@ -130,7 +130,7 @@ def test_flags_that_do_not_fit_are_usage_errors(srx, arguments, message):
     ("rows", "message"),
     [
         ([{"id": "a", "problem": "p", "answer": "1"}] * 2, "tasks.jsonl:2: id 'a' is that of tasks.jsonl:1 too"),
-        ([{"id": "a", "problem": "p", "answer": ["1"]}], "tasks.jsonl:1: field 'answer'"),
+        ([{"id": "a", "problem": "p", "answer": ["1", "2"]}], "tasks.jsonl:1: field 'answer'"),
         ([{"id": "a", "problem": 7, "answer": "1"}], "tasks.jsonl:1: field 'problem'"),
         ([], "the input is empty"),
     ],
