@@ -16,7 +16,7 @@ from ..records.data import (
     read_any,
 )
 from ..records.markup import MarkupError, Span, SpanTags
-from ..records.tagged import in_thinking, untag
+from ..records.tagged import MarkedThinking, in_thinking, untag
 from .chats import is_asked
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
@@ -256,6 +256,11 @@ def _annotated(trace: Trace, mark: Marked, remarks: list[str]) -> AnnotatedTrace
         return Refusal("differs: the tagged text holds other thinking than the trace")
     if found.outside:
         remarks.append(_OUTSIDE)
+    return marked_trace(trace, found, ANNOTATOR)
+
+
+def marked_trace(trace: Trace, found: MarkedThinking, annotator: str) -> AnnotatedTrace:
+    """A trace with the spans of its thinking; what is marked in the response was placed nowhere."""
     left = len(trace.reasoning) - len(trace.reasoning.lstrip())
     return AnnotatedTrace(
         id=trace.id,
@@ -265,6 +270,6 @@ def _annotated(trace: Trace, mark: Marked, remarks: list[str]) -> AnnotatedTrace
         response=trace.response,
         spans=tuple(HardSpan(start=start + left, end=end + left, score=1.0) for start, end in found.spans),
         unplaced=tuple(Unplaced(snippet=text, similarity=0.0) for text in found.outside),
-        annotator=ANNOTATOR,
+        annotator=annotator,
         extra=trace.extra,
     )
