@@ -15,7 +15,7 @@ from ..records.data import (
     json_object,
     read_any,
 )
-from ..records.markup import MarkupError, Span, SpanTags
+from ..records.markup import MarkupError, Span, SpanTags, split_thinking
 from ..records.tagged import MarkedThinking, in_thinking, untag
 from .chats import is_asked
 from .columns import RowColumns
@@ -154,33 +154,31 @@ def _caught(tagged: str, tags: SpanTags, original: str | None, where: str) -> Ma
 
 def _read_tagged(row: JsonObject, reading: Reading) -> RowRead[list[AnnotatedTrace | Refusal]]:
     """Rows whose tags stand in the texts that traces are made from."""
-    marks: dict[str, Marked | MarkupError] = {}
-    plain_row = json_object(_untagged(row, reading, _originals(row, reading), marks))
-    read = read_traces(plain_row, reading)
+    marks: dict[str, list[Span] | MarkupError] = {}
+    read = read_traces(_untagged(row, reading, _originals(row, reading), marks), reading)
     traces: list[AnnotatedTrace | Refusal] = []
     remarks: list[str] = []
     for trace in read.value:
         if isinstance(trace, Refusal):
             traces.append(trace)
             continue
-        whole = f"{trace.reasoning}\n{trace.response}"
-        fault = next((mark for text, mark in marks.items() if isinstance(mark, MarkupError)), None)
-        mark = next((one for one in marks.values() if isinstance(one, tuple) and _is_of(one, trace)), None)
-        if mark is not None:
-            traces.append(_annotated(trace, mark, remarks))
-        elif fault is not None and (reading.tags.is_in(whole) or len(read.value) == 1):
-            traces.append(Refusal(str(fault)))
+        plain = next((text for text in marks if _is_of(text, trace)), None)
+        mark = None if plain is None else marks[plain]
+        if isinstance(mark, MarkupError):
+            traces.append(Refusal(str(mark)))
+        elif plain is not None and mark is not None:
+            traces.append(_annotated(trace, (plain, mark), remarks))
         elif read.generations == 1:
-            traces.append(Refusal(f"untagged: no {reading.tags.opening} stands in the trace"))
+            traces.append(Refusal(f"untagged: no {reading.tags.opening} stands in the thinking"))
         else:
             remarks.append(_UNTAGGED)
     return RowRead(traces, _noting(read.understood, remarks), read.generations)
 
 
 def _untagged(
-    value: object, reading: Reading, originals: Sequence[str], marks: dict[str, Marked | MarkupError]
+    value: object, reading: Reading, originals: Sequence[str], marks: dict[str, list[Span] | MarkupError]
 ) -> object:
-    """A value with the tags taken out of the model's texts, which are noted in `marks`; broken ones stay."""
+    """A value without the tags in the model's texts, which are noted in `marks` by the plain text."""
     if isinstance(value, dict):
         own = _own(value)
         return {
@@ -195,11 +193,11 @@ def _untagged(
     try:
         if originals and original is None:
             raise MarkupError("differs: the tagged text is none of the row's generations")
-        marks[value] = mark = untag(value, reading.tags, original)
+        plain, marks[plain] = untag(value, reading.tags, original)
     except MarkupError as error:
-        marks[value] = error
-        return value
-    return mark[0]
+        plain = reading.tags.off(value)
+        marks[plain] = error
+    return plain
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -230,13 +228,11 @@ def _texts_of(columns: RowColumns, column: str) -> list[str]:
 
 def _bare(text: str, tags: SpanTags) -> str:
     """A text without its tags and white space, by which it is found again."""
-    for tag in (tags.opening, *tags.closings):
-        text = text.replace(tag, "")
-    return "".join(text.split())
+    return "".join(tags.off(text).split())
 
 
-def _is_of(mark: Marked, trace: Trace) -> bool:
-    return in_thinking(*mark).reasoning == trace.reasoning.strip()
+def _is_of(plain: str, trace: Trace) -> bool:
+    return trace.reasoning.strip() in (plain.strip(), split_thinking(plain)[0])
 
 
 def _noting(found: Understood, remarks: Sequence[str], *columns: tuple[str, str]) -> Understood:

@@ -63,6 +63,12 @@ class SpanTags:
         """Whether any of the tags stands in a text."""
         return any(tag in text for tag in (self.opening, *self.closings))
 
+    def off(self, text: str) -> str:
+        """The text without the tags, whether or not they are balanced."""
+        for tag in (self.opening, *self.closings):
+            text = text.replace(tag, "")
+        return text
+
     def found(self, text: str) -> "Iterator[re.Match[str]]":
         """The tags in a text."""
         # Of tags that begin alike the longest is meant.

@@ -85,7 +85,14 @@ def _placed(tagged: str, tags: SpanTags, original: str) -> list[Span]:
         places.append(at)
     if places.pop() != len(original):
         raise _differs("", original, at)
-    return [*zip(places[::2], places[1::2], strict=True)]
+    return [_without_white(original, start, end) for start, end in zip(places[::2], places[1::2], strict=True)]
+
+
+def _without_white(text: str, start: int, end: int) -> Span:
+    """A span without the white space at its ends, of which nobody knows whether it was added."""
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip())
+    return (start + left, end - len(piece) + len(piece.rstrip())) if piece.strip() else (start, end)
 
 
 def _past(white: str, original: str, start: int) -> int:
