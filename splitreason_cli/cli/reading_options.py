@@ -11,7 +11,9 @@ from . import values
 
 Columns = Annotated[
     str | None,
-    typer.Option(help="Which column holds what, where that is not found: problem=question,answer=final_answer."),
+    typer.Option(
+        help="Which column holds what, where that is not found: problem=question,answer=gold (of the log with --from)."
+    ),
 ]
 
 

@@ -2,15 +2,17 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from ..records.data import SchemaError
+from ..records.extraction import answer_in
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_FINAL = re.compile(r"^\s*####(.*)$", re.MULTILINE)
+_FINAL = re.compile(r"####[ \t]*([^\n#]+)\s*\Z")
+"""In the last line alone; before that it is a heading."""
 
 
 def answer_text(value: object, column: str) -> str:
-    """The one right answer as text; what stands behind `####`, and in a worked solution its last box.
+    """The one right answer as text; what stands behind `####` at its end, and in a worked solution its last box.
 
     A number that is whole is written so, a list of one is what it holds. Raises SchemaError for anything else.
     """
@@ -29,22 +31,17 @@ def answer_text(value: object, column: str) -> str:
     return worked_answer(value) or value
 
 
+def with_answer_as_text(row: Mapping[str, object]) -> dict[str, object]:
+    """A record whose `answer` is a number, or null, with that as text. Raises SchemaError for one that is no answer."""
+    if "answer" not in row or isinstance(row["answer"], str):
+        return dict(row)
+    return {**row, "answer": "" if row["answer"] is None else answer_text(row["answer"], "answer")}
+
+
 def worked_answer(solution: str) -> str | None:
     """The answer that a worked solution ends with; None if it marks none."""
-    if finals := _FINAL.findall(solution):
-        return str(finals[-1]).strip() or None
-    return _last_box(solution)
-
-
-def _last_box(text: str) -> str | None:
-    for match in reversed(list(_BOX.finditer(text))):
-        depth, start = 1, match.end()
-        for place in range(start, len(text)):
-            if text[place] in "{}" and text[place - 1] != "\\":
-                depth += 1 if text[place] == "{" else -1
-            if depth == 0:
-                return text[start:place].strip() or None
-    return None
+    final = _FINAL.search(solution)
+    return final[1].strip() if final else answer_in(solution)
 
 
 def _called(value: object) -> str:

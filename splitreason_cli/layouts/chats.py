@@ -7,7 +7,7 @@ from ..records.data import SchemaError
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 
-_ROLES = {
+ROLE_OF = {
     **dict.fromkeys(("system", "developer"), SYSTEM),
     **dict.fromkeys(("user", "human"), USER),
     **dict.fromkeys(("assistant", "gpt", "model", "bot"), ASSISTANT),
@@ -77,7 +77,7 @@ def _turn(message: object, column: str) -> Turn:
     if not isinstance(message, dict):
         raise SchemaError(f"field '{column}': a turn is a JSON object, got {type(message).__name__}")
     named = message.get("role") or message.get("from")
-    role = _ROLES.get(named.lower()) if isinstance(named, str) else None
+    role = ROLE_OF.get(named.lower()) if isinstance(named, str) else None
     if role is None:
         raise SchemaError(f"field '{column}': a turn of the role {named!r} has no place in a trace")
     if message.get("tool_calls"):
@@ -128,4 +128,4 @@ def _thought(part: Mapping[str, object], kind: str, column: str) -> str:
 def is_asked(message: Mapping[str, object]) -> bool:
     """Whether a message is a turn of somebody else than the model."""
     named = message.get("role") or message.get("from")
-    return isinstance(named, str) and _ROLES.get(named.lower(), ASSISTANT) != ASSISTANT
+    return isinstance(named, str) and ROLE_OF.get(named.lower(), ASSISTANT) != ASSISTANT

@@ -1,12 +1,12 @@
 """The columns of one row by their roles: what the user says goes before the table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..records.data import SchemaError
 from .answers import answer_text, one_word, worked_answer
 from .chats import Chat, chat_of, is_chat
-from .reading import ROLES, Reading, Understood
-from .table import REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
+from .reading import DEFAULT, ROLES, Reading, Understood
+from .table import RECORD, REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
 from .thinking import is_marked
 
 
@@ -57,6 +57,15 @@ class RowColumns:
             self.used[role] = column
         return column
 
+    def one(self, role: str, columns: Sequence[str]) -> str:
+        """The column of a role among these that hold something. Raises SchemaError where two hold different things."""
+        for other in columns[1:]:
+            if not self.named(role) and self.value(other) != self.value(columns[0]):
+                which = f"'{columns[0]}' and '{other}' may both hold the {role}"
+                raise SchemaError(f"{which}, and differ. Name one: --columns {role}={columns[0]}")
+        self.used[role] = columns[0]
+        return columns[0]
+
     def empty(self, role: str) -> str | None:
         """A column of this role that holds nothing; None if there is none."""
         columns = self.named(role) or self.layout.candidates(role)
@@ -93,7 +102,7 @@ class RowColumns:
         if column is None:
             raise SchemaError(self._missing("problem"))
         self.used["problem"] = column
-        if not self.reading.named("problem"):
+        if not self.reading.named("problem") and self.layout is not RECORD:
             self._require_whole(column)
         value = self.value(column)
         if is_chat(value):
@@ -155,7 +164,13 @@ class RowColumns:
     def _is_held(role: str, value: object) -> bool:
         if isinstance(value, str):
             return bool(value.strip()) and not (role == "reasoning" and value in SWITCHES)
-        return value is not None and value != []
+        # Where thinking is a question of yes or no, it is no text.
+        return value is not None and value != [] and not (role == "reasoning" and isinstance(value, bool))
+
+
+def row_id(row: Mapping[str, object]) -> str | None:
+    """The id that a row states, as text; None if it states none. Raises SchemaError for one of another type."""
+    return RowColumns(row, DEFAULT).identity()
 
 
 def _identity(value: object, column: str) -> str:

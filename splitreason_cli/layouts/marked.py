@@ -17,6 +17,7 @@ from ..records.data import (
 )
 from ..records.markup import MarkupError, Span, SpanTags, split_thinking
 from ..records.tagged import MarkedThinking, in_thinking, untag
+from .answers import with_answer_as_text
 from .chats import is_asked
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
@@ -32,6 +33,7 @@ _ASKED = ANY.columns["problem"]
 """Columns of what the model was asked, which may speak of the tags."""
 
 EVERYTHING = Reading(generations="all")
+"""For who looks at data: also the wrong generations."""
 
 Marked = tuple[str, list[Span]]
 """A plain text and its spans."""
@@ -61,7 +63,7 @@ def read_marked(row: object, reading: Reading = DEFAULT) -> RowRead[list[Annotat
     """
     row = json_object(row)
     if row.get("kind") == AnnotatedTrace.kind and not reading.columns:
-        return RowRead([AnnotatedTrace.from_dict(row)], Understood(AnnotatedTrace.kind, ()))
+        return RowRead([AnnotatedTrace.from_dict(with_answer_as_text(row))], Understood(AnnotatedTrace.kind, ()))
     columns = RowColumns(row, reading)
     given = [role for role in TRACE_ROLES if reading.named(role)]
     annotated = None if given else columns.find("annotated")
@@ -75,7 +77,7 @@ def read_annotated(row: object, reading: Reading = DEFAULT) -> RowRead[list[Anno
         return read_marked(row, reading)
     if "kind" not in row and "spans" not in row:
         raise SchemaError("the row holds neither spans nor tags. Annotate it first: srx annotate")
-    return RowRead([AnnotatedTrace.from_dict(row)], Understood(AnnotatedTrace.kind, ()))
+    return RowRead([AnnotatedTrace.from_dict(with_answer_as_text(row))], Understood(AnnotatedTrace.kind, ()))
 
 
 def records_of(row: object, reading: Reading = EVERYTHING) -> list[Record]:

@@ -8,6 +8,8 @@ successors, Bespoke-Stratos, OpenMathReasoning, AceReason, AM-DeepSeek-R1-Distil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..records.data import KINDS
+
 Columns = Mapping[str, tuple[str, ...]]
 
 
@@ -48,14 +50,14 @@ ANY = RowLayout(
     {
         "problem": ("problem", "question", "Problem", "Question", "prompt", "input", "query", "instruction"),
         "answer": (
-            "answer", "final_answer", "expected_answer", "Answer", "Final Answer", "ground_truth", "gold",
-            "gold_answer", "reference_answer", "correct_answer", "target", "reward_model.ground_truth",
+            "final_answer", "expected_answer", "ground_truth", "gold_answer", "reference_answer", "correct_answer",
+            "gold", "answer", "Answer", "Final Answer", "target", "reward_model.ground_truth",
         ),
         "annotated": ("annotated_generations",),
         "generations": ("generations", "completions", "responses", "outputs", "solutions"),
         "reasoning": (
             "reasoning", "reasoning_content", "thinking", "thinking_trajectory", "think", "thought", "cot",
-            "chain_of_thought", "Complex_CoT", "analysis",
+            "chain_of_thought", "Complex_CoT",
         ),
         "response": ("response", "Response", "attempt", "final"),
         "completion": (
@@ -67,7 +69,10 @@ ANY = RowLayout(
         "id": ("id", "ID", "unique_id", "problem_idx", "uuid"),
     },
 )  # fmt: skip
-"""The rules for what nobody listed."""
+"""The rules for what nobody listed. In some datasets `answer` is what a model answered, so that it is asked last."""
+
+RECORD = RowLayout("record", (), {"problem": ("problem",), "answer": ("answer",)})
+"""Our own records."""
 
 LAYOUTS = (
     RowLayout(
@@ -107,6 +112,7 @@ LAYOUTS = (
         {"answer": (), "response": ("answer",)},
         lacks=("problem", "question"),
     ),
+    RowLayout("Multilingual-Thinking", ("analysis", "final"), {"reasoning": ("analysis",)}),
     RowLayout("reasoning_content and content", ("reasoning_content", "content"), {"response": ("content",)}),
     RowLayout("LIMO", ("question", "solution", "answer"), {"completion": ("solution",)}, only=True, unmarked=True),
 )
@@ -129,4 +135,6 @@ SWITCHES = ("on", "off")
 
 def layout_for(row: Mapping[str, object]) -> RowLayout:
     """The first layout that fits a row."""
+    if row.get("kind") in KINDS:
+        return RECORD
     return next((layout for layout in LAYOUTS if layout.fits(row)), ANY)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..records.data import KINDS, SchemaError, Trace, json_object
-from .answers import answer_text
+from .answers import answer_text, with_answer_as_text
 from .chats import Chat, chat_of, is_chat
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
@@ -85,12 +85,8 @@ def _trace(columns: RowColumns, whole: Trace, solution: _Solution, number: int |
 
 def _record(row: Mapping[str, object]) -> Trace:
     """A record of ours, whose answer may be a number, and which may lack an id."""
-    answer = row.get("answer")
-    answer = (
-        "" if answer is None or answer == "" else answer if isinstance(answer, str) else answer_text(answer, "answer")
-    )
     name = row.get("id") or row.get("uuid") or _digest(row.get("problem"), str(row.get("reasoning")))
-    return Trace.from_dict({**row, "id": str(name), "answer": answer})
+    return Trace.from_dict({"answer": "", **with_answer_as_text(row), "id": str(name)})
 
 
 def _solutions(columns: RowColumns) -> tuple[str, list[_Solution]]:
@@ -123,9 +119,11 @@ def _from_generations(columns: RowColumns) -> list[_Solution]:
 
 
 def _from_reasoning(columns: RowColumns) -> list[_Solution]:
-    column = columns.find("reasoning")
-    if column is None:
+    present = columns.present("reasoning")
+    if not present:
         return []
+    # Ours goes before all others.
+    column = columns.one("reasoning", present[:1] if present[0] == "reasoning" else present)
     thoughts: object = _one(columns, column)
     responses: object = ""
     if response := columns.find("response"):
@@ -152,8 +150,8 @@ def _from_completion(columns: RowColumns) -> list[_Solution]:
         present = marked or [one for one in present if one not in MARKED_ONLY]
     if not present:
         return []
-    columns.used["completion"] = present[0]
-    return [_solution(columns.value(present[0]), f"field '{present[0]}'")]
+    column = columns.one("completion", present)
+    return [_solution(columns.value(column), f"field '{column}'")]
 
 
 _FORMS: Mapping[str, Callable[[RowColumns], list[_Solution]]] = {

@@ -98,7 +98,7 @@ def decode(line: Line, read: Callable[[object], T]) -> T:
         except UnicodeDecodeError as fault:
             raise RecordError(line.where, f"byte {fault.start + 1} is not UTF-8", "Save the file as UTF-8") from None
         hint = "Write JSON without NaN or Infinity" if b"NaN" in line.data or b"Infinity" in line.data else ""
-        hint = hint or "Write one complete JSON object per line"
+        hint = hint or "Write one complete JSON object per line, as jq -c . FILE does"
         raise RecordError(line.where, f"broken JSON at column {error.colno} ({error.msg})", hint) from None
     try:
         return read(value)

@@ -39,6 +39,7 @@ def test_the_id_is_the_datasets_own_or_made_of_the_position(columns, name):
         {"problem": "1+5?", "expected_answer": "6", "problem_type": "has_answer_extracted", "generated_solution": "x"},
         {"problem": "1+5?", "level": "Level 1", "type": "Algebra", "solution": "Not \\boxed{5}, but \\boxed{6}."},
         {"problem": "1+5?", "solution": "Add.\n#### 6"},
+        {"problem": "1+5?", "solution": "#### Step 1\nAdd.\n#### Step 2\nFrame \\boxed 6"},
         {"question": "1+5?", "solution": "6", "cot_type": "math"},
         {"id": 0, "question": "1+5?", "answer": 6.0, "url": "u"},
         {"question": "1+5?", "final_answer": ["6"], "context": None},
@@ -47,6 +48,8 @@ def test_the_id_is_the_datasets_own_or_made_of_the_position(columns, name):
         {"prompt": [{"role": "user", "content": "1+5?"}], "reward_model": {"ground_truth": ["6"], "style": "rule"}},
         {"messages": [{"role": "user", "content": "1+5?"}], "ground_truth": "6"},
         {"question": "1+5?", "correct_answer": 6},
+        {"question": "1+5?", "answer": "Six, I think", "expected_answer": "6"},
+        {"kind": "problem", "id": "a", "problem": "1+5?", "answer": "6", "final_answer": "7", "choices": ["5"]},
     ],
 )
 def test_the_columns_of_benchmarks_are_known(row):
