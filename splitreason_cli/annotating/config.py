@@ -20,6 +20,7 @@ class AnnotateConfig:
         threshold: nats by which a token must surprise the small model more.
         model: the chat model that `llm` asks.
         snippets: the file that `snippets` reads.
+        tokenizer: the one whose ids `divergent` reads.
         fraction: the largest share of a trace's characters to mark, 0..1.
         reading: which traces a row holds.
         shard: `i/n` keeps the traces whose id falls into the i-th of n parts, counted from 0.
@@ -32,6 +33,7 @@ class AnnotateConfig:
     threshold: float = 0.7
     model: str = ""
     snippets: str = ""
+    tokenizer: str = ""
     fraction: float = 0.2
     snap: Literal["word", "line"] = "word"
     min_similarity: float = AlignConfig.min_similarity

@@ -19,6 +19,8 @@ from ..store.jsonl import Line
 TOKENS, LABELS, TRACE = "real_token", "divergent", "data_id"
 _PREDICTED, _MASK, _PLACE = "small_token", "mask", "token_id"
 _COLUMNS = (TOKENS, LABELS, _PREDICTED, _MASK, _PLACE)
+OF_TOKENS = (*_COLUMNS, TRACE, "mismatch", "small_logits", "small_indices", "small_last_hidden_states")
+"""Columns that tell of tokens, and nothing of a trace."""
 
 Spell = Callable[[object], bytes | None]
 """The bytes that a token of a row stands for, None for one that only controls models. Raises SchemaError."""
@@ -40,15 +42,19 @@ def gathered(lines: Iterable[Line]) -> Iterator[Line]:
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A trace: the prompt as the model saw it, what it wrote, and the marked lines of that."""
+    """A trace: what the user asked, what the model wrote, and the marked lines of that.
+
+    `ahead` tells that a label is one of the next token.
+    """
 
     prompt: str
     thinking: MarkedThinking
+    ahead: bool = False
 
 
 def labelled_text(row: JsonObject, spell: Spell) -> LabelledText:
     """The text of a row whose columns hold lists. Raises SchemaError for columns that do not fit each other."""
-    tokens, labels = _list(row, TOKENS), _labels(row)
+    tokens, (labels, ahead) = _list(row, TOKENS), _labels(row)
     pieces = _Pieces([spell(token) for token in tokens])
     start = _start(row, pieces)
     try:
@@ -61,7 +67,8 @@ def labelled_text(row: JsonObject, spell: Spell) -> LabelledText:
     except markup.MarkupError as error:
         raise SchemaError(str(error)) from None
     lines = _joined(found.reasoning, markup.line_spans(found.reasoning, found.spans))
-    return LabelledText(pieces.prompt(start), MarkedThinking(found.reasoning, found.response, lines, found.outside))
+    marked = MarkedThinking(found.reasoning, found.response, lines, found.outside)
+    return LabelledText(pieces.prompt(start), marked, ahead)
 
 
 @dataclass
@@ -131,8 +138,8 @@ def _list(row: Mapping[str, object], name: str) -> list[object]:
     return values
 
 
-def _labels(row: Mapping[str, object]) -> list[bool]:
-    """Whether each token is divergent."""
+def _labels(row: Mapping[str, object]) -> tuple[list[bool], bool]:
+    """Whether each token is divergent, and whether the row says so at the token before it."""
     tokens, labels = _list(row, TOKENS), [label == 1 for label in _list(row, LABELS)]
     if len(labels) != len(tokens):
         raise SchemaError(f"{len(tokens):,} tokens in '{TOKENS}' and {len(labels):,} labels in '{LABELS}'")
@@ -141,9 +148,8 @@ def _labels(row: Mapping[str, object]) -> list[bool]:
         raise SchemaError(f"the tokens of the trace are not all there, or not in the order of '{_PLACE}'")
     # R2R labels what the small model predicts after a token, so that a label belongs to the token of the next row.
     predicted = row.get(_PREDICTED)
-    if isinstance(predicted, list) and _agree(predicted, tokens[1:]) >= _agree(predicted, tokens):
-        labels = [False, *labels[:-1]]
-    return labels
+    ahead = isinstance(predicted, list) and _agree(predicted, tokens[1:]) >= _agree(predicted, tokens)
+    return [False, *labels[:-1]] if ahead else labels, ahead
 
 
 def _agree(one: Iterable[object], other: Iterable[object]) -> int:

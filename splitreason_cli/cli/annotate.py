@@ -94,6 +94,9 @@ class SnippetFlags:
     snap: Annotated[
         Literal["word", "line"], typer.Option(help="llm, snippets: what the ends of a span are moved to.")
     ] = "word"
+    tokenizer: Annotated[
+        str | None, typer.Option(help="divergent: the model whose token ids the rows hold; a folder or a name.")
+    ] = None
     min_similarity: Annotated[
         float, typer.Option(min=0.5, max=1.0, help="llm, snippets: how similar the text must be to a snippet.")
     ] = 0.85
@@ -129,9 +132,9 @@ def annotate(
 ) -> None:
     """Mark the hard spans of reasoning traces.
 
-    Reads records of kind trace, or rows of a reasoning dataset such as OpenR1-Math-220k; writes annotated_trace. What a
-    chat model has been paid for is kept: the same command again, or one with other alignment flags, asks only for the
-    rest.
+    Reads records of kind trace, or rows of a reasoning dataset such as OpenR1-Math-220k; writes annotated_trace. Rows
+    that are marked already are taken by given and divergent alone, whatever share they mark. What a chat model has been
+    paid for is kept: the same command again, or one with other alignment flags, asks only for the rest.
     """
     console.quiet_libraries()
     config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
@@ -152,6 +155,7 @@ def _config(
         threshold=surprisal.threshold,
         model=calls.model or "",
         snippets=snippets.snippets or "",
+        tokenizer=snippets.tokenizer or "",
         fraction=fraction,
         snap=snippets.snap,
         min_similarity=snippets.min_similarity,
@@ -163,6 +167,7 @@ def _config(
         "--model": calls.model,
         "--base-url": calls.base_url,
         "--snippets": snippets.snippets,
+        "--tokenizer": snippets.tokenizer,
         "--small-url": surprisal.small_url,
         "--big-url": surprisal.big_url,
     }

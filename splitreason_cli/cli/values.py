@@ -4,7 +4,7 @@ import shlex
 
 from ..errors import UsageError
 from ..layouts.reading import ROLES, TRACE_ROLES
-from ..records.markup import Tags
+from ..records.markup import SpanTags
 from ..split.budget import parse_share
 from ..split.latency import Rates
 
@@ -45,10 +45,10 @@ def columns(text: str | None) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def tags(text: str) -> Tags:
+def tags(text: str) -> SpanTags:
     """Read an opening and a closing tag, or several of those, such as <hard>,</hard>. Raises UsageError."""
     try:
-        return Tags.read(text)
+        return SpanTags.read(text)
     except ValueError as error:
         raise UsageError(f"--tags: {error}") from None
 

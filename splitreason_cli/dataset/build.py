@@ -56,9 +56,7 @@ def build_sft(
         ledger = Ledger(work, strict=strict)
         for done in ledger.records():
             on_record(done)
-        selection = _selection(config, ledger)
-        look = FirstLook(source.label, "marked trace", store.on_note)
-        read = look.over(functools.partial(read_annotated, reading=config.reading))
+        selection, read = _selection(config, ledger), _reader(source, config, store)
         for lines in _blocks(itertools.islice(source.lines(), ledger.done.lines, None)):
             traces = list(_traces(lines, read, ledger.quarantine))
             selection.look_ahead([trace for _, trace in traces])
@@ -92,6 +90,12 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
             block, size = [], 0
     if block:
         yield block
+
+
+def _reader(source: Source, config: BuildSftConfig, store: Store) -> Read:
+    """Reads a row, and says how."""
+    look = FirstLook(source.label, "marked trace", store.on_note)
+    return look.over(functools.partial(read_annotated, reading=config.reading))
 
 
 def _traces(lines: Iterable[Line], read: Read, quarantine: Quarantine) -> Iterator[tuple[Line, AnnotatedTrace]]:

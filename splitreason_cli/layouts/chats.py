@@ -123,3 +123,9 @@ def _thought(part: Mapping[str, object], kind: str, column: str) -> str:
     if not isinstance(value, str):
         raise SchemaError(f"field '{column}': a part of type {kind!r} holds no text")
     return value
+
+
+def is_asked(message: Mapping[str, object]) -> bool:
+    """Whether a message is a turn of somebody else than the model."""
+    named = message.get("role") or message.get("from")
+    return isinstance(named, str) and ROLE_OF.get(named.lower(), ASSISTANT) != ASSISTANT

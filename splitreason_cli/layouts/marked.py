@@ -15,10 +15,10 @@ from ..records.data import (
     json_object,
     read_any,
 )
-from ..records.markup import MarkupError, Span, Tags
-from ..records.tagged import in_thinking, untag
+from ..records.markup import MarkupError, Span, SpanTags, split_thinking
+from ..records.tagged import MarkedThinking, in_thinking, untag
 from .answers import with_answer_as_text
-from .chats import ASSISTANT, ROLE_OF
+from .chats import is_asked
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
 from .table import ANY
@@ -33,6 +33,7 @@ _ASKED = ANY.columns["problem"]
 """Columns of what the model was asked, which may speak of the tags."""
 
 EVERYTHING = Reading(generations="all")
+"""For who looks at data: also the wrong generations."""
 
 Marked = tuple[str, list[Span]]
 """A plain text and its spans."""
@@ -126,7 +127,7 @@ def _read_beside(columns: RowColumns, annotated: str) -> RowRead[list[AnnotatedT
 
 
 def _beside(
-    tagged: Sequence[str], index: int, originals: Sequence[str], tags: Tags, column: str
+    tagged: Sequence[str], index: int, originals: Sequence[str], tags: SpanTags, column: str
 ) -> Marked | MarkupError | None:
     """The spans of one generation; None if it was not marked.
 
@@ -144,7 +145,7 @@ def _beside(
     return MarkupError(f"differs: none of the {len(tagged)} texts in '{column}' is that of generation {index}")
 
 
-def _caught(tagged: str, tags: Tags, original: str | None, where: str) -> Marked | MarkupError | None:
+def _caught(tagged: str, tags: SpanTags, original: str | None, where: str) -> Marked | MarkupError | None:
     if not tags.is_in(tagged) and original in (None, tagged):
         return None
     try:
@@ -155,33 +156,31 @@ def _caught(tagged: str, tags: Tags, original: str | None, where: str) -> Marked
 
 def _read_tagged(row: JsonObject, reading: Reading) -> RowRead[list[AnnotatedTrace | Refusal]]:
     """Rows whose tags stand in the texts that traces are made from."""
-    marks: dict[str, Marked | MarkupError] = {}
-    plain_row = json_object(_untagged(row, reading, _originals(row, reading), marks))
-    read = read_traces(plain_row, reading)
+    marks: dict[str, list[Span] | MarkupError] = {}
+    read = read_traces(_untagged(row, reading, _originals(row, reading), marks), reading)
     traces: list[AnnotatedTrace | Refusal] = []
     remarks: list[str] = []
     for trace in read.value:
         if isinstance(trace, Refusal):
             traces.append(trace)
             continue
-        whole = f"{trace.reasoning}\n{trace.response}"
-        fault = next((mark for text, mark in marks.items() if isinstance(mark, MarkupError)), None)
-        mark = next((one for one in marks.values() if isinstance(one, tuple) and _is_of(one, trace)), None)
-        if mark is not None:
-            traces.append(_annotated(trace, mark, remarks))
-        elif fault is not None and (reading.tags.is_in(whole) or len(read.value) == 1):
-            traces.append(Refusal(str(fault)))
+        plain = next((text for text in marks if _is_of(text, trace)), None)
+        mark = None if plain is None else marks[plain]
+        if isinstance(mark, MarkupError):
+            traces.append(Refusal(str(mark)))
+        elif plain is not None and mark is not None:
+            traces.append(_annotated(trace, (plain, mark), remarks))
         elif read.generations == 1:
-            traces.append(Refusal(f"untagged: no {reading.tags.opening} stands in the trace"))
+            traces.append(Refusal(f"untagged: no {reading.tags.opening} stands in the thinking"))
         else:
             remarks.append(_UNTAGGED)
     return RowRead(traces, _noting(read.understood, remarks), read.generations)
 
 
 def _untagged(
-    value: object, reading: Reading, originals: Sequence[str], marks: dict[str, Marked | MarkupError]
+    value: object, reading: Reading, originals: Sequence[str], marks: dict[str, list[Span] | MarkupError]
 ) -> object:
-    """A value with the tags taken out of the model's texts, which are noted in `marks`; broken ones stay."""
+    """A value without the tags in the model's texts, which are noted in `marks` by the plain text."""
     if isinstance(value, dict):
         own = _own(value)
         return {
@@ -196,11 +195,11 @@ def _untagged(
     try:
         if originals and original is None:
             raise MarkupError("differs: the tagged text is none of the row's generations")
-        marks[value] = mark = untag(value, reading.tags, original)
+        plain, marks[plain] = untag(value, reading.tags, original)
     except MarkupError as error:
-        marks[value] = error
-        return value
-    return mark[0]
+        plain = reading.tags.off(value)
+        marks[plain] = error
+    return plain
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -217,9 +216,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def _own(value: JsonObject) -> list[str]:
     """The fields of an object that hold no question; none of a turn that is not the model's."""
-    role = value.get("role") or value.get("from")
-    is_asked = isinstance(role, str) and ROLE_OF.get(role, ASSISTANT) != ASSISTANT
-    return [] if is_asked else [name for name in value if name not in _ASKED]
+    return [] if is_asked(value) else [name for name in value if name not in _ASKED]
 
 
 def _texts_of(columns: RowColumns, column: str) -> list[str]:
@@ -231,15 +228,13 @@ def _texts_of(columns: RowColumns, column: str) -> list[str]:
     return [text for text in texts if isinstance(text, str)]
 
 
-def _bare(text: str, tags: Tags) -> str:
+def _bare(text: str, tags: SpanTags) -> str:
     """A text without its tags and white space, by which it is found again."""
-    for tag in (tags.opening, *tags.closings):
-        text = text.replace(tag, "")
-    return "".join(text.split())
+    return "".join(tags.off(text).split())
 
 
-def _is_of(mark: Marked, trace: Trace) -> bool:
-    return in_thinking(*mark).reasoning == trace.reasoning.strip()
+def _is_of(plain: str, trace: Trace) -> bool:
+    return trace.reasoning.strip() in (plain.strip(), split_thinking(plain)[0])
 
 
 def _noting(found: Understood, remarks: Sequence[str], *columns: tuple[str, str]) -> Understood:
@@ -259,6 +254,11 @@ def _annotated(trace: Trace, mark: Marked, remarks: list[str]) -> AnnotatedTrace
         return Refusal("differs: the tagged text holds other thinking than the trace")
     if found.outside:
         remarks.append(_OUTSIDE)
+    return marked_trace(trace, found, ANNOTATOR)
+
+
+def marked_trace(trace: Trace, found: MarkedThinking, annotator: str) -> AnnotatedTrace:
+    """A trace with the spans of its thinking; what is marked in the response was placed nowhere."""
     left = len(trace.reasoning) - len(trace.reasoning.lstrip())
     return AnnotatedTrace(
         id=trace.id,
@@ -268,6 +268,6 @@ def _annotated(trace: Trace, mark: Marked, remarks: list[str]) -> AnnotatedTrace
         response=trace.response,
         spans=tuple(HardSpan(start=start + left, end=end + left, score=1.0) for start, end in found.spans),
         unplaced=tuple(Unplaced(snippet=text, similarity=0.0) for text in found.outside),
-        annotator=ANNOTATOR,
+        annotator=annotator,
         extra=trace.extra,
     )

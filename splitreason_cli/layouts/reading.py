@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 from ..errors import InputError
 from ..records.data import SchemaError
-from ..records.markup import PUBLISHED, Tags
+from ..records.markup import PUBLISHED, SpanTags
 
 Generations = Literal["first", "correct", "all"]
 
@@ -48,7 +48,7 @@ class Reading:
     columns: tuple[tuple[str, str], ...] = ()
     generations: Generations = "correct"
     thinking: bool = True
-    tags: Tags = PUBLISHED
+    tags: SpanTags = PUBLISHED
 
     def named(self, role: str) -> tuple[str, ...]:
         """The columns that the user gives for a role."""

@@ -52,7 +52,7 @@ class MarkupError(ValueError):
 
 
 @dataclass(frozen=True)
-class Tags:
+class SpanTags:
     """What marks spans in somebody's text: one tag opens, any of `closings` closes."""
 
     opening: str
@@ -75,6 +75,12 @@ class Tags:
         """Whether any of the tags stands in a text."""
         return any(tag in text for tag in (self.opening, *self.closings))
 
+    def off(self, text: str) -> str:
+        """The text without the tags, whether or not they are balanced."""
+        for tag in (self.opening, *self.closings):
+            text = text.replace(tag, "")
+        return text
+
     def found(self, text: str) -> "Iterator[re.Match[str]]":
         """The tags in a text."""
         # Of tags that begin alike the longest is meant.
@@ -88,9 +94,9 @@ class Tags:
         return like.group() if like else contains_tag(text)
 
 
-OURS = Tags(OPEN, (CLOSE,))
+OURS = SpanTags(OPEN, (CLOSE,))
 
-PUBLISHED = Tags(OPEN, (CLOSE, CLOSE.replace("/", "\\")))
+PUBLISHED = SpanTags(OPEN, (CLOSE, CLOSE.replace("/", "\\")))
 """The tags of published data, whose closing one stands there with a backslash, and as it is meant."""
 
 
@@ -123,7 +129,7 @@ def render(text: str, spans: Sequence[Span]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def parse(tagged: str, tags: Tags = OURS) -> tuple[str, list[Span]]:
+def parse(tagged: str, tags: SpanTags = OURS) -> tuple[str, list[Span]]:
     """Split tagged text into the plain text and its spans.
 
     Raises MarkupError if a tag is nested, unbalanced, misspelt, or encloses nothing.

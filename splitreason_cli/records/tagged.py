@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .markup import CLOSE, OPEN, THOUGHT_MARKS, MarkupError, Span, Tags, normalize, parse, render, split_thinking
+from .markup import CLOSE, OPEN, THOUGHT_MARKS, MarkupError, Span, SpanTags, normalize, parse, render, split_thinking
 
 _PADDING = ("\n ", " \n")
 """What published data has before and after a tag, and the text it was made from has not."""
@@ -28,7 +28,7 @@ class MarkedThinking:
     outside: tuple[str, ...]
 
 
-def untag(tagged: str, tags: Tags, original: str | None = None) -> tuple[str, list[Span]]:
+def untag(tagged: str, tags: SpanTags, original: str | None = None) -> tuple[str, list[Span]]:
     """The plain text of a tagged one, and its spans: sorted, apart from each other, none of white space alone.
 
     White space around tags is undone where `original`, the text before it was tagged, shows that it was added. Without
@@ -58,7 +58,7 @@ def in_thinking(plain: str, spans: Sequence[Span]) -> MarkedThinking:
     return MarkedThinking(reasoning, after, tuple(inside), tuple(after[start:end] for start, end in behind))
 
 
-def _unpadded(tagged: str, tags: Tags) -> str:
+def _unpadded(tagged: str, tags: SpanTags) -> str:
     before, after = _PADDING
     for tag in (tags.opening, *tags.closings):
         padded = tagged.count(f"{before}{tag}{after}")
@@ -68,7 +68,7 @@ def _unpadded(tagged: str, tags: Tags) -> str:
     return tagged
 
 
-def _placed(tagged: str, tags: Tags, original: str) -> list[Span]:
+def _placed(tagged: str, tags: SpanTags, original: str) -> list[Span]:
     """The spans of a well-formed tagged text in the original, which lacks some of the white space around the tags."""
     matches = [*tags.found(tagged)]
     starts, ends = [0, *(match.end() for match in matches)], [*(match.start() for match in matches), len(tagged)]
@@ -85,7 +85,14 @@ def _placed(tagged: str, tags: Tags, original: str) -> list[Span]:
         places.append(at)
     if places.pop() != len(original):
         raise _differs("", original, at)
-    return [*zip(places[::2], places[1::2], strict=True)]
+    return [_without_white(original, start, end) for start, end in zip(places[::2], places[1::2], strict=True)]
+
+
+def _without_white(text: str, start: int, end: int) -> Span:
+    """A span without the white space at its ends, of which nobody knows whether it was added."""
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip())
+    return (start + left, end - len(piece) + len(piece.rstrip())) if piece.strip() else (start, end)
 
 
 def _past(white: str, original: str, start: int) -> int:

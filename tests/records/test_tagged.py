@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.records import markup
-from splitreason_cli.records.markup import PUBLISHED, MarkupError, Tags
+from splitreason_cli.records.markup import PUBLISHED, MarkupError, SpanTags
 from splitreason_cli.records.tagged import in_thinking, untag
 
-HARD = Tags("<hard>", ("</hard>", "<\\hard>"))
+HARD = SpanTags("<hard>", ("</hard>", "<\\hard>"))
 TEXT = st.lists(st.sampled_from(["a", "b", "é", "\n", " ", "\n\n", "2*3", "<", ">", "</", "𝔸"]), max_size=30).map(
     "".join
 )
@@ -123,9 +123,9 @@ def test_reasoning_and_response_are_those_of_the_plain_text(thought, response):
 @pytest.mark.parametrize("text", ["<hard>", "<hard>,", ",</hard>", "", "<x>,<x>"])
 def test_what_is_no_pair_of_tags_is_refused(text):
     with pytest.raises(ValueError, match="tag"):
-        Tags.read(text)
+        SpanTags.read(text)
 
 
 def test_tags_are_read_as_people_write_them():
-    assert Tags.read(" <hard>, </hard> ,<\\hard>") == HARD
-    assert Tags.read(str(HARD)) == HARD
+    assert SpanTags.read(" <hard>, </hard> ,<\\hard>") == HARD
+    assert SpanTags.read(str(HARD)) == HARD

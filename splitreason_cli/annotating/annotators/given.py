@@ -17,7 +17,7 @@ class GivenAnnotator(Annotator):
 
     def read(self, row: object, reading: Reading) -> RowRead[list[Trace | Refusal]]:
         found = read_marked(row, reading)
-        return RowRead([*map(_marked, found.value)], found.understood, found.generations)
+        return RowRead([*map(with_spans, found.value)], found.understood, found.generations)
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         for trace in traces:
@@ -30,7 +30,8 @@ class GivenAnnotator(Annotator):
                 yield annotated(trace, trace.annotator, trace.spans, trace.unplaced)
 
 
-def _marked(trace: AnnotatedTrace | Refusal) -> Trace | Refusal:
+def with_spans(trace: AnnotatedTrace | Refusal) -> Trace | Refusal:
+    """An annotated trace as one that an annotator reads."""
     if isinstance(trace, Refusal):
         return trace
     return MarkedTrace(

@@ -6,6 +6,7 @@ from ...errors import UsageError
 from ...plugins import Registry, parse_call
 from ..config import AnnotateConfig
 from .base import Annotator
+from .divergent import DivergentAnnotator
 from .given import GivenAnnotator
 from .llm import LlmAnnotator
 from .snippets import SnippetsAnnotator
@@ -19,6 +20,7 @@ ANNOTATORS: Registry[type[Annotator]] = Registry(
         "llm": LlmAnnotator,
         "snippets": SnippetsAnnotator,
         "given": GivenAnnotator,
+        "divergent": DivergentAnnotator,
     },
     Annotator,
 )
