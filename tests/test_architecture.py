@@ -18,7 +18,7 @@ VERBS = ("annotating", "dataset", "training", "serving", "measuring", "timing", 
 FLOORS = (
     ("calls", "errors", "plugins"),
     ("records",),
-    ("split",),
+    ("layouts", "split"),
     ("store",),
     ("viewing",),
     ("tasks",),
@@ -29,7 +29,7 @@ FLOORS = (
 )
 """From the bottom up."""
 
-PURE = ("records", "split")
+PURE = ("records", "layouts", "split")
 WORLD = {"os", "sys", "pathlib", "time", "io", "socket", "subprocess", "threading", "asyncio", "torch", "transformers"}
 HEAVY = (
     "torch",

@@ -1,5 +1,6 @@
 """srx bench"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from ..records.data import Extract
 from ..store.artifacts import Store
 from ..store.source import STDIN, raise_if_rejected, scratch_folder
 from ..tasks.named import TASKS
-from . import console
+from . import console, values
 from .bench_compare import compare
 from .bench_latency import latency
 from .bench_live import LiveRuns
@@ -19,6 +20,7 @@ from .bench_outputs import PANEL, Outputs
 from .groups import DefaultGroup
 from .option_groups import expanded, given_flags
 from .options import open_store
+from .reading_options import Columns
 
 if TYPE_CHECKING:
     from ..measuring.grade_log import LogToGrade
@@ -79,6 +81,7 @@ def bench(
     data: Annotated[
         str | None, typer.Option(help="File with the task's problems, where it cannot be downloaded.")
     ] = None,
+    columns: Columns = None,
     measured: Measured,
     decoding: Decoding,
     places: Places,
@@ -99,10 +102,10 @@ def bench(
             raise UsageError(f"{flags[0]} means nothing to --from, which decodes nothing", "Leave it out")
         from ..measuring.grade_log import LogToGrade
 
-        return grade_log(LogToGrade(task, from_, data, system, extract), outputs)
+        return grade_log(LogToGrade(task, from_, data, system, extract, values.columns(columns)), outputs)
     if system is not None:
         raise UsageError("--system names what made a log", "Give the log with --from, or name systems with --systems")
-    config = decoding.config(task, data, measured, extract)
+    config = replace(decoding.config(task, data, measured, extract), columns=values.columns(columns))
     backends = places.backends(measured, decoding.batch_size)
     return measure(config, measured, backends, outputs, open_store(fresh=decoding.fresh))
 

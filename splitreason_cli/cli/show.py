@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from ..errors import InputError, UsageError
-from ..records.data import GrpoStep, Record, TrainStep, read_any
+from ..layouts.marked import records_of
+from ..records.data import GrpoStep, Record, TrainStep
 from ..store.jsonl import write_atomically
 from ..store.source import STDIN, Quarantine, Source, raise_first_rejected, raise_if_rejected, read_records
 from .console import note, stdout
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    file: Annotated[str, typer.Argument(help="JSONL of any record kind; - is standard input.")] = "-",
+    file: Annotated[
+        str, typer.Argument(help="JSONL of any record kind, or rows of a dataset; - is standard input.")
+    ] = "-",
     record_id: Annotated[str | None, typer.Option("--id", help="Only the record with this id.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many records; 0 is all.")] = 0,
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
@@ -106,7 +109,7 @@ def _nothing(source: Source, record_id: str | None) -> InputError:
 
 
 def _selected(source: Source, record_id: str | None, quarantine: Quarantine) -> Iterator[Record]:
-    for record in read_records(source, read_any, quarantine):
+    for record in itertools.chain.from_iterable(read_records(source, records_of, quarantine)):
         if record_id is None or getattr(record, "id", None) == record_id:
             yield record
 

@@ -32,6 +32,7 @@ class LogToGrade:
         log: a file, or `-`; for its layouts see `measuring.log_rows`.
         system: what to call what made the completions, in place of what the log says.
         extract: where an answer is looked for.
+        columns: which columns of the log hold what, see `layouts.reading`.
     """
 
     task: str
@@ -39,6 +40,7 @@ class LogToGrade:
     data: str | None = None
     system: str | None = None
     extract: Extract = "box"
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_own_task(self) -> bool:
@@ -118,7 +120,7 @@ def bench_log(
     task = read.task if read else Task()
     answer_in = finder(task, asked.extract)
     quarantine = Quarantine(rejected)
-    found = read_sample_log(asked.log, store, read.problems if read else None, asked.system, quarantine)
+    found = read_sample_log(asked.log, store, read.problems if read else None, asked.system, quarantine, asked.columns)
     groups: dict[tuple[str, float | None], list[Generation]] = {}
     done = 0
     with Grader(task=task, answer_in=answer_in) as grader:

@@ -72,7 +72,7 @@ CUTS = ("truncated", "is_truncated")
 TOKENS = ("completion_tokens", "tokens", "output_tokens", "num_generated_tokens", "generated_tokens")
 
 IDS = ("custom_id", "problem_id", "idx")
-"""Beside those of `tasks.problems`."""
+"""Beside those of `layouts.table`."""
 
 ENDS = {
     **dict.fromkeys(("length", "max_tokens", "max_length", "model_length", "max_output_tokens"), "length"),

@@ -6,8 +6,8 @@ from itertools import zip_longest
 
 import orjson
 
+from ..layouts.columns import row_id
 from ..records.data import SchemaError
-from ..tasks.problems import row_id
 from .log_cells import last_said, thought_through, without_prompt
 from .log_columns import LABELS
 from .log_labels import label_in, labels_of, metric_in

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ..layouts.columns import row_id
 from ..records.data import SchemaError
-from ..tasks.problems import row_id
 from .log_cells import (
     asked_in,
     completions_in,

@@ -5,16 +5,18 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 from ..errors import RecordError, UsageError
+from ..layouts.answers import answer_text
 from ..records import markup
 from ..records.data import Generation, Problem, SchemaError, Segment, label
 from ..records.measurement import UNKNOWN
 from ..store.artifacts import Store
 from ..store.source import Quarantine, Source, located_records, raise_first_rejected
 from ..tasks.matching import ProblemIndex
-from ..tasks.problems import answer_of
+from .log_named import renamed
 from .log_rows import LABEL, Completion, LoggedSamples, layout_of, samples_of
 
 SYSTEM = "imported"
@@ -45,6 +47,7 @@ def read_sample_log(
     problems: Sequence[Problem] | None = None,
     system: str | None = None,
     quarantine: Quarantine | None = None,
+    columns: tuple[tuple[str, str], ...] = (),
 ) -> SampleLog:
     """Read a JSONL or parquet file, or `-`, in any layout of `measuring.log_rows`.
 
@@ -54,6 +57,8 @@ def read_sample_log(
         system: what to call the system, instead of what the log says, or `imported`.
         quarantine: where rows go that are none of a log, of a problem that the task has not, or a sample's second.
 
+        columns: which columns of the log hold what, see `layouts.reading`.
+
     Raises:
         InputError: there is no such file, or nothing in it.
         RecordError: the first bad row, if the quarantine has no file or no row is good.
@@ -61,7 +66,7 @@ def read_sample_log(
     """
     source, index = Source.open(name, store), ProblemIndex(problems) if problems is not None else None
     quarantine = quarantine or Quarantine()
-    reader = _Reader(index, system)
+    reader = _Reader(index, system, columns)
     generations = _with_failed(tuple(reader.read(source, quarantine)))
     if not generations and quarantine.path:
         raise_first_rejected(quarantine.path)
@@ -76,7 +81,8 @@ def read_sample_log(
     )
 
 
-def _read(row: object) -> Generation | LoggedSamples:
+def _read(row: object, columns: tuple[tuple[str, str], ...]) -> Generation | LoggedSamples:
+    row = renamed(row, columns)
     return Generation.from_dict(row) if layout_of(row) == Generation.kind else samples_of(row)
 
 
@@ -85,10 +91,11 @@ class _Reader:
 
     Args:
         system: the name of all, if the log's own are not to count.
+        named: the columns that the user names.
     """
 
-    def __init__(self, index: ProblemIndex | None, system: str | None) -> None:
-        self.index, self.system = index, system
+    def __init__(self, index: ProblemIndex | None, system: str | None, named: tuple[tuple[str, str], ...]) -> None:
+        self.index, self.system, self._named = index, system, named
         self.columns: Mapping[str, str] = {}
         self.golds: dict[str, tuple[str, str]] = {}
         self._samples: Counter[tuple[str, str]] = Counter()
@@ -98,7 +105,7 @@ class _Reader:
         self._names: set[str] = set()
 
     def read(self, source: Source, quarantine: Quarantine) -> Iterator[Generation]:
-        for line, value in located_records(source, _read, quarantine):
+        for line, value in located_records(source, partial(_read, columns=self._named), quarantine):
             try:
                 found = self._found(value)
             except SchemaError as error:
@@ -121,7 +128,7 @@ class _Reader:
             return [self._adopted(value)]
         if value.key is not None and self._filters.setdefault(value.key, value.filter) != value.filter:
             return []
-        self.columns = self.columns or value.columns
+        self.columns = self.columns or {**value.columns, **dict(self._named)}
         return self._built(value)
 
     def _adopted(self, generation: Generation) -> Generation:
@@ -180,7 +187,7 @@ def _stated(logged: LoggedSamples) -> Problem:
         (value,) = value
     name = logged.id or hashlib.sha256(logged.question.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     # Without a gold answer there is no verdict, and that is counted; the other rows are no worse for it.
-    answer = "" if _is_missing(value) else answer_of({field: value}, field)
+    answer = "" if _is_missing(value) else answer_text(value, field)
     return Problem(id=name, problem=logged.question, answer=answer)
 
 

@@ -44,7 +44,8 @@ class BenchConfig:
 
     `samples` completions a problem at `temperature` (0 is greedy) and `top_p`; `problems` limits how many are used
     (0: all); `max_tokens` bounds a completion; `batch_size` completions are decoded together. `data` is read in place
-    of the task's own problems. `extract` says where an answer is looked for.
+    of the task's own problems, `columns` say which of its columns hold what. `extract` says where an answer is looked
+    for.
     """
 
     task: str = "mini"
@@ -60,6 +61,7 @@ class BenchConfig:
     seed: int = 0
     hint: bool = True
     data: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
     extract: Extract = "box"
 
 
@@ -93,7 +95,7 @@ class Watcher:
 
 def read_problems(config: BenchConfig, store: Store) -> TaskData:
     """The problems of a run. For errors see `read_task`."""
-    data = read_task(config.task, store, config.data)
+    data = read_task(config.task, store, config.data, config.columns)
     return replace(data, problems=data.problems[: config.problems or None])
 
 

@@ -5,10 +5,10 @@ from functools import partial
 
 from ..errors import UsageError
 from ..records.data import BenchResult, Extract, Generation
+from ..records.extraction import answer_in as extracted
+from ..records.extraction import boxed_answer
 from ..records.measurement import unknown_in
 from ..tasks.base import Task
-from ..tasks.extraction import answer_in as extracted
-from ..tasks.extraction import boxed_answer
 from ..tasks.grading import normalized
 from .log_rows import completion_of
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..records.data import Problem
-from .extraction import answer_in
+from ..records.extraction import answer_in
 from .grading import Verdict, mathematical_verdict, quick_verdict
 
 

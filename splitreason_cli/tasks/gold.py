@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 
-from .extraction import answer_in
+from ..records.extraction import answer_in
 from .notation import SPACE, TEXT, as_latex, in_ascii, parts_of, unframed
 from .numbers import integer_of, number_of, numeral_of
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..records.extraction import answer_in, parts_of_run
 from .expressions import equal
-from .extraction import answer_in, parts_of_run
 from .gold import Kind, answer_of, choice_of, clock_of, kind_of, ratio_of, stretches_of, text_of
 from .notation import SPACE, TEXT, as_latex, parts_of, unframed
 from .numbers import integer_of, number_of, numeral_of

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from splitreason_cli.measuring.log_labels import disagreement, labels_of, metric_in
-from splitreason_cli.tasks.extraction import boxed_answer
+from splitreason_cli.records.extraction import boxed_answer
 from tests.made_up_run import generation
 
 

@@ -187,7 +187,7 @@ def test_a_task_gives_ids_texts_and_answers_that_the_log_lacks(read, mini):
             False,
             ":1: field 'answer' is missing; without it give the task as well",
         ),
-        ([{**PLAIN, "answer": ["2", "3"]}], False, ":1: field 'answer': expected a text or a number, got list"),
+        ([{**PLAIN, "answer": ["2", "3"]}], False, ":1: field 'answer': expected a text or a number, got a list of"),
         ([{"kind": "bench_result"}], False, ":1: a bench_result holds no completions; give the file of --generations"),
         ([PLAIN], True, ":1: the task has no problem that the prompt contains"),
     ],

@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from splitreason_cli.records.extraction import boxed_answer
 from splitreason_cli.tasks.base import Task
-from splitreason_cli.tasks.extraction import boxed_answer
 from splitreason_cli.tasks.grader import Grader
 from splitreason_cli.tasks.grading import Verdict
 

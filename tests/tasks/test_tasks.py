@@ -93,8 +93,8 @@ def test_the_digest_is_that_of_the_content(store, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "place", "message"),
     [
-        ([ROWS[0], {"id": 3, "question": "?", "answer": "1"}], 2, "field 'problem' is missing"),
-        ([{**ROWS[0], "answer": ["61"]}], 1, "field 'answer': expected a text or a number, got list; give the one"),
+        ([ROWS[0], {"id": 3, "frage": "?", "answer": "1"}], 2, "no column holds the problem; the row has id, frage"),
+        ([{**ROWS[0], "answer": ["61", "62"]}], 1, "field 'answer': expected a text or a number, got a list of 2"),
         ([{**ROWS[0], "answer": None}], 1, "field 'answer': expected a text or a number, got null"),
         ([*ROWS, b"\n", ROWS[0]], 4, "id '60' is that of {file}:1 too. Give every problem an id of its own"),
         ([ROWS[0], {**ROWS[1], "id": "60"}], 2, "id '60' is that of {file}:1 too"),
@@ -106,6 +106,14 @@ def test_a_bad_row_is_named_by_file_line_and_field(store, tmp_path, rows, place,
     with pytest.raises(RecordError) as caught:
         read_task(file, store)
     assert str(caught.value).startswith(f"{file}:{place}: {message.format(file=file)}")
+
+
+def test_columns_are_those_of_a_file(store, tmp_path):
+    file = write(tmp_path / "rows.jsonl", {"frage": "1+5?", "antwort": [6.0]})
+    (problem,) = read_task(file, store, columns=(("problem", "frage"), ("answer", "antwort"))).problems
+    assert (problem.problem, problem.answer) == ("1+5?", "6")
+    with pytest.raises(UsageError, match="--columns: those of mini are known"):
+        read_task("mini", store, columns=(("problem", "frage"),))
 
 
 def test_an_empty_file_is_no_task(store, tmp_path):

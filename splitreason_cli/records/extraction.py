@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ..errors import UsageError
-from ..records.data import Extract
-from ..records.markup import THINK_CLOSE, THINK_OPEN
+from .markup import THINK_CLOSE, THINK_OPEN
+from .measurement import Extract
 
 EXTRACTS: tuple[Extract, ...] = get_args(Extract)
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.errors import UsageError
-from splitreason_cli.tasks.extraction import EXTRACTS, answer_in, boxed_answer, parts_of_run
+from splitreason_cli.records.extraction import EXTRACTS, answer_in, boxed_answer, parts_of_run
 
 
 @pytest.mark.parametrize(
