@@ -24,6 +24,7 @@ _MOST_CHARACTERS = 2000
 """Of an answer and the right one that are looked at outside of a process that can be killed."""
 
 _ANNOUNCED = re.compile(r"\A\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|[:=])\s*", re.IGNORECASE)
+_ASSIGNED = re.compile(r"\A[A-Za-z](?:_(?:\w|\{\w+\}))?=(?=[^=]+\Z)")
 _LETTERS = re.compile(r"[A-J]{2,10}")
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ]|[\s$]+")
 _FRACTION = re.compile(r"\\[dt]frac(?![A-Za-z])")
@@ -115,7 +116,8 @@ def _decided(answer: str, gold: str) -> bool | None:
     one_measure, other_measure = measure_of(answer), measure_of(gold)
     if one_measure and other_measure and not _is_one_unit(one_measure, other_measure):
         return _same_measure(one_measure, other_measure)
-    if _looks(as_latex(answer)) == _looks(as_latex(gold)):
+    looks, expected = _looks(as_latex(answer)), _looks(as_latex(gold))
+    if looks == expected or _ASSIGNED.sub("", looks) == expected or looks == _ASSIGNED.sub("", expected):
         return True
     given, kind = kind_of(answer), kind_of(gold)
     for one in _ORDER:

@@ -1,8 +1,13 @@
 r"""Answers and golds of every kind, `answer | gold` a line."""
 
+from pathlib import Path
+
+import orjson
 import pytest
 
-from splitreason_cli.tasks.grading import mathematical_verdict, quick_verdict
+from splitreason_cli.tasks.grading import is_correct, mathematical_verdict, quick_verdict
+
+SHARED = Path(__file__).parents[2].parent / "shared"
 
 RIGHT = {
     "plain-text mathematics": r"""
@@ -321,3 +326,24 @@ def test_a_gold_that_says_there_is_none_gives_no_verdict(gold):
 def test_a_gold_that_only_sounds_empty_is_an_answer(gold):
     assert mathematical_verdict(gold, gold).correct is True
     assert mathematical_verdict("17", gold).correct is False
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the reported cases lie beside the project")
+def test_reported_cases_are_graded_as_expected():
+    rows = [orjson.loads(line) for file in sorted(SHARED.glob("cases/A*.jsonl")) for line in file.open("rb")]
+    assert len(rows) >= 20
+    wrong = [row for row in rows if is_correct(row["completion"], row["gold"]) is not row["expected"]]
+    assert wrong == []
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real problems lie beside the project")
+def test_real_golds_equal_themselves_however_they_are_framed():
+    golds = {
+        orjson.loads(line)["answer"]
+        for name in ("aime24", "traces_math500")
+        for line in (SHARED / "data" / f"{name}.jsonl").open("rb")
+    }
+    answers = [(form.format(gold), gold) for gold in golds if gold for form in ("{}", "${}$", " {} ", r"\text{{{}}}")]
+    answers += [(gold, rf"So it is $\boxed{{{gold}}}$.") for gold in golds if gold]
+    assert len(answers) > 400
+    assert [pair for pair in answers if mathematical_verdict(*pair).correct is not True] == []
