@@ -16,6 +16,7 @@ class RowColumns:
     Attributes:
         used: the columns that were found, by role.
         remarks: what a person should know of the row.
+        system: the system turn of its chat.
     """
 
     def __init__(self, row: Mapping[str, object], reading: Reading) -> None:
@@ -23,6 +24,8 @@ class RowColumns:
         self.layout: RowLayout = layout_for(row)
         self.used: dict[str, str] = {}
         self.remarks: list[str] = []
+        self.system = ""
+        self._chat_column = ""
 
     def understood(self) -> Understood:
         """What was found, for people."""
@@ -78,7 +81,10 @@ class RowColumns:
     def chat(self, role: str = "messages") -> Chat | None:
         """The chat of the row, if it has one. Raises SchemaError for one that cannot be read."""
         column = next((one for one in self.present(role) if is_chat(self.value(one))), None)
-        return None if column is None else self._noted(chat_of(self.value(column), column))
+        if column is None:
+            return None
+        self._chat_column = column
+        return self._noted(chat_of(self.value(column), column))
 
     def context(self) -> Chat | None:
         """The chat that holds the problem of a row whose solution stands in another column, if there is one.
@@ -96,7 +102,7 @@ class RowColumns:
         """The problem's text: of the column `problem`, of the chat, or of another column. Raises SchemaError."""
         given = self.named("problem") or tuple(one for one in ("problem",) if one in self.present("problem"))
         if not given and chat is not None:
-            self.used["problem"] = f"{self.used.get('messages', 'messages')} (user)"
+            self.used["problem"] = f"{self._chat_column} (user)"
             return chat.user.text
         column = given[0] if given else self.find("problem")
         if column is None:
@@ -127,7 +133,9 @@ class RowColumns:
             ):
                 continue
             if column in WORKED and not self.reading.named("answer"):
-                answer = (worked_answer(value) or one_word(value)) if isinstance(value, str) else None
+                answer = worked_answer(value) if isinstance(value, str) else None
+                if answer is None and column in self.layout.columns.get("answer", ()):
+                    answer = one_word(str(value))
             else:
                 answer = answer_text(value, column)
             if answer is not None:
@@ -140,6 +148,12 @@ class RowColumns:
         for column in self.present("id"):
             return _identity(self.value(column), column)
         return None
+
+    def with_system(self, others: dict[str, object]) -> dict[str, object]:
+        """The columns that travel along, and the system turn."""
+        if self.system and others.setdefault("system", self.system) != self.system:
+            others["system_turn"] = self.system
+        return others
 
     def _missing(self, role: str) -> str:
         if column := self.empty(role):
@@ -154,6 +168,7 @@ class RowColumns:
                 raise SchemaError(f"{what}; write it into one column, or take that alone: --columns problem={column}")
 
     def _noted(self, chat: Chat) -> Chat:
+        self.system = chat.system
         if chat.system:
             self.remarks.append("the system turn is kept in field 'system', not in the problem")
         if chat.trailing:

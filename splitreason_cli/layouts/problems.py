@@ -23,7 +23,8 @@ def read_problem(row: object, position: int, reading: Reading = DEFAULT) -> RowR
     name = columns.identity() or f"row-{position}"
     used = set(columns.used.values())
     others = {name: value for name, value in row.items() if name not in _OWN and name not in used}
-    return RowRead(Problem(id=name, problem=text, answer=answer, extra=others), columns.understood())
+    problem = Problem(id=name, problem=text, answer=answer, extra=columns.with_system(others))
+    return RowRead(problem, columns.understood())
 
 
 def problem_of(row: object, position: int, reading: Reading = DEFAULT) -> Problem:

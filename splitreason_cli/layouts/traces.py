@@ -14,6 +14,7 @@ from .thinking import is_marked, solution_of
 
 _OF_GENERATIONS = ("correctness_count", "finish_reasons", "is_reasoning_complete")
 """Columns that tell of all generations of a row, and nothing of one."""
+_CUT: Mapping[str, tuple[object, ...]] = {"is_reasoning_complete": (False,), "finish_reasons": ("length", "max_tokens")}
 LABEL = ANY.columns["correct"][0]
 
 
@@ -68,6 +69,8 @@ def _without_reasoning(columns: RowColumns, role: str, first: _Solution) -> Trac
 
 def _trace(columns: RowColumns, whole: Trace, solution: _Solution, number: int | None) -> Trace | Refusal:
     try:
+        if number is not None and (fault := _why_cut(columns.row, number)):
+            raise SchemaError(f"{solution.where} is cut: {fault}")
         reasoning, response = solution_of(
             solution.text,
             solution.thought,
@@ -81,6 +84,15 @@ def _trace(columns: RowColumns, whole: Trace, solution: _Solution, number: int |
     if number is None:
         return trace
     return replace(trace, id=f"{whole.id}-{number}", extra={**whole.extra, "generation": number})
+
+
+def _why_cut(row: Mapping[str, object], number: int) -> str | None:
+    """What the row says of a generation that was cut, or None."""
+    for name, cut in _CUT.items():
+        values = row.get(name)
+        if isinstance(values, list) and number < len(values) and values[number] in cut:
+            return f"'{name}' says {str(values[number]).lower()}"
+    return None
 
 
 def _record(row: Mapping[str, object]) -> Trace:
@@ -147,11 +159,17 @@ def _from_completion(columns: RowColumns) -> list[_Solution]:
     present = columns.present("completion")
     if not columns.reading.named("completion"):
         marked = [one for one in present if is_marked(columns.value(one)) or is_chat(columns.value(one))]
-        present = marked or [one for one in present if one not in MARKED_ONLY]
+        present = marked or _marked_by_any_name(columns) or [one for one in present if one not in MARKED_ONLY]
     if not present:
         return []
     column = columns.one("completion", present)
     return [_solution(columns.value(column), f"field '{column}'")]
+
+
+def _marked_by_any_name(columns: RowColumns) -> list[str]:
+    """Columns of any name in which marks show a model's thinking."""
+    asked = columns.layout.candidates("problem")
+    return [name for name, value in columns.row.items() if name not in asked and is_marked(value)]
 
 
 _FORMS: Mapping[str, Callable[[RowColumns], list[_Solution]]] = {
@@ -216,9 +234,7 @@ def _others(columns: RowColumns, chat: Chat | None, *, several: bool) -> dict[st
     if several or chat:
         gone |= set(columns.layout.candidates("messages"))
     others = {name: value for name, value in columns.row.items() if name not in gone}
-    if chat and chat.system and others.setdefault("system", chat.system) != chat.system:
-        others["system_turn"] = chat.system
-    return others
+    return columns.with_system(others)
 
 
 def _digest(problem: object, text: str) -> str:

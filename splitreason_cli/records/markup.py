@@ -18,9 +18,21 @@ HINT = f"Wrap the hardest lines in {OPEN} and {CLOSE}."
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
+_ANSWER = re.compile(r"</?answer>")
+
 THOUGHTS = (
-    (THINK_OPEN, THINK_CLOSE, re.compile(r"</?answer>")),
+    (THINK_OPEN, THINK_CLOSE, _ANSWER),
     ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
+    ("<thinking>", "</thinking>", _ANSWER),
+    ("<thought>", "</thought>", _ANSWER),
+    ("<seed:think>", "</seed:think>", _ANSWER),
+    ("[THINK]", "[/THINK]", _ANSWER),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7", _ANSWER),
+    (
+        "<|channel|>analysis<|message|>",
+        "<|end|>",
+        re.compile(r"<\|start\|>assistant|<\|channel\|>final<\|message\|>|<\|(?:return|end)\|>"),
+    ),
 )
 """Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
 

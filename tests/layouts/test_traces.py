@@ -149,6 +149,14 @@ DATASETS = {
         "final": "It is \\boxed{6}.",
         "messages": [QUESTION, said("assistant", "It is \\boxed{6}.", thinking="hm\nyes")],
     },
+    "a marked text of a name that nobody knows": {"problem": "1+5?", "reannotated_content": MARKED, "solution": "Add."},
+    "<thinking>": {"prompt": "1+5?", "response": "<thinking>hm\nyes</thinking>\n<answer>It is \\boxed{6}.</answer>"},
+    "[THINK]": {"prompt": "1+5?", "response": "[THINK]hm\nyes[/THINK]It is \\boxed{6}."},
+    "gpt-oss": {
+        "prompt": "1+5?",
+        "response": "<|channel|>analysis<|message|>hm\nyes<|end|><|start|>assistant<|channel|>final<|message|>"
+        "It is \\boxed{6}.<|return|>",
+    },
     "a yes is no reasoning": {"question": "1+5?", "thinking": True, "response": MARKED},
     "reasoning before other thoughts": {"question": "1+5?", "reasoning": "hm\nyes", "cot": "x", "response": SOLVED[2]},
     "a switch is no reasoning": {"input": [QUESTION], "output": MARKED, "reasoning": "on", "category": "math"},
@@ -197,6 +205,12 @@ def test_a_system_turn_is_kept_beside_the_problem_and_said():
     read = read_traces(chat(said("system", "Be brief."), QUESTION, SOLUTION))
     assert (read.value[0].problem, read.value[0].extra) == ("1+5?", {"system": "Be brief."})
     assert "the system turn is kept in field 'system'" in read.understood.line(1)
+
+
+def test_the_system_turn_of_a_prompt_is_kept_too_beside_a_column_of_that_name():
+    prompt = [said("system", "Be brief."), QUESTION]
+    (trace,) = traces_of({"prompt": prompt, "completion": MARKED, "system": "qwen"})
+    assert (trace.problem, trace.extra) == ("1+5?", {"system": "qwen", "system_turn": "Be brief."})
 
 
 def test_a_turn_that_is_left_out_is_said():
@@ -265,7 +279,7 @@ MORE = [QUESTION, SOLUTION, said("user", "and 2+5?"), said("assistant", "<think>
         ),
         ({"problem": "p", "thinking": "a", "cot": "b"}, "'thinking' and 'cot' may both hold the reasoning, and differ"),
         ({"question": "p", "answer": "6", "analysis": "It is six."}, "no column holds a trace"),
-        ({"prompt": "p", "chosen": MARKED, "rejected": MARKED}, "no column holds a trace; the row has prompt, chosen"),
+        ({"prompt": "p", "chosen": MARKED, "rejected": "<think>a</think>b"}, "'chosen' and 'rejected' may both hold"),
         (3, "a row is a JSON object"),
         ({"problem": "p"}, "no column holds a trace; the row has problem"),
         ({**ROW, "correctness_math_verify": [True]}, "no correctness label for each generation"),
@@ -287,6 +301,14 @@ def test_one_bad_generation_spoils_no_other():
     assert (one.id, two.id) == ("u-0", "u-1")
     assert isinstance(refusal, Refusal)
     assert refusal.reason.startswith("generations[2] is cut")
+
+
+@pytest.mark.parametrize("says", [{"is_reasoning_complete": [False, True]}, {"finish_reasons": ["length", "stop"]}])
+def test_a_generation_that_the_row_calls_cut_is_none(says):
+    row = {"problem": "p", "generations": [MARKED, MARKED], "correctness": [True, True], **says}
+    refusal, trace = traces_of(row)
+    assert "generations[0] is cut: " in refusal.reason
+    assert trace.extra == {"generation": 1}
 
 
 def test_every_correct_generation_becomes_a_trace_with_an_id_of_its_own():
