@@ -2,6 +2,9 @@
 
 from splitreason_cli.records.data import BenchComparison, BenchResult, Generation, Segment
 
+HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\"><!--"
+"""What a model or a file may say to a page."""
+
 
 def result(system="split", share=0.05, budget=None, **changed):
     values = {

@@ -10,8 +10,6 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
 
-HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\"><!--"
-
 CONTRAST = """selector => {
     const channels = color => (color.match(/[\\d.]+/g) ?? []).map(Number);
     const light = color => {

@@ -34,9 +34,12 @@ def show(
     record_id: Annotated[str | None, typer.Option("--id", help="Only the record with this id.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many records; 0 is all.")] = 0,
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
-    html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page to search and read in.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page of all texts.")] = None,
 ) -> None:
-    """Print records with their offloaded spans highlighted: in colour, and in ⟦brackets⟧ where there is none."""
+    """Print records with their offloaded spans highlighted: in colour, and in ⟦brackets⟧ where there is none.
+
+    With --html all texts go onto one page instead, to search and to read.
+    """
     source = Source.stream(file)
     if html:
         _write_page(source, html, record_id, limit)
@@ -59,7 +62,11 @@ def show(
 
 
 def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -> None:
-    """Write the page, and beside it the lines that are no records, of which the exit code says so too."""
+    """Write the page, and beside it the lines that are no records.
+
+    Raises UsageError for a page that is no file or the input, InputError without a text, PartialError after the page is
+    written if lines were rejected.
+    """
     if str(html) == STDIN:
         raise UsageError("--html is a file", "Write a name such as page.html")
     if html.exists() and source.path.exists() and html.samefile(source.path):
@@ -76,7 +83,7 @@ def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -
             raise_first_rejected(Path(folder) / place.name)
             raise _no_text(source, page.figures) if read else _nothing(source, record_id)
         command = shlex.join(["srx", *sys.argv[1:]])
-        rejected = f"{quarantine.count:,} of {quarantine.count + read:,} records, see {place.name}"
+        rejected = f"{quarantine.count:,} records, see {place.name}"
         page.write(html, Path(source.label).name, command, rejected if quarantine.count else "")
         if quarantine.count:
             write_atomically(place, lines_of(Path(folder) / place.name))
@@ -85,7 +92,8 @@ def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -
     note(f"{shown:,} records -> {html}")
     for kind, left_out in page.figures.items():
         note(f"warning: {left_out:,} {kind} left out, as they hold no text")
-    raise_if_rejected(quarantine.count, read, place)
+    # One id's records say nothing of how many the file holds.
+    raise_if_rejected(quarantine.count, read if record_id is None else None, place)
 
 
 def _no_text(source: Source, kinds: Iterable[str]) -> InputError:

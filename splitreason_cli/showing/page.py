@@ -47,7 +47,7 @@ class RecordsPage:
 
         Args:
             command: that makes such a page.
-            rejected: how many records were, of how many, and where they are; empty if none.
+            rejected: how many records were, and where they are; empty if none.
 
         Raises:
             MachineError: the file cannot be written.

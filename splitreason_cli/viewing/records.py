@@ -64,7 +64,6 @@ def _plain(
 ) -> View:
     size = sum(part.size for part in parts)
     return View(
-        kind=record.kind,
         id=record.id,
         by=record.kind,
         role="as",
@@ -95,7 +94,6 @@ def _annotated(trace: AnnotatedTrace) -> View:
     facts["not placed"] = f"{len(trace.unplaced):,}"
     lost = [f"{one.snippet}\n(best place {one.similarity:.2f} alike)" for one in trace.unplaced]
     return View(
-        kind=trace.kind,
         id=trace.id,
         by=trace.annotator,
         role="marked by",
@@ -136,7 +134,6 @@ def _sft(record: SftRecord, before: Sequence[Message], tagged: str | None, later
     counted = {} if record.tokens is None else {"tokens": f"{record.tokens:,}"}
     labels = {"no span": not spans, "broken": bool(fault)}
     return View(
-        kind=record.kind,
         id=record.id,
         by=record.kind,
         role="as",
@@ -162,7 +159,6 @@ def generation_view(g: Generation, by: str) -> View:
     ends = {"at the token limit": g.finish_reason == "length", "inside a span": g.unclosed > 0}
     verdict = _VERDICTS[g.correct]
     return View(
-        kind=g.kind,
         id=g.id,
         by=by,
         role="by",

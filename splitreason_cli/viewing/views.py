@@ -29,7 +29,6 @@ class View:
     """One text with what a page says of it.
 
     Attributes:
-        kind: of the record.
         by: what texts of one problem are told apart by, such as a system; the title is `id`, `role` and `by`.
         brief: a few words for lists.
         facets: for each filter of the page, the choices that find this view.
@@ -39,7 +38,6 @@ class View:
         share: of the text that is marked, 0..1; None where that means nothing.
     """
 
-    kind: str
     id: str
     by: str
     role: str

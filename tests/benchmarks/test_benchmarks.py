@@ -75,7 +75,9 @@ TABLES = {
     ],
     "report.py": [],
     "serve.py": [],
+    "show.py": [],
 }
+OPENED = r"page usable: [\d.]+ s .*\ntrace opened: [\d.]+ s .*\nall searched: [\d.]+ s |the page was not opened"
 LINES = {
     "grading.py": (r"start of \d+ processes: [\d.]+ s", r"agreement: 3 of 4; 3 of 3 completions with a box"),
     "grpo.py": tuple(
@@ -85,11 +87,16 @@ LINES = {
     "report.py": (
         r"[\d.]+ million characters, which shrink to 1/[\d.]+",
         r"weight: [\d.]+ MB, written in [\d.]+ s",
-        r"page usable: [\d.]+ s .*\ntrace opened: [\d.]+ s .*\nall searched: [\d.]+ s |the page was not opened",
+        OPENED,
     ),
     "serve.py": (
         r"4 streams of 25 tokens/s, 80 of 80 tokens came: latency median [\d.]+ ms, 95 % [\d.]+, 99 % [\d.]+",
         r"20 requests of 32 tokens in \d+ s: resident MB after each tenth [\d.]+(, [\d.]+){9}",
+    ),
+    "show.py": (
+        r"records: [\d.]+ MB",
+        r"page: [\d.]+ MB, [\d.]+ CPU s, peak \d+ MiB",
+        OPENED,
     ),
 }
 """Patterns of what a benchmark says outside of tables."""

@@ -124,7 +124,9 @@ def test_bad_records_stand_beside_the_page_which_counts_them(srx, tmp_path):
     assert done.returncode == 4
     assert b"2 of 3 records were rejected, see page.html.rejected.jsonl" in done.stderr
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Rejected: 2 of 3 records, see page.html.rejected.jsonl" in page
+    assert "Rejected: 2 records, see page.html.rejected.jsonl" in page
+    one = srx("show", "--id", "a", "--html", "page.html", stdin=orjson.dumps(ANNOTATED) + b"\n{broken\n" + BAD)
+    assert b"error: 2 records were rejected" in one.stderr
     rejected = [orjson.loads(line) for line in (tmp_path / "page.html.rejected.jsonl").read_bytes().splitlines()]
     assert [one["where"] for one in rejected] == ["<stdin>:2", "<stdin>:3"]
     assert srx("show", "--html", "page.html", stdin=orjson.dumps(ANNOTATED)).returncode == 0

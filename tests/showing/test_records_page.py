@@ -5,8 +5,8 @@ import pytest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Message, SftConversation, SftExample, Unplaced
 from splitreason_cli.showing.page import RecordsPage
-from tests.made_up_run import generation
-from tests.pages import CONTRAST, HOSTILE, launched, needs_browser, opening, sync_api, title_is
+from tests.made_up_run import HOSTILE, generation
+from tests.pages import CONTRAST, launched, needs_browser, opening, sync_api, title_is
 
 pytestmark = needs_browser
 

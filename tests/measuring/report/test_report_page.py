@@ -5,8 +5,8 @@ import re
 import pytest
 
 from splitreason_cli.measuring.report.page import Report, write_report
-from tests.made_up_run import comparison, generation, result
-from tests.pages import CONTRAST, HOSTILE, launched, needs_browser, opening, sync_api, title_is
+from tests.made_up_run import HOSTILE, comparison, generation, result
+from tests.pages import CONTRAST, launched, needs_browser, opening, sync_api, title_is
 
 pytestmark = needs_browser
 
