@@ -116,18 +116,18 @@ def finish(artifact: Artifact, cached: bool, out: str, unit: str = "records") ->
     what = "already done" if cached else "done"
     where = "" if out == STDIN else f" -> {out}"
     console.say(f"{what}: {artifact.info.records:,} {unit}{where}  [dim](artifact {artifact.info.key})[/]")
-    rejected = list(lines_of(artifact.rejected)) if artifact.rejected.exists() else []
+    rejected = sum(1 for _ in lines_of(artifact.rejected)) if artifact.rejected.exists() else 0
     place = artifact.rejected
     if out != STDIN:
         place = Path(f"{out.rstrip('/')}.rejected.jsonl")
         if rejected:
-            write_atomically(place, iter(rejected))
+            write_atomically(place, lines_of(artifact.rejected))
         else:
             place.unlink(missing_ok=True)
     if artifact.unfinished:
         where = f" The rejected records are in {place}" if rejected else ""
         raise PartialError(artifact.unfinished, where.strip())
-    raise_if_rejected(len(rejected), artifact.info.records if unit == "records" else None, place)
+    raise_if_rejected(rejected, artifact.info.records if unit == "records" else None, place)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
