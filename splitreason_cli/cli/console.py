@@ -103,8 +103,9 @@ def quiet_libraries(*, parallel_tokenizers: bool = False) -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", str(parallel_tokenizers).lower())
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    for library in ("datasets", "trl"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    # It logs the errors that it raises, which are reported once.
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 
