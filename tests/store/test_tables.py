@@ -71,10 +71,9 @@ def test_splits_configurations_and_other_formats_are_those_of_the_library(read, 
     (tmp_path / "set" / "train.jsonl").write_bytes(jsonl({"n": 1}))
     (tmp_path / "set" / "test.jsonl").write_bytes(jsonl({"n": 2}))
     assert read("hf://set?split=test")[0] == [{"n": 2}]
-    (tmp_path / "set" / "README.md").write_text(
-        "---\nconfigs:\n- config_name: one\n  data_files: train.jsonl\n- config_name: two\n  data_files: test.jsonl\n---\n"
-    )
-    assert read("hf://set?name=two")[0] == [{"n": 2}]
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}.jsonl\n" for name in ("train", "test"))
+    (tmp_path / "set" / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    assert read("hf://set?name=test")[0] == [{"n": 2}]
     (tmp_path / "csv").mkdir()
     (tmp_path / "csv" / "train.csv").write_text("n,t\n1,x\n")
     assert read("hf://csv") == ([{"n": 1, "t": "x"}], ["hf://csv:1"])
@@ -129,7 +128,8 @@ def test_every_fault_is_one_line_that_names_the_data_set_and_a_remedy(read, tmp_
         read(address)
     said = str(caught.value)
     assert message in said
-    assert ("hf://" in said or str(tmp_path) in said) and caught.value.hint
+    assert "hf://" in said or str(tmp_path) in said
+    assert caught.value.hint
     assert "\n" not in said
 
 
