@@ -143,7 +143,8 @@ def _check(in_: str, traces: str | None, *, strict: bool) -> None:
         if found <= SHOWN_FAULTS:
             console.note(str(fault))
 
-    checked = check_sft(Source.stream(in_), Source.stream(traces) if traces else None, on_fault=on_fault)
+    originals = Source.stream(traces) if traces else None
+    checked = check_sft(Source.stream(in_), originals, on_fault=on_fault, on_progress=console.ticker("check"))
     if found > SHOWN_FAULTS:
         console.note(f"and {found - SHOWN_FAULTS:,} more")
     if checked.rejected:

@@ -88,9 +88,12 @@ def _watched(
         total = source.length()
         total = min(total, limit) if total and limit else total or limit or None
         task = live.add_task(name, total=total, note="")
+        tell = console.ticker(name, total)
 
         def on_progress(done: int, note: str = "") -> None:
             live.update(task, completed=done, note=note)
+            if not console.stderr.is_terminal:
+                tell(done)
 
         artifact, cached = stage(source, store, on_record, on_progress)
         if not artifact.unfinished:

@@ -62,6 +62,8 @@ def _read(source: Source) -> "list[KindStatistics]":
     from ..showing.distributions import Distributions
 
     distributions = Distributions()
-    for record in read_records(source, read_any, Quarantine()):
+    tell = console.ticker("stats")
+    for number, record in enumerate(read_records(source, read_any, Quarantine()), start=1):
         distributions.add(record)
+        tell(number)
     return distributions.statistics()

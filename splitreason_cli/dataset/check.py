@@ -29,20 +29,22 @@ def check_sft(
     traces: Source | None = None,
     *,
     on_fault: Callable[[RecordError], None] = lambda fault: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> Checked:
     """Check records of kind annotated_trace, sft_example and sft_conversation, in any mixture.
 
     Args:
         traces: what the records were made from, to compare their text with; only digests are kept, on disk if many.
-        on_fault: called with every fault as it is found.
+        on_fault: called with every fault as it is found. on_progress: with the number of lines that are read.
 
     Raises:
         InputError: an input is empty or cannot be read. RecordError: a bad record among `traces`.
     """
-    originals = _originals(traces) if traces else None
+    originals = _originals(traces, on_progress) if traces else None
     checked = Checked()
     for line in source.lines():
         checked.records += 1
+        on_progress(checked.records)
         try:
             if reason := why_wrong(decode(line, read_tagged), originals):
                 raise RecordError(line.where, reason)
@@ -54,8 +56,9 @@ def check_sft(
     return checked
 
 
-def _originals(traces: Source) -> Originals:
+def _originals(traces: Source, on_progress: Callable[[int], None]) -> Originals:
     originals = Originals()
-    for trace in read_records(traces, read_original, Quarantine()):
+    for number, trace in enumerate(read_records(traces, read_original, Quarantine()), start=1):
         originals.add(trace)
+        on_progress(number)
     return originals
