@@ -1,6 +1,8 @@
 """Rows of parquet files and of Hugging Face datasets, as the JSONL lines they would be."""
 
 import contextlib
+import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 HUB = "hf://"
 _QUERY = ("split", "name", "revision")
 _ROWS_AT_ONCE = 64
+_STATUS = re.compile(r"\d{3} (Client|Server) Error\b")
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class HubDataset:
             builder = datasets.load_dataset_builder(self.path, self.name, revision=revision)
             files = _plain_files(builder, self.split) if is_folder else []
             for file in files:
-                name = f"{HUB}{self.path}/{file.relative_to(Path(self.path).resolve()).as_posix()}"
+                name = f"{HUB}{self.path}/{os.path.relpath(file, self.path)}"
                 yield from as_lines(name, parquet_rows(file)) if _is_parquet(file) else read_lines(file, name)
             if not files:
                 yield from as_lines(label, builder.as_streaming_dataset(split=self.split))
@@ -168,4 +171,6 @@ def _unreachable(path: str, error: Exception) -> InputError:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """The first line that says what is wrong: the hub's client begins with the status of a reply."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return next((line for line in lines if not _STATUS.match(line)), lines[0]).rstrip(".")

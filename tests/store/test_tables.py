@@ -67,6 +67,17 @@ def test_a_struct_that_gains_a_field_in_the_middle_of_a_file_is_read(read, tmp_p
     assert read("hf://set?split=train")[0] == expected
 
 
+def test_a_folder_and_files_may_be_links_as_in_the_cache_of_the_hub(read, tmp_path):
+    (tmp_path / "blob").write_bytes(jsonl(PLAIN))
+    (tmp_path / "set" / "train.jsonl").symlink_to("../blob")
+    (tmp_path / "link").symlink_to("set")
+    for name in ("set", "link", "./set/../link", str(tmp_path / "link")):
+        rows, (place,) = read(f"hf://{name}")
+        assert rows == [PLAIN]
+        assert place.startswith("hf://")
+        assert place.endswith("train.jsonl:1") or "blob" in place
+
+
 def test_splits_configurations_and_other_formats_are_those_of_the_library(read, tmp_path):
     (tmp_path / "set" / "train.jsonl").write_bytes(jsonl({"n": 1}))
     (tmp_path / "set" / "test.jsonl").write_bytes(jsonl({"n": 2}))
