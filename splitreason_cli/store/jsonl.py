@@ -104,7 +104,7 @@ def _why_broken(line: Line, error: orjson.JSONDecodeError) -> RecordError:
         what = f"column {half.start() + 1}: half of a surrogate pair ({half.group()}), which is no character"
         return RecordError(line.where, what, _MEND)
     hint = "Write JSON without NaN or Infinity" if "NaN" in text or "Infinity" in text else ""
-    hint = hint or "Write one complete JSON object per line"
+    hint = hint or "Write one complete JSON object per line, as jq -c . FILE does"
     return RecordError(line.where, f"broken JSON at column {error.colno} ({error.msg})", hint)
 
 

@@ -109,7 +109,7 @@ def _is_jsonl(file: Path) -> bool:
         return False
     try:
         return isinstance(orjson.loads(next(read_lines(file)).data), dict)
-    except (orjson.JSONDecodeError, StopIteration):
+    except (orjson.JSONDecodeError, StopIteration, InputError):
         return False
 
 
