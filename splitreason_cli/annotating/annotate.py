@@ -1,13 +1,14 @@
 """annotate: mark the hard spans of reasoning traces, by an annotator."""
 
 import contextlib
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from ..errors import RecordError
+from ..layouts.identity import UniqueIds, id_digest
+from ..layouts.reading import FirstLook, Refusal
 from ..records import markup
 from ..records.data import Trace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
@@ -19,7 +20,6 @@ from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
 from .annotators.named import ANNOTATORS, annotator_of
 from .config import LOCAL, AnnotateConfig, Resources
-from .rows import traces_of
 
 __all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate"]
 
@@ -80,7 +80,8 @@ def annotate(
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        run = _Run(source, config, Quarantine(None if strict else work / REJECTED), watcher or AnnotateWatcher())
+        quarantine = Quarantine(None if strict else work / REJECTED)
+        run = _Run(source, config, quarantine, watcher or AnnotateWatcher(), store.on_note)
         annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
@@ -94,8 +95,14 @@ class _Run:
     """One pass over the source: rows in, records and quarantined lines out."""
 
     def __init__(
-        self, source: Source, config: AnnotateConfig, quarantine: Quarantine, watcher: AnnotateWatcher
+        self,
+        source: Source,
+        config: AnnotateConfig,
+        quarantine: Quarantine,
+        watcher: AnnotateWatcher,
+        on_note: Callable[[str], None],
     ) -> None:
+        self._on_note = on_note
         self.progress = Progress()
         self._source, self._config, self._quarantine, self._watcher = source, config, quarantine, watcher
         self._pending: deque[tuple[int, Line]] = deque()
@@ -106,7 +113,7 @@ class _Run:
         lines: list[bytes] = []
         try:
             # Closing lets the calls in flight end, whose replies are paid for.
-            with contextlib.closing(annotator.annotate(self._traces())) as outcomes:
+            with contextlib.closing(annotator.annotate(self._traces(annotator))) as outcomes:
                 for outcome in outcomes:
                     row, line = self._pending.popleft()
                     if isinstance(outcome, Failure):
@@ -136,27 +143,31 @@ class _Run:
         self.progress = replace(self.progress, **changes)
         self._watcher.on_progress(self.progress)
 
-    def _traces(self) -> Iterator[Trace]:
+    def _traces(self, annotator: Annotator) -> Iterator[Trace]:
         """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""
-        read = partial(traces_of, generations=self._config.generations)
-        seen = DiskMap()
-        rows = located_records(self._source, read, self._quarantine)
+        look, ids = FirstLook(self._source.label, "trace", self._on_note), UniqueIds(DiskMap())
+        read = look.over(partial(annotator.read, reading=self._config.reading))
+        rows = located_records(self._source, read, self._quarantine, annotator.lines)
         for row, (line, traces) in enumerate(rows, start=1):
             if not traces:
                 self.tell(empty_rows=self.progress.empty_rows + 1)
             for trace in traces:
-                digest = hashlib.sha256(trace.id.encode("utf-8", "surrogatepass")).digest()[:8]
-                if not _is_in(self._config.shard, digest):
+                if isinstance(trace, Refusal):
+                    self._reject(line, trace.reason)
                     continue
-                reason = f"the id {trace.id!r} was seen before" if digest in seen else why_unusable(trace)
-                if reason:
+                named = replace(trace, id=ids.of(trace.id))
+                if not _is_in(self._config.shard, id_digest(named.id)):
+                    continue
+                if reason := why_unusable(named):
                     self._reject(line, reason)
                     continue
-                seen.add(digest)
                 self._pending.append((row, line))
-                yield trace
+                yield named
             if row == self._config.limit:
-                return
+                break
+        look.finish()
+        if ids.repeated:
+            self._on_note(f"{self._source.label}: {ids.repeated:,} traces repeat an id, and got a number behind it")
 
     def _reject(self, line: Line, reason: str) -> None:
         self._quarantine.add(line, RecordError(line.where, reason))

@@ -1,12 +1,13 @@
 """srx stats"""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from ..records.data import read_any
+from ..layouts.marked import records_of
 from ..store.source import Quarantine, Source, read_records
 from . import console
 
@@ -63,7 +64,8 @@ def _read(source: Source) -> "list[KindStatistics]":
 
     distributions = Distributions()
     tell = console.ticker("stats")
-    for number, record in enumerate(read_records(source, read_any, Quarantine()), start=1):
+    records = itertools.chain.from_iterable(read_records(source, records_of, Quarantine()))
+    for number, record in enumerate(records, start=1):
         distributions.add(record)
         tell(number)
     return distributions.statistics()

@@ -9,6 +9,8 @@ from pathlib import Path
 import orjson
 
 from ..errors import InputError, RecordError
+from ..layouts.marked import read_annotated
+from ..layouts.reading import FirstLook, Refusal
 from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
 from ..records.data import AnnotatedTrace
 from ..store.artifacts import Artifact, Recipe, Store
@@ -25,6 +27,7 @@ __all__ = ["DROPPED", "build_sft", "tally_of"]
 STAGE = "build_sft"
 BLOCK_LINES, BLOCK_BYTES = 256, 4 * 2**20
 """What is read, tokenized and written at once."""
+Read = Callable[[object], list[AnnotatedTrace | Refusal]]
 TOKENIZING = ("jinja2", "tokenizers", "transformers")
 """What counts tokens."""
 
@@ -53,9 +56,9 @@ def build_sft(
         ledger = Ledger(work, strict=strict)
         for done in ledger.records():
             on_record(done)
-        selection = _selection(config, ledger)
+        selection, read = _selection(config, ledger), _reader(source, config, store)
         for lines in _blocks(itertools.islice(source.lines(), ledger.done.lines, None)):
-            traces = list(_traces(lines, ledger.quarantine))
+            traces = list(_traces(lines, read, ledger.quarantine))
             selection.look_ahead([trace for _, trace in traces])
             for line, trace in traces:
                 chosen = selection.choose(trace)
@@ -89,17 +92,25 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield block
 
 
-def _traces(lines: Iterable[Line], quarantine: Quarantine) -> Iterator[tuple[Line, AnnotatedTrace]]:
-    """The well-formed traces with their lines; the other lines go to the quarantine."""
+def _reader(source: Source, config: BuildSftConfig, store: Store) -> Read:
+    """Reads a row, and says how."""
+    look = FirstLook(source.label, "marked trace", store.on_note)
+    return look.over(functools.partial(read_annotated, reading=config.reading))
+
+
+def _traces(lines: Iterable[Line], read: Read, quarantine: Quarantine) -> Iterator[tuple[Line, AnnotatedTrace]]:
+    """The well-formed traces with their lines; the other ones go to the quarantine."""
     for line in lines:
         try:
-            trace = decode(line, AnnotatedTrace.from_dict)
-            if reason := why_malformed(trace):
-                raise RecordError(line.where, reason)
+            found = decode(line, read)
         except RecordError as error:
             quarantine.add(line, error)
-        else:
-            yield line, trace
+            continue
+        for trace in found:
+            if reason := trace.reason if isinstance(trace, Refusal) else why_malformed(trace):
+                quarantine.add(line, RecordError(line.where, reason))
+            elif isinstance(trace, AnnotatedTrace):
+                yield line, trace
 
 
 def _input_digests(config: BuildSftConfig) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """What is wrong with tagged data: the tags themselves, and text that is not that of its trace."""
 
 import hashlib
+from dataclasses import replace
 from typing import TypeVar
 
+from ..layouts.marked import is_foreign, is_marked, read_marked
+from ..layouts.reading import DEFAULT, Reading, Refusal
+from ..layouts.traces import read_traces
 from ..records import markup
 from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace
 from ..records.prompts import thinking
@@ -44,6 +48,22 @@ def read_original(value: object) -> Trace | AnnotatedTrace:
     if isinstance(value, dict):
         value = {"kind": Trace.kind, **value}
     return _read(value, ORIGINAL)
+
+
+def tagged_of(row: object, reading: Reading = DEFAULT) -> list[Tagged | Refusal]:
+    """`read_tagged`, or what a row holds that is marked by tags. Raises SchemaError."""
+    if is_foreign(row) and is_marked(row, reading):
+        return [*read_marked(row, reading).value]
+    return [read_tagged(row)]
+
+
+def originals_of(row: object, reading: Reading = DEFAULT) -> list[Trace | AnnotatedTrace]:
+    """`read_original`, or all traces of a row of other people's data. Raises SchemaError."""
+    if not is_foreign(row) or (isinstance(row, dict) and {"id", "problem", "reasoning"} <= row.keys()):
+        return [read_original(row)]
+    every = replace(reading, generations="all")
+    found = read_marked(row, every).value if is_marked(row, every) else read_traces(row, every).value
+    return [one for one in found if not isinstance(one, Refusal)]
 
 
 def why_wrong(record: Tagged, originals: Originals | None = None) -> str | None:

@@ -141,10 +141,15 @@ def read_records(
             yield record
 
 
-def located_records(source: Source, read: Callable[[object], T], quarantine: Quarantine) -> Iterator[tuple[Line, T]]:
-    """`read_records`, each record with the line that it came from."""
+def located_records(
+    source: Source,
+    read: Callable[[object], T],
+    quarantine: Quarantine,
+    rows: Callable[[Iterator[Line]], Iterator[Line]] = lambda lines: lines,
+) -> Iterator[tuple[Line, T]]:
+    """`read_records`, each record with the line that it came from. `rows` makes the lines to read of the source's."""
     empty = True
-    for line in source.lines():
+    for line in rows(source.lines()):
         empty = False
         try:
             record = decode(line, read)
