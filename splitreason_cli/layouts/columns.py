@@ -87,11 +87,11 @@ class RowColumns:
         return self._noted(chat_of(self.value(column), column))
 
     def context(self) -> Chat | None:
-        """The chat that holds the problem of a row whose solution stands in another column, if there is one.
+        """The chat that holds the problem of a row where no column does, and another one holds the solution.
 
         Raises SchemaError where a turn follows the solution, which then is not that of the column.
         """
-        if self.named("problem") or "problem" in self.present("problem"):
+        if self.present("problem"):
             return None
         chat = self.chat()
         if chat and chat.trailing:

@@ -202,14 +202,18 @@ def _wanted(columns: RowColumns, role: str, count: int) -> list[int]:
     which, layout = columns.reading.generations, columns.layout
     if which != "correct" or (role == "generations" and layout.verified):
         return list(range(1 if which == "first" else count))
-    labels = [columns.value(column) for column in columns.present("correct")]
+    present = columns.present("correct")
     if role != "generations":
         says = columns.reading.named("correct") or layout.columns.get("correct")
-        return [0] if not says or not labels or any(map(_is_true, labels)) else []
-    lists = [label for label in labels if isinstance(label, list)]
-    if not lists or any(len(label) != count for label in lists):
+        if not says or not present:
+            return [0]
+        columns.used["correct"] = "+".join(present)
+        return [0] if any(_is_true(columns.value(column)) for column in present) else []
+    labels = {column: label for column in present if isinstance(label := columns.value(column), list)}
+    columns.used["correct"] = "+".join(labels)
+    if not labels or any(len(label) != count for label in labels.values()):
         raise SchemaError(f"no correctness label for each generation ({LABEL}); use --generations all")
-    return [index for index in range(count) if any(_is_true(label[index]) for label in lists)]
+    return [index for index in range(count) if any(_is_true(label[index]) for label in labels.values())]
 
 
 def _is_true(label: object) -> bool:

@@ -54,6 +54,8 @@ def read_task(name: str, store: Store, data: str | None = None, columns: tuple[t
     task, code = task_of(name), TASKS.source(name)
     if name in TASKS and data and not task.address.startswith(HUB):
         raise UsageError(f"--data: the problems of {name} are embedded", "Give the file in the place of the task")
+    if name in TASKS and columns and not data:
+        raise UsageError(f"--columns: those of {name} are known", "Leave it out, or give a file")
     if name in TASKS and not task.address:
         return _made(name, task, code)
     source = open_dataset(data or task.address or name, store)

@@ -48,6 +48,7 @@ def test_the_id_is_the_datasets_own_or_made_of_the_position(columns, name):
         {"prompt": [{"role": "user", "content": "1+5?"}], "reward_model": {"ground_truth": ["6"], "style": "rule"}},
         {"messages": [{"role": "user", "content": "1+5?"}], "ground_truth": "6"},
         {"question": "1+5?", "correct_answer": 6},
+        {"question": "1+5?", "answer": "6", "messages": [{"role": "user", "content": "1+1?"}] * 3},
         {"question": "1+5?", "answer": "Six, I think", "expected_answer": "6"},
         {"kind": "problem", "id": "a", "problem": "1+5?", "answer": "6", "final_answer": "7", "choices": ["5"]},
     ],

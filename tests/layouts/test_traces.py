@@ -345,6 +345,11 @@ def test_a_trace_that_carries_a_long_chat_along_is_still_one():
     assert (trace.reasoning, trace.extra) == ("r", {"messages": MORE})
 
 
+def test_a_question_of_its_own_column_is_none_of_a_chat_that_travels_along():
+    (trace,) = traces_of({"question": "1+5?", "reasoning": "hm", "messages": MORE})
+    assert (trace.problem, trace.reasoning) == ("1+5?", "hm")
+
+
 @pytest.mark.parametrize(
     ("columns", "row"),
     [
@@ -377,5 +382,5 @@ def test_what_was_understood_is_one_plain_line():
     read = read_traces(DATASETS["s1K-1.1"])
     assert read.understood.line(3) == (
         "problem <- question, answer <- solution, reasoning <- deepseek_thinking_trajectory, "
-        "response <- deepseek_attempt, 3 generations a row"
+        "response <- deepseek_attempt, correct <- deepseek_grade, 3 generations a row"
     )

@@ -108,6 +108,14 @@ def test_a_bad_row_is_named_by_file_line_and_field(store, tmp_path, rows, place,
     assert str(caught.value).startswith(f"{file}:{place}: {message.format(file=file)}")
 
 
+def test_columns_are_those_of_a_file(store, tmp_path):
+    file = write(tmp_path / "rows.jsonl", {"frage": "1+5?", "antwort": [6.0]})
+    (problem,) = read_task(file, store, columns=(("problem", "frage"), ("answer", "antwort"))).problems
+    assert (problem.problem, problem.answer) == ("1+5?", "6")
+    with pytest.raises(UsageError, match="--columns: those of mini are known"):
+        read_task("mini", store, columns=(("problem", "frage"),))
+
+
 def test_an_empty_file_is_no_task(store, tmp_path):
     with pytest.raises(InputError, match="the input is empty"):
         read_task(write(tmp_path / "rows.jsonl"), store)
