@@ -160,7 +160,7 @@ def test_its_reward_is_what_rollouts_earn(srx, tmp_path):
     [
         (["bench", "summs"], "Known tasks: mini, aime24, aime25, math500, sums"),
         (["bench", "mini", "--policy", "every"], "unknown policy 'every'. Known are learned, "),
-        (["annotate", "--annotator", "num"], "unknown annotator 'num'. Known are surprisal, llm, snippets, numbers"),
+        (["annotate", "--annotator", "num"], "unknown annotator 'num'. Known are surprisal, llm, "),
         (["train", "grpo", "--reward", "long"], "unknown reward 'long'. Known are share, time, paper, brief"),
         (["train", "grpo", "--reward", "brief(x)"], "'brief(x)': could not convert string to float: 'x'"),
         (["train", "grpo", "--reward", "brief", "--cost", "time"], "--cost has no effect"),

@@ -13,6 +13,7 @@ from ..records import markup
 from ..records.data import Trace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
 from ..store.digests import code_of
+from ..store.disk_map import DiskMap
 from ..store.journal import Journal
 from ..store.jsonl import Line, encode
 from ..store.source import Quarantine, Source, located_records
@@ -144,7 +145,7 @@ class _Run:
 
     def _traces(self, annotator: Annotator) -> Iterator[Trace]:
         """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""
-        look, ids = FirstLook(self._source.label, "trace", self._on_note), UniqueIds()
+        look, ids = FirstLook(self._source.label, "trace", self._on_note), UniqueIds(DiskMap())
         read = look.over(partial(annotator.read, reading=self._config.reading))
         rows = located_records(self._source, read, self._quarantine, annotator.lines)
         for row, (line, traces) in enumerate(rows, start=1):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from ..errors import InputError
 from ..records import markup
 from ..records.record import JsonObject, SchemaError
 from ..records.tagged import MarkedThinking, in_thinking
@@ -27,17 +28,23 @@ Spell = Callable[[object], bytes | None]
 
 
 def gathered(lines: Iterable[Line]) -> Iterator[Line]:
-    """Rows of one token each as one row for each run of the same `data_id`; other lines pass as they are.
+    """Rows of one token each as one row for each trace; other lines pass as they are.
 
     A row of a trace stands where its first token stood, has lists in the columns of tokens, and the other plain values
-    of that token's row.
+    of that token's row. Raises InputError where the tokens of a trace do not stand together.
     """
     found = ((line, _token_row(line)) for line in lines)
-    for name, group in itertools.groupby(found, lambda one: None if one[1] is None else (one[1][TRACE],)):
+    seen: set[object] = set()
+    for name, group in itertools.groupby(found, lambda one: None if one[1] is None else (str(one[1][TRACE]),)):
         if name is None:
             yield from (line for line, _ in group)
-        else:
-            yield _gathered(group)
+            continue
+        trace = _gathered(group)
+        if name in seen:
+            message = f"{trace.where}: the tokens of '{TRACE}' {name[0]} do not stand together"
+            raise InputError(message, f"Sort the rows by {TRACE} and {_PLACE}, and correct broken ones between them")
+        seen.add(name)
+        yield trace
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,10 @@ def _list(row: Mapping[str, object], name: str) -> list[object]:
 
 def _labels(row: Mapping[str, object]) -> tuple[list[bool], bool]:
     """Whether each token is divergent, and whether the row says so at the token before it."""
-    tokens, labels = _list(row, TOKENS), [label == 1 for label in _list(row, LABELS)]
+    tokens, given = _list(row, TOKENS), _list(row, LABELS)
+    if wrong := [label for label in given if not isinstance(label, int | float)]:
+        raise SchemaError(f"field '{LABELS}' holds a label for each token, 0 or 1, got {wrong[0]!r}")
+    labels = [label == 1 for label in given]
     if len(labels) != len(tokens):
         raise SchemaError(f"{len(tokens):,} tokens in '{TOKENS}' and {len(labels):,} labels in '{LABELS}'")
     places = row.get(_PLACE)

@@ -1,5 +1,6 @@
 """srx build-sft"""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from ..layouts.reading import Reading
 from ..store.artifacts import Artifact
 from ..store.source import STDIN, Source
 from . import console, values
-from .faults import counted
+from .faults import sort_of, told
 from .option_groups import expanded
 from .options import Fresh, Hint, In, Out, Strict, run_record_stage
 from .reading_options import ReadingFlags
@@ -139,19 +140,21 @@ def _check(in_: str, traces: str | None, reading: Reading, *, strict: bool) -> N
 
     if traces == STDIN:
         raise UsageError("--traces cannot be standard input", "Name a file")
-    reasons: list[str] = []
+    sorts: Counter[str] = Counter()
 
     def on_fault(fault: RecordError) -> None:
         if strict:
             raise fault
-        reasons.append(fault.reason)
-        if len(reasons) <= SHOWN_FAULTS:
+        sorts[sort_of(fault.reason)] += 1
+        if sorts.total() <= SHOWN_FAULTS:
             console.note(str(fault))
 
-    checked = check_sft(Source.stream(in_), Source.stream(traces) if traces else None, reading, on_fault=on_fault)
-    if len(reasons) > SHOWN_FAULTS:
-        console.note(f"and {len(reasons) - SHOWN_FAULTS:,} more")
+    tell = console.ticker("check")
+    originals = Source.stream(traces) if traces else None
+    checked = check_sft(Source.stream(in_), originals, reading, on_fault=on_fault, on_progress=tell)
+    if checked.rejected > SHOWN_FAULTS:
+        console.note(f"and {checked.rejected - SHOWN_FAULTS:,} more")
     if checked.rejected:
-        console.note(f"rejected: {counted(reasons)}")
+        console.note(f"rejected: {told(sorts)}")
         raise PartialError(str(checked), "Correct them and check again")
     console.note(str(checked))

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import SrxError
 from ..store.jsonl import print_line
 from ..training import ranks
+
+TELL_SECONDS = 30.0
+"""How often a long run says how far it is, where nobody sees a bar."""
 
 ALONE_AFTER_SECONDS = 5.0
 """How long a rank of a training run waits with its error for rank 0 to report the same."""
@@ -92,6 +95,20 @@ def progress(window_seconds: float = 30.0) -> Iterator[Progress]:
         yield live
 
 
+def ticker(name: str, total: int | None = None) -> Callable[[int], None]:
+    """Called with how many lines are done, it says so now and then in a line of its own."""
+    told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TELL_SECONDS:
+            note(f"{name}: {done:,} of {total:,} lines" if total else f"{name}: {done:,} lines")
+            told = now
+
+    return tell
+
+
 def quiet_libraries(*, parallel_tokenizers: bool = False) -> None:
     """Keep the warnings and bars of the training libraries out of our display. Call before importing them.
 
@@ -103,8 +120,9 @@ def quiet_libraries(*, parallel_tokenizers: bool = False) -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", str(parallel_tokenizers).lower())
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    for library in ("datasets", "trl"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    # It logs the errors that it raises, which are reported once.
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

@@ -90,9 +90,12 @@ def _watched(
         total = source.length()
         total = min(total, limit) if total and limit else total or limit or None
         task = live.add_task(name, total=total, note="")
+        tell = console.ticker(name, total)
 
         def on_progress(done: int, note: str = "") -> None:
             live.update(task, completed=done, note=note)
+            if not console.stderr.is_terminal:
+                tell(done)
 
         artifact, cached = stage(source, store, on_record, on_progress)
         if not artifact.unfinished:
@@ -118,20 +121,21 @@ def finish(artifact: Artifact, cached: bool, out: str, unit: str = "records") ->
     what = "already done" if cached else "done"
     where = "" if out == STDIN else f" -> {out}"
     console.say(f"{what}: {artifact.info.records:,} {unit}{where}  [dim](artifact {artifact.info.key})[/]")
-    rejected = list(lines_of(artifact.rejected)) if artifact.rejected.exists() else []
+    rejected = sum(1 for _ in lines_of(artifact.rejected)) if artifact.rejected.exists() else 0
     place = artifact.rejected
     if out != STDIN:
         place = Path(f"{out.rstrip('/')}.rejected.jsonl")
         if rejected:
-            write_atomically(place, iter(rejected))
+            write_atomically(place, lines_of(artifact.rejected))
         else:
             place.unlink(missing_ok=True)
     if rejected:
-        console.note(f"rejected: {counted(Rejected.from_dict(orjson.loads(line)).reason for line in rejected)}")
+        entries = (Rejected.from_dict(orjson.loads(line)) for line in lines_of(artifact.rejected))
+        console.note(f"rejected: {counted(entry.reason for entry in entries)}")
     if artifact.unfinished:
         where = f" The rejected records are in {place}" if rejected else ""
         raise PartialError(artifact.unfinished, where.strip())
-    raise_if_rejected(len(rejected), artifact.info.records if unit == "records" else None, place)
+    raise_if_rejected(rejected, artifact.info.records if unit == "records" else None, place)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

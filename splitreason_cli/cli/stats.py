@@ -63,6 +63,9 @@ def _read(source: Source) -> "list[KindStatistics]":
     from ..showing.distributions import Distributions
 
     distributions = Distributions()
-    for record in itertools.chain.from_iterable(read_records(source, records_of, Quarantine())):
+    tell = console.ticker("stats")
+    records = itertools.chain.from_iterable(read_records(source, records_of, Quarantine()))
+    for number, record in enumerate(records, start=1):
         distributions.add(record)
+        tell(number)
     return distributions.statistics()

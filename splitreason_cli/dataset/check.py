@@ -39,20 +39,22 @@ def check_sft(
     reading: Reading = DEFAULT,
     *,
     on_fault: Callable[[RecordError], None] = lambda fault: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> Checked:
     """Check records of kind annotated_trace, sft_example and sft_conversation, and tagged rows, in any mixture.
 
     Args:
         traces: what the records were made from, to compare their text with; only digests are kept, on disk if many.
         reading: which traces a row holds that is no record of ours.
-        on_fault: called with every fault as it is found.
+        on_fault: called with every fault as it is found. on_progress: with the number of lines that are read.
 
     Raises:
         InputError: an input is empty or cannot be read. RecordError: a bad record among `traces`.
     """
-    originals = _originals(traces, reading) if traces else None
+    originals = _originals(traces, reading, on_progress) if traces else None
     checked = Checked()
-    for line in source.lines():
+    for number, line in enumerate(source.lines(), start=1):
+        on_progress(number)
         try:
             found = decode(line, partial(tagged_of, reading=reading))
         except RecordError as fault:
@@ -66,9 +68,11 @@ def check_sft(
     return checked
 
 
-def _originals(traces: Source, reading: Reading) -> Originals:
+def _originals(traces: Source, reading: Reading, on_progress: Callable[[int], None]) -> Originals:
     originals = Originals()
-    for found in read_records(traces, partial(originals_of, reading=reading), Quarantine()):
+    rows = read_records(traces, partial(originals_of, reading=reading), Quarantine())
+    for number, found in enumerate(rows, start=1):
         for trace in found:
             originals.add(trace)
+        on_progress(number)
     return originals

@@ -62,7 +62,7 @@ class NgramIndex:
     def find(self, problem: str) -> Match | None:
         """The first n-gram that `problem` shares with a benchmark, the longest kind first."""
         words = _words(problem)
-        for length in sorted(self._lengths, reverse=True) if self._rows else ():
+        for length in sorted(self._lengths, reverse=True) if self._rows or self._more else ():
             for ngram in _ngrams(words, length):
                 if row := self._rows.get(ngram) or self._on_disk(ngram):
                     return Match(*row, ngram, whole=length < self.n)

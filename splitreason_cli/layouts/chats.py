@@ -129,3 +129,8 @@ def is_asked(message: Mapping[str, object]) -> bool:
     """Whether a message is a turn of somebody else than the model."""
     named = message.get("role") or message.get("from")
     return isinstance(named, str) and ROLE_OF.get(named.lower(), ASSISTANT) != ASSISTANT
+
+
+def in_messages(value: object) -> object:
+    """A chat as a list of messages; any other value as it is."""
+    return [*_messages(value)] if is_chat(value) else value

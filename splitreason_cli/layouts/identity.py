@@ -1,32 +1,44 @@
 """Ids that are unique where rows repeat."""
 
 import hashlib
+from typing import Protocol
+
+
+class Given(Protocol):
+    """A map from bytes to bytes, such as a dictionary, or one that outgrows memory."""
+
+    def get(self, key: bytes, /) -> bytes | None: ...
+    def __setitem__(self, key: bytes, value: bytes, /) -> None: ...
 
 
 class UniqueIds:
     """Gives each id once; one that repeats gets a number behind it, which depends on the order of the rows alone.
 
+    Args:
+        given: where the digest of every id that was given is kept.
+
     Attributes:
         repeated: how many got a number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Given) -> None:
         self.repeated = 0
-        self._given: set[bytes] = set()
-        self._next: dict[bytes, int] = {}
+        # Of each the last number behind it, 1 without one.
+        self._given = given
 
     def of(self, name: str) -> str:
         """This id, or `name#2`, `name#3`, ... where it was given before."""
         digest = id_digest(name)
-        if digest not in self._given:
-            self._given.add(digest)
+        last = self._given.get(digest)
+        if last is None:
+            self._given[digest] = b"1"
             return name
         self.repeated += 1
-        number = self._next.get(digest, 2)
-        while id_digest(f"{name}#{number}") in self._given:
+        number = int(last) + 1
+        while self._given.get(id_digest(f"{name}#{number}")) is not None:
             number += 1
-        self._next[digest] = number + 1
-        self._given.add(id_digest(f"{name}#{number}"))
+        self._given[digest] = b"%d" % number
+        self._given[id_digest(f"{name}#{number}")] = b"1"
         return f"{name}#{number}"
 
 

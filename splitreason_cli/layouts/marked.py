@@ -18,7 +18,7 @@ from ..records.data import (
 from ..records.markup import MarkupError, Span, SpanTags, split_thinking
 from ..records.tagged import MarkedThinking, in_thinking, untag
 from .answers import with_answer_as_text
-from .chats import is_asked
+from .chats import in_messages, is_asked
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
 from .table import ANY
@@ -181,6 +181,7 @@ def _untagged(
     value: object, reading: Reading, originals: Sequence[str], marks: dict[str, list[Span] | MarkupError]
 ) -> object:
     """A value without the tags in the model's texts, which are noted in `marks` by the plain text."""
+    value = in_messages(value)
     if isinstance(value, dict):
         own = _own(value)
         return {
@@ -204,6 +205,7 @@ def _untagged(
 
 def _texts(value: object) -> Iterator[str]:
     """The texts in a value that the model may have written."""
+    value = in_messages(value)
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

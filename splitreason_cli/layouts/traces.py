@@ -232,9 +232,9 @@ def _answer(columns: RowColumns, chat: Chat | None) -> str:
 def _others(columns: RowColumns, chat: Chat | None, *, several: bool) -> dict[str, object]:
     """The columns that travel along: those of which a trace holds nothing."""
     gone = {name for used in columns.used.values() for name in used.split("+")} - set(WORKED)
-    gone |= {"kind", "schema", "id", "problem", "answer"}
+    gone |= {"kind", "schema", "id", "problem", "answer", *columns.layout.candidates("annotated")}
     if several:
-        gone |= {*_OF_GENERATIONS, *columns.present("correct"), *columns.layout.candidates("annotated")}
+        gone |= {*_OF_GENERATIONS, *columns.present("correct")}
     if several or chat:
         gone |= set(columns.layout.candidates("messages"))
     others = {name: value for name, value in columns.row.items() if name not in gone}

@@ -10,6 +10,9 @@ from ..store.digests import file_digest
 from .loading import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
 from .protocols import Tokenizer, Turn
 
+AT_ONCE = 64
+"""Texts that are tokenized at once: work for every core, in little memory, of which a token takes some 100 bytes."""
+
 
 def tokenizer_digest(reference: str) -> str:
     """A digest of the tokenizer's files. Weights beside them are not read."""
@@ -74,7 +77,9 @@ def _lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
     # Takes back what a tokenizer's file says of truncation and padding, as for every call.
     tokenizer("", add_special_tokens=False)
     # What lies below keeps no offsets and makes no lists, which takes as long as the tokens themselves.
-    return [len(text) for text in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    encode = tokenizer.backend_tokenizer.encode_batch_fast
+    chunks = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+    return [len(encoded) for chunk in chunks for encoded in encode(chunk, add_special_tokens=False)]
 
 
 def conversation_text(tokenizer: Tokenizer, messages: tuple[Message, ...]) -> str:

@@ -37,7 +37,8 @@ def untag(tagged: str, tags: SpanTags, original: str | None = None) -> tuple[str
     Raises MarkupError for broken tags, and for a text that is not the original's.
     """
     if not tags.is_in(tagged):
-        raise MarkupError(f"untagged: no {tags.opening} stands in the text")
+        wrong = tags.misspelt(tagged)
+        raise MarkupError(f"misspelt: {wrong!r}" if wrong else f"untagged: no {tags.opening} stands in the text")
     plain, spans = parse(tagged if original is not None else _unpadded(tagged, tags), tags)
     if original is not None and plain != original:
         plain, spans = original, _placed(tagged, tags, original)

@@ -1,6 +1,5 @@
 """Statistics of records, kind by kind: summaries, charts and tallies. Only numbers are kept, not records."""
 
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from ..records.data import JsonObject, Record
 from .histograms import POSITION_BINS, Chart, add_positions, histogram, over_steps
 from .measures import GROUP_BY, STEP, measure
+from .numbers import Numbers
 
 NAMED_MALFORMED = 5
 SHOWN_LABELS = 20
@@ -80,7 +80,7 @@ class KindStatistics:
 
 @dataclass
 class _Group:
-    values: dict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    values: dict[str, Numbers] = field(default_factory=lambda: defaultdict(Numbers))
     tallies: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     positions: list[float] = field(default_factory=lambda: [0.0] * POSITION_BINS)
 
@@ -145,30 +145,28 @@ def _statistics(name: str, kind: _Kind) -> KindStatistics:
     )
 
 
-def _summary(name: str, group: str, values: "array[float]") -> Summary:
+def _summary(name: str, group: str, held: Numbers) -> Summary:
     import numpy as np
 
-    if not values:
+    numbers = held.values()
+    if not len(numbers):
         return Summary(name, group, 0, None, None, None, None, None, None)
-    numbers = np.asarray(values)
     low, p10, median, p90, high = (float(q) for q in np.percentile(numbers, (0, 10, 50, 90, 100)))
     return Summary(name, group, len(numbers), float(numbers.mean()), median, p10, p90, low, high)
 
 
 def _group_charts(group: str, held: _Group) -> list[Chart]:
-    import numpy as np
-
     charts = []
     if total := sum(held.positions):
         edges = tuple(k / POSITION_BINS for k in range(POSITION_BINS + 1))
         shares = tuple(height / total for height in held.positions)
         charts.append(Chart("span position", group, "relative position in the text", "share of length", shares, edges))
-    steps = np.asarray(held.values[STEP]) if STEP in held.values else None
+    steps = held.values[STEP].values() if STEP in held.values else None
     for name, numbers in held.values.items():
+        values = numbers.values()
         # What is 0 throughout needs no picture.
-        if name == STEP or not any(numbers):
+        if name == STEP or not values.any():
             continue
-        values = np.asarray(numbers)
         # A measure that some steps have not logged stands beside no step.
         beside = steps if steps is not None and len(steps) == len(values) else None
         charts.append(histogram(name, group, values) if beside is None else over_steps(name, group, beside, values))

@@ -37,8 +37,7 @@ class DiskMap:
     def __contains__(self, key: bytes) -> bool:
         return self.get(key) is not None
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Give a key a value, in place of an older one."""
+    def __setitem__(self, key: bytes, value: bytes) -> None:
         self._run("INSERT OR REPLACE INTO map VALUES (?, ?)", key, value)
 
     def add(self, key: bytes, value: bytes = b"") -> None:

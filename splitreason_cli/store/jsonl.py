@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 MAX_LINE_BYTES = 16 * 2**20
 KEPT_LINE_CHARACTERS = 2000
+
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..)|.)", re.DOTALL)
+"""An escape in JSON; half of a surrogate pair is a group."""
+_HALF_AS_BYTES = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_MEND = "Write text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') in place of text"
 
 T = TypeVar("T")
 
@@ -93,22 +99,51 @@ def decode(line: Line, read: Callable[[object], T]) -> T:
     try:
         value = orjson.loads(line.data)
     except orjson.JSONDecodeError as error:
-        try:
-            line.data.decode("utf-8")
-        except UnicodeDecodeError as fault:
-            raise RecordError(line.where, f"byte {fault.start + 1} is not UTF-8", "Save the file as UTF-8") from None
-        hint = "Write JSON without NaN or Infinity" if b"NaN" in line.data or b"Infinity" in line.data else ""
-        hint = hint or "Write one complete JSON object per line, as jq -c . FILE does"
-        raise RecordError(line.where, f"broken JSON at column {error.colno} ({error.msg})", hint) from None
+        raise _why_broken(line, error) from None
     try:
         return read(value)
     except SchemaError as error:
         raise RecordError(line.where, str(error), "Correct the record, or see README for the record kinds") from None
 
 
+def _why_broken(line: Line, error: orjson.JSONDecodeError) -> RecordError:
+    try:
+        text = line.data.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        place = f"byte {fault.start + 1}"
+        if _HALF_AS_BYTES.match(line.data, fault.start):
+            return RecordError(line.where, f"{place}: half of a surrogate pair, which is no character", _MEND)
+        return RecordError(line.where, f"{place} is not UTF-8", "Save the file as UTF-8")
+    halves = (match for match in _ESCAPE.finditer(text) if match.group(1))
+    if "surrogate" in error.msg and (half := next(halves, None)):
+        what = f"column {half.start() + 1}: half of a surrogate pair ({half.group()}), which is no character"
+        return RecordError(line.where, what, _MEND)
+    hint = "Write JSON without NaN or Infinity" if "NaN" in text or "Infinity" in text else ""
+    hint = hint or "Write one complete JSON object per line, as jq -c . FILE does"
+    return RecordError(line.where, f"broken JSON at column {error.colno} ({error.msg})", hint)
+
+
 def encode(record: Record) -> bytes:
     """The record as one JSONL line."""
-    return orjson.dumps(record.to_dict(), option=orjson.OPT_APPEND_NEWLINE)
+    return json_line(record.to_dict())
+
+
+def json_line(value: object) -> bytes:
+    """A JSON value as one line of UTF-8, which has no half surrogate pairs: U+FFFD stands for one, as everywhere."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_mended(value), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _mended(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mended(item) for item in value]
+    return value
 
 
 def spool_stdin(folder: Path) -> Path:

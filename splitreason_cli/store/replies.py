@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from .journal import Journal
+from .jsonl import json_line
 
 _SYNC_SECONDS = 1.0
 
@@ -57,7 +58,7 @@ class Replies:
         self._append({"failed": key, "reason": reason, "tokens": tokens})
 
     def _append(self, value: dict[str, Any]) -> None:
-        line = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        line = json_line(value)
         due = time.monotonic() - self._synced > _SYNC_SECONDS
         self._own.append([line], sync=due)
         if due:

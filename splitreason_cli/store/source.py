@@ -59,7 +59,7 @@ class Source:
     def lines(self) -> Iterator[Line]:
         """The records' lines, not yet parsed. Raises InputError if they cannot be read."""
         if self.hub:
-            return as_lines(self.label, self.hub.rows(self.digest.split("/")[0]))
+            return self.hub.lines(self.label, self.digest.split("/")[0])
         if self.path.suffix == PARQUET:
             return as_lines(self.label, parquet_rows(self.path))
         return read_lines(self.path, self.label)

@@ -2,6 +2,7 @@ import orjson
 import pytest
 
 from splitreason_cli.annotating.token_labels import gathered, labelled_text
+from splitreason_cli.errors import InputError
 from splitreason_cli.records.data import SchemaError
 from splitreason_cli.store.jsonl import Line
 
@@ -97,6 +98,7 @@ def test_without_a_mask_the_prompt_ends_where_the_thinking_opens():
     ("columns", "complaint"),
     [
         ({"divergent": [1]}, "tokens in 'real_token' and 1 labels in 'divergent'"),
+        ({"divergent": ["1", "0", "0"]}, "a label for each token, 0 or 1, got '1'"),
         ({"divergent": 1}, "'divergent' holds no tokens of a trace"),
         ({"real_token": [b"a", b"\xff"], "divergent": [0, 0]}, "no UTF-8 at byte 1"),
         ({"token_id": [5, 7, 6]}, "not in the order of 'token_id'"),
@@ -127,3 +129,9 @@ def test_lines_that_are_no_single_token_pass_as_they_are():
     given = [*lines({"real_token": [1], "divergent": [0], "data_id": 1}, {"problem": "p"}), Line("f:3", b"{", False)]
     assert list(gathered(given)) == given
     assert list(gathered([])) == []
+
+
+def test_shuffled_tokens_stop_the_reading():
+    row = {"data_id": 1, "token_id": 0, "real_token": "a", "divergent": 0}
+    with pytest.raises(InputError, match=r"f:3: the tokens of 'data_id' 1 do not stand together. Sort the rows"):
+        list(gathered(lines(row, {**row, "data_id": 2}, {**row, "token_id": 5})))

@@ -33,6 +33,7 @@ PROSE = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 16_000, 64_000, 256_000])
+    parser.add_argument("--verbs", nargs="+", help="only these of the table's, and annotate, which they all need")
     parser.add_argument("--tokenizer", default="mini-small")
     parser.add_argument("--folder", type=Path, help="where the files go, instead of the folder for temporary ones")
     parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
@@ -42,6 +43,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             write_inputs(Path(folder), count)
             for name, command in commands(arguments.tokenizer).items():
+                if arguments.verbs and name not in (*arguments.verbs, "annotate"):
+                    continue
                 seconds, cpu, peak = measured(command, Path(folder))
                 table.add_row(name, f"{count:,}", f"{seconds:.1f}", f"{cpu:.1f}", f"{peak:.0f}")
                 print(f"{name}, {count:,} rows: {seconds:.1f} s, {cpu:.1f} s of CPU, {peak:.0f} MB", file=sys.stderr)

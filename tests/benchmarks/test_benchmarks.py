@@ -73,6 +73,13 @@ TABLES = {
             "rollouts",
         ),
     ],
+    "growth.py": [
+        Rows(
+            ("verb", "rows", "seconds", "CPU seconds", "peak MB"),
+            ("annotate", "stats", "build-sft", "build-sft --check", "build-sft --dataset --tokenizer"),
+            4,
+        )
+    ],
     "report.py": [],
     "serve.py": [],
     "show.py": [],

@@ -12,7 +12,7 @@ import pytest
 
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import KINDS, BenchResult, SftExample
-from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES
+from splitreason_cli.store.embedded import EMBEDDED_MODELS, MINI_TRACES, SAMPLE_DATA
 from splitreason_cli.store.jsonl import decode, read_lines
 from tests.cli.conftest import environment
 
@@ -114,6 +114,27 @@ def test_annotate_killed_in_the_middle_resumes_to_the_same_file(srx, tmp_path):
     assert not (tmp_path / "resumed.jsonl").exists()
     assert srx(*arguments).returncode == 0
     assert (tmp_path / "resumed.jsonl").read_bytes() == (whole / "whole.jsonl").read_bytes()
+
+
+def test_build_sft_killed_in_the_middle_goes_on_to_the_same_files(srx, tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    one = (SAMPLE_DATA / "records" / "annotated_trace.jsonl").read_bytes().splitlines()[0]
+    rows = [{**orjson.loads(one), "id": str(n), "problem": f"p {n // 3}"} for n in range(30_000)]
+    rows[7]["spans"] = rows[20_000]["spans"] = None
+    (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    arguments = ["build-sft", "--in", tmp_path / "in.jsonl", "--out", "sft.jsonl", "--tokenizer", "mini-small"]
+    arguments += ["--max-tokens", "9999", "--no-dedup", "--dataset", "set"]
+    assert shell("srx " + " ".join(map(str, arguments)), whole).returncode == 4
+    work = tmp_path / "store" / "work"
+    assert kill_when(arguments, tmp_path, lambda: any(work.glob("*/checkpoint.json")))
+    kept = next(work.glob("*/records.jsonl")).read_bytes()
+    assert b"\n" in kept
+    assert srx(*arguments).returncode == 4
+    made = [path.relative_to(whole) for path in [*whole.glob("s*"), *whole.glob("set/*/*")] if path.is_file()]
+    assert len(made) == 4
+    for name in made:
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_bench_killed_in_the_middle_resumes_to_the_same_generations(srx, tmp_path):

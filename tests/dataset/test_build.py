@@ -1,9 +1,10 @@
 import orjson
 import pytest
 
+from splitreason_cli.dataset import build, ledger
 from splitreason_cli.dataset.build import DROPPED, build_sft, tally_of
 from splitreason_cli.dataset.sft import BuildSftConfig, Format
-from splitreason_cli.errors import InputError
+from splitreason_cli.errors import InputError, RecordError
 from splitreason_cli.records.data import Rejected, SftConversation, SftExample
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.jsonl import decode, read_lines
@@ -29,14 +30,14 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "store")
 
-    def build(traces, **config):
+    def from_traces(traces, **config):
         (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(value) + b"\n" for value in traces))
         settings = BuildSftConfig(**config)
         artifact, cached = build_sft(Source.open("in.jsonl", store), settings, store)
         cls = SftConversation if settings.format == Format.MESSAGES else SftExample
         return artifact, [decode(line, cls.from_dict) for line in read_lines(artifact.records)], cached
 
-    return build
+    return from_traces
 
 
 def dropped(artifact):
@@ -96,6 +97,113 @@ def test_the_work_is_done_anew_only_if_a_benchmark_or_a_setting_changes(run, tmp
     artifact, records, cached = run([trace(0)], **config)
     assert (cached, records) == (False, [])
     assert set(artifact.info.inputs) == {"in", "decontaminate:bench.jsonl"}
+
+
+class Stop(Exception):  # noqa: N818 - the run is stopped, nothing has failed
+    """Ends a run in the middle, as a kill does."""
+
+
+@pytest.fixture
+def mixed(tmp_path, monkeypatch):
+    """A file of good, repeated, leaked, overlong, malformed and broken lines; blocks are short, all are checkpoints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(build, "BLOCK_LINES", 5)
+    monkeypatch.setattr(ledger, "SECONDS", 0.0)
+    (tmp_path / "bench.jsonl").write_bytes(b'{"problem": "Leaked it is"}\n')
+    rows = []
+    for n in range(0, 60, 6):
+        rows += [trace(n), trace(n + 1, f"PROBLEM  {n}"), trace(n + 2, f"leaked it is {n}"), trace(n + 3, spans=3)]
+        rows += [trace(n + 4, response="long " * 60), trace(n + 5, f"problem {n + 4}")]
+    lines = [orjson.dumps(row) + b"\n" for row in rows]
+    lines[17:17] = [b"\n", b"{\n"]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(lines))
+    return BuildSftConfig(decontaminate=("bench.jsonl",), tokenizer="mini-small", max_tokens=150)
+
+
+def made(store, config, **watchers):
+    artifact, _ = build.build_sft(Source.open("in.jsonl", store), config, store, **watchers)
+    return {path.name: path.read_bytes() for path in artifact.path.iterdir() if path.name != "meta.json"}
+
+
+@pytest.mark.parametrize("last", [1, 2, 5, 6, 9, 10, 13, 19])
+def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(mixed, tmp_path, last):
+    whole = made(Store(tmp_path / "whole"), mixed)
+    assert whole.keys() == {"dropped.jsonl", "records.jsonl", "rejected.jsonl", "tally.json"}
+    assert whole["rejected.jsonl"].count(b"\n") == 11
+
+    seen = []
+
+    def stop(line):
+        seen.append(line)
+        if len(seen) == last:
+            raise Stop
+
+    store, lines, done = Store(tmp_path / "store"), [], []
+    with pytest.raises(Stop):
+        made(store, mixed, on_record=stop)
+    assert made(store, mixed, on_record=lines.append, on_progress=done.append) == whole
+    assert b"".join(lines) == whole["records.jsonl"]
+    assert done[-1] == 61
+    # A block of five lines that was written down is not done again.
+    assert len(done) == 13 - sum(block_of(line, whole["records.jsonl"]) for line in seen[-1:])
+
+
+def block_of(line, records):
+    """The number of the block, counted from 0, in which a record came about."""
+    number = int(orjson.loads(line)["id"])
+    # The broken line stands before the trace that was the 18th, the empty one counts for nothing.
+    return (number + (number >= 17)) // 5
+
+
+def test_a_stopped_run_that_goes_on_strictly_names_the_line_that_it_had_quarantined(mixed, tmp_path):
+    store, seen = Store(tmp_path / "store"), []
+
+    def stop(done):
+        seen.append(done)
+        if done > 30:
+            raise Stop
+
+    with pytest.raises(Stop):
+        made(store, mixed, on_progress=stop)
+    with pytest.raises(RecordError, match=r"in.jsonl:4: field 'spans'"):
+        made(store, mixed, strict=True)
+    assert made(store, mixed) == made(Store(tmp_path / "whole"), mixed)
+
+
+def test_what_a_kill_tore_or_left_behind_the_checkpoint_is_cut_off(mixed, tmp_path):
+    store = Store(tmp_path / "store")
+    with pytest.raises(Stop):
+        made(store, mixed, on_progress=lambda done: stop_at(done, 25))
+    (work,) = (path for path in (tmp_path / "store" / "work").iterdir() if path.is_dir())
+    for name in ("records.jsonl", "problems.jsonl", "dropped.jsonl", "rejected.jsonl"):
+        with (work / name).open("ab") as stream:
+            stream.write(b'{"id": "beyond"}\n{"torn')
+    assert made(store, mixed) == made(Store(tmp_path / "whole"), mixed)
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b'{"lines": "many"}', None])
+def test_without_a_readable_checkpoint_all_is_done_again(mixed, tmp_path, left):
+    store = Store(tmp_path / "store")
+    with pytest.raises(Stop):
+        made(store, mixed, on_progress=lambda done: stop_at(done, 25))
+    (checkpoint,) = (tmp_path / "store" / "work").glob("*/checkpoint.json")
+    if left is None:
+        checkpoint.unlink()
+    else:
+        checkpoint.write_bytes(left)
+    done = []
+    assert made(store, mixed, on_progress=done.append) == made(Store(tmp_path / "whole"), mixed)
+    assert done[0] == 5
+
+
+def stop_at(done, lines):
+    if done >= lines:
+        raise Stop
+
+
+def test_nothing_read_is_an_error(tmp_path, run):
+    with pytest.raises(InputError, match=r"in.jsonl: the input is empty"):
+        run([])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitreason_cli.dataset import decontamination
 from splitreason_cli.dataset.decontamination import NgramIndex
 
 AIME = Path(__file__).parent.parent.parent.parent / "shared" / "data" / "aime24.jsonl"
@@ -57,6 +58,16 @@ def test_a_match_is_exactly_a_common_run_of_words(problem, benchmark, n):
     common = runs(problem) & runs(benchmark) if length else set()
     found = index(" ".join(benchmark), n=n).find(" - ".join(problem).upper())
     assert (tuple(found.ngram.split()) if found else None) in (common or {None})
+
+
+@given(st.lists(WORDS, max_size=5), WORDS, st.integers(1, 4))
+def test_what_does_not_fit_into_memory_is_found_all_the_same(benchmark, problem, n):
+    problems = [" ".join(words) for words in benchmark]
+    expected = index(*problems, n=n).find(" ".join(problem))
+    for in_memory in (0, 1, 3):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(decontamination, "IN_MEMORY", in_memory)
+            assert index(*problems, n=n).find(" ".join(problem)) == expected
 
 
 @pytest.mark.skipif(not AIME.exists(), reason="the benchmark's file does not lie beside the repository")

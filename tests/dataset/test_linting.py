@@ -83,6 +83,16 @@ def test_a_changed_text_is_rejected(trace, layout, place):
     assert why_wrong(replace(record, reasoning_sha256=None)) is None
 
 
+def test_traces_may_share_an_id_and_none_takes_the_text_of_another():
+    originals = Originals()
+    for name, reasoning in (("a", "one"), ("a", "two"), ("b", "three"), ("", "a3:one")):
+        originals.add(Trace(id=name, problem="p", answer="4", reasoning=reasoning))
+    for name, reasoning in (("a", "one"), ("a", "two"), ("b", "three"), ("", "a3:one")):
+        assert originals.why_unlike(name, reasoning) is None
+    assert originals.why_unlike("a", "three") == "the reasoning without tags is not that of the trace 'a'"
+    assert originals.why_unlike("a1:a3", "one") == "no trace has the id 'a1:a3'"
+
+
 def completed(text):
     trace = AnnotatedTrace(id="t", problem="p", answer="4", reasoning="", spans=(), annotator="x")
     return replace(build(trace, BuildSftConfig(), "train"), completion=text, reasoning_sha256=None)

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.dataset.decontamination import NgramIndex
-from splitreason_cli.dataset.selection import Drop, Selection, SelectionTally
+from splitreason_cli.dataset.selection import Drop, Selection, SelectionTally, problem_digest
 from splitreason_cli.dataset.sft import BuildSftConfig
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 
@@ -55,6 +55,42 @@ def test_a_trace_that_is_too_long_does_not_cost_its_problem():
     assert (second.id, second.tokens) == ("1", 3)
     assert third == Drop("the problem is that of an earlier trace")
     assert selection.tally.describe_dropped(3) == "1 repeated problem, 1 over 3 tokens"
+
+
+@given(st.lists(st.tuples(PROBLEMS, st.integers(1, 3))), st.integers(1, 9), st.booleans(), st.sampled_from([None, 2]))
+def test_counting_ahead_changes_nothing_but_how_often_is_counted(drawn, block, dedup, max_tokens):
+    config = BuildSftConfig(tokenizer="any", max_tokens=max_tokens, dedup=dedup, test_fraction=0.5)
+    traces = [trace(problem, number=n) for n, (problem, _) in enumerate(drawn)]
+    calls = []
+
+    def count(records):
+        calls.append([int(record.id) for record in records])
+        return [drawn[int(record.id)][1] for record in records]
+
+    ngrams = NgramIndex(3)
+    ngrams.add("three plus three", "bench.jsonl", "bench.jsonl:1")
+    one_by_one, in_blocks = (Selection(config, ngrams, count) for _ in range(2))
+    expected = [one_by_one.choose(one) for one in traces]
+    calls.clear()
+    chosen = []
+    for start in range(0, len(traces), block):
+        in_blocks.look_ahead(traces[start : start + block])
+        chosen += [in_blocks.choose(one) for one in traces[start : start + block]]
+    assert chosen == expected
+    assert in_blocks.tally == one_by_one.tally
+    counted = [number for call in calls for number in call]
+    assert len(counted) == len(set(counted)), "nothing is counted twice"
+
+
+def test_a_selection_that_goes_on_knows_the_problems_that_were_kept_before():
+    before = Selection(BuildSftConfig(test_fraction=0.5))
+    kept = [before.choose(trace(problem)) for problem in ("a", "b", "c", "d")]
+    after = Selection(BuildSftConfig(dedup=False), tally=before.tally)
+    for problem, record in zip("abcd", kept, strict=True):
+        after.remember(problem_digest(problem), record.split)
+    assert {record.split for record in kept} == {"train", "test"}
+    assert [after.choose(trace(problem)).split for problem in ("A", " b", "C", "d")] == [one.split for one in kept]
+    assert after.tally.kept == 8
 
 
 def test_a_contaminated_problem_is_dropped_with_the_row_that_matched():

@@ -175,6 +175,14 @@ def test_tags_that_only_the_question_speaks_of_mark_nothing():
     assert trace.problem == problem
 
 
+def test_a_chat_in_columns_of_turns_is_told_apart_as_well():
+    asked = "12*12? Wrap hard lines in <bigmodel> and </bigmodel>."
+    columnar = {"role": ["user", "assistant"], "content": [asked, tagged()]}
+    (trace,) = read_marked({"messages": columnar}).value
+    assert (trace.problem, passages(trace)) == (asked, [*BOTH])
+    assert not is_marked({"messages": {**columnar, "content": [asked, PLAIN]}})
+
+
 def test_the_plain_column_can_be_named_instead():
     plain = Reading(columns=(("generations", "generations"),))
     assert not is_marked(published(), plain)

@@ -5,6 +5,8 @@ import threading
 import orjson
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from splitreason_cli.errors import InputError, MachineError, RecordError
 from splitreason_cli.records.data import Problem
@@ -67,6 +69,14 @@ def test_a_file_that_is_plainly_no_jsonl_is_one_line(tmp_path, name, data, compl
         (b'{"id":', "broken JSON at column"),
         (b'{"id":"a","problem":"p","answer":NaN}', "without NaN or Infinity"),
         (b'{"id":"\xff"}', "byte 8 is not UTF-8. Save the file as UTF-8"),
+        (b'{"id":"a\\ud800"}', r"column 9: half of a surrogate pair (\ud800), which is no character. Write text.enc"),
+        (b'{"id":"\\uD83D\\uDE00 \\\\ud800 \\uDE00"}', r"column 29: half of a surrogate pair (\uDE00)"),
+        ('{"é":"\\ud83d\\u0041"}'.encode(), r"column 7: half of a surrogate pair (\ud83d)"),
+        (b'{"id":"\\ud83d\\ud83d\\ude00"}', r"column 8: half of a surrogate pair (\ud83d)"),
+        (b'{"\\udfff":1}', r"column 3: half of a surrogate pair (\udfff)"),
+        (b'{"id":"\xed\xa0\x80"}', "byte 8: half of a surrogate pair, which is no character"),
+        (b'{"id":"\\ud800","x":', r"column 8: half of a surrogate pair (\ud800)"),
+        (b'{"x":tru,"id":"\\ud800"}', "broken JSON at column"),
         (b"[1]", "a record is a JSON object, got list"),
         (b'{"id":"a","problem":"p"}', "field 'answer' is missing"),
         (b'{"id":"a","problem":"p","answer":1}', "field 'answer': expected str, got int"),
@@ -80,6 +90,29 @@ def test_a_bad_line_is_named_with_its_remedy(tmp_path, data, complaint):
     assert str(caught.value).startswith(f"{path}:2: ")
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_whole_surrogate_pair_is_one_character_and_a_double_backslash_none(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"id":"\\ud83d\\ude00","problem":"\\\\ud800","answer":"\\u0041"}\n')
+    assert read(path) == [Problem(id="😀", problem="\\ud800", answer="A")]
+
+
+@given(st.text(st.characters(codec=None)))
+def test_what_is_written_is_read_again_or_had_half_a_surrogate_pair(text):
+    record = Problem(id=text, problem=text, answer="1", extra={"more": [{text: (text,)}]})
+    line = jsonl.Line("x:1", jsonl.encode(record), is_too_long=False)
+    again = jsonl.decode(line, Problem.from_dict)
+    half = any("\ud800" <= character <= "\udfff" for character in text)
+    assert half or again.problem == text
+    assert ("\ufffd" in again.id) == ("\ufffd" in text) or half
+    assert again.extra == {"more": [{again.id: [again.id]}]}
+
+
+def test_the_remedy_for_half_a_surrogate_pair_is_one():
+    remedy = jsonl._MEND.removeprefix("Write ").removesuffix(" in place of text")
+    for text, mended in (("a\ud800", "a\ufffd"), ("\ud83d\ude00", "😀"), ("plain é", "plain é")):
+        assert eval(remedy, {"text": text}) == mended
 
 
 def test_a_line_over_the_limit_is_refused_and_the_next_is_read(tmp_path):

@@ -33,3 +33,8 @@ def test_a_torn_last_line_is_forgotten_and_overwritten(tmp_path):
     again.put("c", {"n": 3})
     assert [orjson.loads(line)["key"] for line in path.read_bytes().splitlines()] == ["a", "c"]
     assert again.get("c")["n"] == 3
+
+
+def test_a_reply_with_half_a_surrogate_pair_is_kept_all_the_same(tmp_path):
+    Replies(tmp_path, "one").put("a", {"snippets": ["x \ud83d", "\ud83d\ude00"]})
+    assert Replies(tmp_path, "two").get("a")["snippets"] == ["x \ufffd", "😀"]

@@ -31,7 +31,7 @@ class SnippetsAnnotator(Annotator):
         self._snippets = DiskMap()
         for line in read_lines(path):
             record = decode(line, Snippets.from_dict)
-            self._snippets.put(_key(record.id), orjson.dumps(record.snippets))
+            self._snippets[_key(record.id)] = orjson.dumps(record.snippets)
 
     @classmethod
     def inputs(cls, config: AnnotateConfig) -> dict[str, str]:
