@@ -19,8 +19,8 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from splitreason_cli.tasks.base import Task
 from splitreason_cli.records.extraction import boxed_answer
+from splitreason_cli.tasks.base import Task
 from splitreason_cli.tasks.grader import WORKERS, Grader
 from splitreason_cli.tasks.grading import Verdict
 from splitreason_cli.tasks.numbers import integer_of
