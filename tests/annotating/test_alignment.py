@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from splitreason_cli.annotating.alignment import AlignConfig, align, keep_hardest, place
+from splitreason_cli.annotating.alignment import AlignConfig, align, place
+from splitreason_cli.annotating.cap import keep_hardest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import HardSpan
 
@@ -133,7 +134,7 @@ def test_the_cap_drops_what_ranks_last():
     snippets = ["c" * 10, "a" * 10, "d" * 10]
     spans, unplaced = align(text, snippets, AlignConfig(fraction=20.5 / len(text)))
     assert [text[s.start] for s in spans] == ["a", "c"]
-    assert unplaced == []
+    assert [(one.snippet, one.reason) for one in unplaced] == [("d" * 10, "over the fraction")]
     assert align(text, snippets, AlignConfig(fraction=0.0))[0] == []
 
 

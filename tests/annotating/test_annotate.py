@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from splitreason_cli.annotating.alignment import keep_hardest
+from splitreason_cli.annotating.cap import keep_hardest
 from splitreason_cli.annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
 from splitreason_cli.annotating.annotators.named import ANNOTATORS, check_flags
 from splitreason_cli.annotating.annotators.surprisal import hard_lines
