@@ -93,7 +93,7 @@ def place(text: str, snippets: Sequence[str], config: AlignConfig) -> list[Place
     """Where each snippet stands: verbatim ones first, repeated ones at different places in the order of the text."""
     placements = [Placement(None, 0.0)] * len(snippets)
     searched_to: dict[str, int] = {}
-    fuzzy = []
+    fuzzy: list[int] = []
     for index, snippet in enumerate(map(str.strip, snippets)):
         start = text.find(snippet, searched_to.get(snippet, 0)) if snippet else -1
         if start >= 0:

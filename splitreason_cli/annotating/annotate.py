@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+import orjson
+
 from ..errors import RecordError
 from ..records import markup
 from ..records.data import Trace
+from ..records.lessons import why_unanswered, why_wrong_lesson
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
 from ..store.digests import code_of
 from ..store.journal import Journal
-from ..store.jsonl import Line, encode
+from ..store.jsonl import Line, encode, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
 from .annotators.named import ANNOTATORS, annotator_of
 from .config import LOCAL, AnnotateConfig, Resources
 from .rows import traces_of
+from .tally import TALLY, AnnotationTally
 
 __all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate"]
 
@@ -46,10 +50,12 @@ class AnnotateWatcher:
     Args:
         on_record: each encoded record in input order, unless the artifact was there already.
         on_progress: how far the run is, whenever that changes.
+        on_warning: what is wrong with a trace that is annotated nevertheless, before anything is paid for it.
     """
 
     on_record: Callable[[bytes], None] = lambda line: None
     on_progress: Callable[[Progress], None] = lambda progress: None
+    on_warning: Callable[[str], None] = lambda warning: None
 
 
 def annotate(
@@ -80,10 +86,12 @@ def annotate(
         return found, True
     with store.work(recipe) as work:
         run = _Run(source, config, Quarantine(None if strict else work / REJECTED), watcher or AnnotateWatcher())
+        run.tally = AnnotationTally(kind.nothing, kind.is_asked)
         annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         unfinished = run.write(annotator, journal)
+        write_atomically(work / TALLY, iter([orjson.dumps(run.tally.to_dict())]))
         if unfinished:
             return store.draft(recipe, work, run.progress.traces, unfinished), False
         return store.publish(recipe, work, run.progress.traces), False
@@ -95,10 +103,10 @@ class _Run:
     def __init__(
         self, source: Source, config: AnnotateConfig, quarantine: Quarantine, watcher: AnnotateWatcher
     ) -> None:
-        self.progress = Progress()
+        self.progress, self.tally = Progress(), AnnotationTally()
         self._source, self._config, self._quarantine, self._watcher = source, config, quarantine, watcher
         self._pending: deque[tuple[int, Line]] = deque()
-        self._failed = 0
+        self._failed, self._warned = 0, False
 
     def write(self, annotator: Annotator, journal: Journal) -> str:
         """Annotate everything; returns what is left to do, if anything is."""
@@ -112,6 +120,7 @@ class _Run:
                         self._failed += not outcome.permanent
                         self._reject(line, outcome.reason)
                     else:
+                        self.tally.add(outcome)
                         lines.append(encode(outcome))
                         self._watcher.on_record(lines[-1])
                         self.tell(traces=self.progress.traces + 1)
@@ -151,11 +160,18 @@ class _Run:
                 if reason:
                     self._reject(line, reason)
                     continue
+                self._warn(line, trace)
                 seen.add(digest)
                 self._pending.append((row, line))
                 yield trace
             if row == self._config.limit:
                 return
+
+    def _warn(self, line: Line, trace: Trace) -> None:
+        reason = why_unanswered(trace.answer, trace.response)
+        if reason and not self._warned:
+            self._warned = True
+            self._watcher.on_warning(f"{line.where}: {reason}, so build-sft will drop it, and others like it")
 
     def _reject(self, line: Line, reason: str) -> None:
         self._quarantine.add(line, RecordError(line.where, reason))
@@ -167,11 +183,9 @@ def why_unusable(trace: Trace) -> str | None:
     tag = markup.contains_tag(trace.reasoning)
     if tag:
         return f"field 'reasoning' already contains the tag {tag}. Give the plain trace"
-    if markup.THINK_CLOSE in trace.reasoning:
-        return f"field 'reasoning' contains {markup.THINK_CLOSE}. Give only what stands before it"
     if not trace.reasoning.strip():
         return "field 'reasoning' is empty. Give the trace's text"
-    return None
+    return why_wrong_lesson(trace)
 
 
 def _is_in(shard: str, digest: bytes) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import regex
 
-from ..records import markup
 from ..records.data import HardSpan
 from ..records.sentences import sentences
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from ..records import markup
+from ..records import markup, scaffold
 from ..records.data import SchemaError, Trace, json_object
 
 Generations = Literal["first", "correct", "all"]
@@ -47,7 +47,17 @@ def _from_generations(row: Mapping[str, object], texts: Sequence[object], wanted
             raise SchemaError(f"no correctness label for each generation ({_LABELS[0]}); use --generations all")
         chosen = [index for index in chosen if any(label[index] for label in labels)]
     name = _identity(row, str(row.get("problem")))
-    return [_trace(row, f"{name}-{index}", texts[index], {"generation": index}) for index in chosen]
+    return [
+        _trace(row, f"{name}-{index}", texts[index], {"generation": index, **_why_ended(row, index)})
+        for index in chosen
+    ]
+
+
+def _why_ended(row: Mapping[str, object], index: int) -> dict[str, object]:
+    """What the row says of a generation that was cut."""
+    told = {"is_reasoning_complete": row.get("is_reasoning_complete"), "finish_reason": row.get("finish_reasons")}
+    own = {name: value[index] for name, value in told.items() if isinstance(value, list) and index < len(value)}
+    return own if scaffold.why_cut("", "", own) else {}
 
 
 def _from_messages(row: Mapping[str, object], messages: Sequence[object]) -> Trace:
@@ -62,6 +72,8 @@ def _trace(row: Mapping[str, object], name: str, text: object, extra: Mapping[st
     if not isinstance(text, str):
         raise SchemaError(f"a generation is a text, got {type(text).__name__}")
     reasoning, response = markup.split_thinking(text)
+    if scaffold.is_unclosed(text):
+        extra = {**extra, "is_reasoning_complete": False}
     own = {"id": name, "problem": row.get("problem"), "answer": row.get("answer") or ""}
     others = {key: value for key, value in row.items() if key not in _EXPANDED}
     return Trace.from_dict({**others, **extra, **own, "reasoning": reasoning, "response": response})

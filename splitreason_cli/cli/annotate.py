@@ -183,6 +183,7 @@ def _run(
 ) -> None:
     """Annotate with progress; what was spent is shown while it runs, and after it."""
     from ..annotating import annotate as stage
+    from ..annotating.tally import AnnotationTally
 
     last = stage.Progress()
 
@@ -192,8 +193,12 @@ def _run(
             last = progress
             on_progress(progress.rows, _note(progress, dollars))
 
-        watcher = stage.AnnotateWatcher(on_record, watch)
+        watcher = stage.AnnotateWatcher(on_record, watch, console.note)
         return stage.annotate(source, config, store, resources, strict=strict, watcher=watcher)
+
+    def complain(artifact: Artifact) -> None:
+        for complaint in tally.complaints(config.fraction) if (tally := AnnotationTally.of(artifact)) else ():
+            console.note(f"annotate: {complaint}")
 
     run_record_stage(
         "annotate",
@@ -204,6 +209,7 @@ def _run(
         fresh=fresh,
         limit=config.limit,
         summary=lambda: _summary(last, dollars),
+        deliver=complain,
     )
 
 

@@ -46,7 +46,8 @@ class SelectionFlags:
     ] = None
     ngram: Annotated[int, typer.Option(min=1, help="Words shared with a benchmark problem that are too many.")] = 8
     tokenizer: Annotated[
-        str | None, typer.Option(help="Count tokens with it: a folder, a Hugging Face name or mini-small.")
+        str | None,
+        typer.Option(help="Count tokens with it, and see that its template fits: a folder, a name or mini-small."),
     ] = None
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Drop longer examples; needs --tokenizer.")] = None
 
@@ -71,7 +72,7 @@ def build_sft(
     if check:
         if out != STDIN or dataset is not None or fresh:
             raise UsageError("--check writes no records", "Leave out --out, --dataset and --fresh")
-        _check(in_, traces, strict=strict)
+        _check(in_, traces, selection.tokenizer, strict=strict)
         return
     if traces is not None:
         raise UsageError("--traces is only compared with under --check", "Add --check, or leave --traces out")
@@ -127,8 +128,9 @@ def _deliver(artifact: Artifact, config: BuildSftConfig, dataset: str | None) ->
         console.note(f"dropped: {tally.describe_dropped(config.max_tokens)}; see {artifact.path / DROPPED}")
 
 
-def _check(in_: str, traces: str | None, *, strict: bool) -> None:
+def _check(in_: str, traces: str | None, tokenizer: str | None, *, strict: bool) -> None:
     """Print the first faults and one line of summary. Raises PartialError if there are any faults."""
+    console.quiet_libraries()
     from ..dataset.check import check_sft
 
     if traces == STDIN:
@@ -143,7 +145,8 @@ def _check(in_: str, traces: str | None, *, strict: bool) -> None:
         if found <= SHOWN_FAULTS:
             console.note(str(fault))
 
-    checked = check_sft(Source.stream(in_), Source.stream(traces) if traces else None, on_fault=on_fault)
+    originals = Source.stream(traces) if traces else None
+    checked = check_sft(Source.stream(in_), originals, tokenizer, on_fault=on_fault)
     if found > SHOWN_FAULTS:
         console.note(f"and {found - SHOWN_FAULTS:,} more")
     if checked.rejected:

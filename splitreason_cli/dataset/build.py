@@ -7,8 +7,8 @@ from pathlib import Path
 
 import orjson
 
-from ..errors import RecordError
-from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
+from ..errors import RecordError, UsageError
+from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest, why_unteachable
 from ..records.data import AnnotatedTrace
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Recipe, Store
 from ..store.digests import code_of, file_digest
@@ -17,7 +17,7 @@ from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .benchmarks import read_ngrams
 from .selection import Drop, Selection, SelectionTally
-from .sft import BuildSftConfig, why_malformed
+from .sft import BuildSftConfig, build, why_malformed
 
 STAGE = "build_sft"
 DROPPED = "dropped.jsonl"
@@ -39,10 +39,8 @@ def build_sft(
 ) -> tuple[Artifact, bool]:
     """Build a training record of every annotated trace that is neither repeated, nor contaminated, nor too long.
 
-    The arguments and errors are those of `annotate`; further ones:
-
-    Raises:
-        ModelError: the tokenizer does not load. InputError: a file of benchmark problems cannot be read.
+    The arguments and errors are those of `annotate`. Further ones are UsageError where the tokenizer's template does
+    not fit the completions, ModelError where it fails, and InputError for a file of benchmark problems.
     """
     code = code_of(__name__, TOKENIZING if config.tokenizer else ())
     recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)}, code)
@@ -106,4 +104,9 @@ def _selection(config: BuildSftConfig) -> Selection:
     ngrams = read_ngrams(config.decontaminate, config.ngram) if config.decontaminate else None
     if config.tokenizer is None:
         return Selection(config, ngrams)
-    return Selection(config, ngrams, functools.partial(count_tokens, load_tagging_tokenizer(config.tokenizer)))
+    tokenizer = load_tagging_tokenizer(config.tokenizer)
+    example = AnnotatedTrace(id="", problem="1+1?", answer="2", reasoning="1+1 is 2.", spans=(), annotator="")
+    if reason := why_unteachable(tokenizer, build(example, config, "train")):
+        hint = f"{'Leave out' if config.think else 'Add'} --think, or correct the template's generation prompt"
+        raise UsageError(f"--tokenizer {config.tokenizer}: {reason}", hint)
+    return Selection(config, ngrams, functools.partial(count_tokens, tokenizer))

@@ -72,8 +72,8 @@ class HardSpan:
 class Unplaced:
     """A snippet that is not marked in its trace, or the rest of one that is marked in part, and why.
 
-    It was not found, `similarity` of the best place (0..1) being too low; it was given more often than it occurs; it was
-    one too many to be looked for; or it would have marked more of the trace than was asked for.
+    It was not found, `similarity` of the best place (0..1) being too low; it was given more often than it occurs; it
+    was one too many to be looked for; or it would have marked more of the trace than was asked for.
     """
 
     snippet: str

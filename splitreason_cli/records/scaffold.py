@@ -42,6 +42,12 @@ _NOTHING = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\s*\{\s*\}|\\[ ,;:!]|[
 _CUT = re.compile(
     r"(?:[,(\[{=+*/^_\\<]|(?<![\w.'])(?:the|a|an|of|and|or|to|from|than|into|because|which|whose|where|if))\s*\Z"
 )
+_CUT_COLUMNS: dict[str, tuple[str | bool, ...]] = {
+    "is_reasoning_complete": (False,),
+    "finish_reason": ("length", "max_tokens"),
+    "finish_reasons": ("length", "max_tokens"),
+}
+"""What data sets say of a generation that was cut."""
 _DISPLAY = {r"\[": r"\]", r"\(": r"\)"}
 
 
@@ -68,15 +74,16 @@ def ends_in_empty_box(text: str) -> bool:
 
 
 def why_cut(reasoning: str, response: str, columns: Mapping[str, object]) -> str | None:
-    """What shows that a trace's thinking was cut before it ended, or None.
+    """What shows that a generation was cut before it ended, or None.
 
     Args:
         columns: further ones of the trace; `is_reasoning_complete` and `finish_reason` are read.
     """
-    if columns.get("is_reasoning_complete") is False:
-        return "is_reasoning_complete is false"
-    if columns.get("finish_reason") in ("length", "max_tokens"):
-        return f"its finish_reason is {columns['finish_reason']}"
+    for name, cut in _CUT_COLUMNS.items():
+        value = columns.get(name)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(value, str | bool) and value in cut:
+            return f"its {name} is {str(value).lower()}"
     if response.strip():
         # Whoever responded had ended the thinking.
         return None
@@ -88,29 +95,28 @@ def why_cut(reasoning: str, response: str, columns: Mapping[str, object]) -> str
     return None
 
 
-def why_mismatched(prompt_end: str, completed: str) -> str | None:
-    """What is wrong with the thinking of `completed` behind the end of its rendered prompt, or None.
+def why_mismatched(opening: str, trained: str) -> str | None:
+    """What is wrong with the marks of the thinking in a training text, or None: they must open it once and close it.
 
-    Together they must open the thinking once and then close it.
+    Args:
+        opening: what the chat template writes between the question and the model's own text.
+        trained: all that stands behind the question in training.
     """
-    for opening, closing in THOUGHTS[1:]:
-        if prompt_end.rfind(opening) > prompt_end.rfind(closing):
+    for one, other in THOUGHTS[1:]:
+        if opening.rfind(one) > opening.rfind(other):
             return (
-                f"the chat template opens the thinking with {opening}, the completion closes it with {THOUGHTS[0][1]}"
+                f"the chat template opens the thinking with {one}, the completion closes it with {markup.THINK_CLOSE}"
             )
-    text = prompt_end + completed
-    opened, closed = text.count(markup.THINK_OPEN), text.count(markup.THINK_CLOSE)
-    if markup.THINK_CLOSE in prompt_end:
-        return f"the chat template has closed the thinking with {markup.THINK_CLOSE} before the completion begins"
+    if markup.THINK_CLOSE in opening:
+        return f"the chat template closes the thinking with {markup.THINK_CLOSE} before the completion begins"
+    opened, closed = trained.count(markup.THINK_OPEN), trained.count(markup.THINK_CLOSE)
     if not opened:
         return f"neither the chat template nor the completion opens the thinking with {markup.THINK_OPEN}"
     if opened > 1:
         return (
             f"the thinking is opened {opened} times with {markup.THINK_OPEN}, by the chat template and the completion"
         )
-    if closed != 1:
-        return f"the thinking is closed {closed} times with {markup.THINK_CLOSE}"
-    return None
+    return None if closed == 1 else f"the thinking is closed {closed} times with {markup.THINK_CLOSE}"
 
 
 def _closing_brace(text: str, start: int) -> int:

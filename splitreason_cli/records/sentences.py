@@ -10,7 +10,8 @@ _MATHS = re.compile(r"\$\$.+?\$\$|\$(?![\s$])[^$]*?(?<!\s)\$(?!\d)|\\\(.+?\\\)|\
 """A dollar of money has a space before the next one, or a digit behind it."""
 _END = re.compile(r"(?P<stop>[.!?…]+)[\"'”’»)\]*_]*(?=\s)|[。！？｡।॥؟۔]+[”’」』）)\"']*")
 _ABBREVIATION = re.compile(
-    r"\b(?:e\.g|i\.e|s\.t|w\.r\.t|w\.l\.o\.g|a\.k\.a|cf|vs|resp|approx|viz|et al|Dr|Mrs?|Ms|Prof)\Z|^[ \t]*(?:\(?\d{1,3}|[A-Za-z])\Z",
+    r"\b(?:e\.g|i\.e|s\.t|w\.r\.t|w\.l\.o\.g|a\.k\.a|cf|vs|resp|approx|viz|et al|Dr|Mrs?|Ms|Prof)\Z"
+    r"|^[ \t]*(?:\(?\d{1,3}|[A-Za-z])\Z",
     re.IGNORECASE,
 )
 """Also the number of an item at the beginning of its line."""

@@ -2,10 +2,10 @@ import itertools
 
 import pytest
 
-from splitreason_cli.annotating.cap import keep_hardest
 from splitreason_cli.annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
 from splitreason_cli.annotating.annotators.named import ANNOTATORS, check_flags
 from splitreason_cli.annotating.annotators.surprisal import hard_lines
+from splitreason_cli.annotating.cap import keep_hardest
 from splitreason_cli.errors import UsageError
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, Trace

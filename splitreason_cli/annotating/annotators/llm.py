@@ -72,6 +72,7 @@ class LlmAnnotator(Annotator):
     libraries = ("json-repair", "rapidfuzz", "regex")
     flags = required = ("--model", "--base-url")
     takes_arguments = False
+    is_asked = True
 
     endpoint: EndpointConfig
     fraction: float

@@ -21,6 +21,7 @@ class SnippetsAnnotator(Annotator):
     libraries = ("rapidfuzz", "regex")
     flags = required = ("--snippets",)
     takes_arguments = False
+    nothing = "without snippets"
 
     def __init__(self, path: Path, config: AlignConfig) -> None:
         self._path = path

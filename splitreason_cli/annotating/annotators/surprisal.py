@@ -65,6 +65,7 @@ class LocalSurprisal(Annotator):
     libraries = ("jinja2", "tokenizers", "torch", "transformers")
     flags = ("--small-url", "--big-url")
     takes_arguments = False
+    nothing = "without a token above --threshold"
 
     def __init__(self, config: SurprisalConfig, replies: Replies) -> None:
         self._config, self._replies = config, replies
