@@ -24,6 +24,9 @@ MOST_SEARCHED = 200
 VERBATIM_BELOW = 20
 """Shorter snippets, in characters, are only placed verbatim: by chance they are similar to something in any trace."""
 
+ENDS_BELOW = 12
+"""Shorter ends of a snippet, in characters of both, stand around any passage."""
+
 MOST_LEFT_OUT = 2_000
 """Characters that an ellipsis in a snippet may stand for."""
 
@@ -114,38 +117,48 @@ def place(text: str, snippets: Sequence[str], config: AlignConfig) -> list[Place
 
 def _altered(text: str, snippet: str, taken: Sequence[markup.Span], min_similarity: float) -> Placement:
     """The place of a snippet that does not stand in the text as it is."""
-    found = _most_similar(text, snippet, taken, min_similarity)
     pieces = [piece for piece in _ELLIPSIS.split(snippet) if piece]
-    if found.span is None and pieces and pieces != [snippet]:
-        return _by_both_ends(text, pieces[0], pieces[-1], min_similarity) or found
+    if not pieces or pieces == [snippet]:
+        return _most_similar(text, snippet, taken, min_similarity)
+    head, tail = pieces[0], pieces[-1]
+    if len(pieces) == 1:
+        found = _most_similar(text, head, taken, min_similarity)
+    elif len(head + tail) < ENDS_BELOW:
+        return Placement(None, 0.0)
+    elif span := _between(_verbatim(text, head), _verbatim(text, tail)):
+        return Placement(_whole_words(text, span), 1.0)
+    else:
+        found = _most_similar(text, snippet, taken, min_similarity)
+    if found.span is None and (span := _by_its_ends(text, head, tail, min_similarity)):
+        return Placement(_whole_words(text, span), min_similarity)
     return found
 
 
-def _by_both_ends(text: str, head: str, tail: str, min_similarity: float) -> Placement | None:
-    """Where a passage stands whose middle was left out, or one that was shortened at an end to a single piece.
+def _by_its_ends(text: str, head: str, tail: str, min_similarity: float) -> markup.Span | None:
+    """Where a snippet stands that was shortened and altered: between its ends or, if it has one, where that stands."""
+    ends = [_verbatim(text, piece) or _similar(text, piece, min_similarity) for piece in (head, tail)]
+    if head != tail and (span := _between(*ends)):
+        return span
+    # An end that is short and stands in many places tells nothing.
+    certain = [spans[0] for spans in ends if spans and (len(spans) == 1 or _length(spans[0]) >= VERBATIM_BELOW)]
+    return max(certain, key=_length, default=None)
 
-    One of the ends must be long or stand in the text only once. Of several places, that counts which leaves out least;
-    where none fits both ends, the longer one alone.
-    """
-    heads, tails = (_occurrences(text, piece, min_similarity) for piece in (head, tail))
-    certain = [spans for spans in (heads, tails) if spans and (len(spans) == 1 or _length(spans[0]) >= VERBATIM_BELOW)]
-    if not certain:
-        return None
+
+def _verbatim(text: str, piece: str) -> list[markup.Span]:
+    return [match.span() for match in regex.finditer(regex.escape(piece), text)]
+
+
+def _similar(text: str, piece: str, min_similarity: float) -> list[markup.Span]:
+    span = _most_similar(text, piece, [], min_similarity).span
+    return [span] if span else []
+
+
+def _between(heads: Sequence[markup.Span], tails: Sequence[markup.Span]) -> markup.Span | None:
+    """From a head to the tail behind it, where that leaves out least and not too much; both in the text's order."""
     starts = [start for start, _ in tails]
     following = [(one, tails[at]) for one in heads if (at := bisect_left(starts, one[1])) < len(tails)]
     first, last = min(following, key=lambda ends: ends[1][0] - ends[0][1], default=((0, 0), (0, 0)))
-    if head == tail or not following or last[0] - first[1] > MOST_LEFT_OUT:
-        first = last = max(certain, key=lambda spans: _length(spans[0]))[0]
-    similarity = max(fuzz.ratio(piece, text[slice(*first)]) for piece in (head, tail)) / 100
-    return Placement(_whole_words(text, (first[0], last[1])), similarity)
-
-
-def _occurrences(text: str, piece: str, min_similarity: float) -> list[markup.Span]:
-    """Where a piece stands verbatim or, if nowhere, the most similar place; in the order of the text."""
-    if verbatim := [match.span() for match in regex.finditer(regex.escape(piece), text)]:
-        return verbatim
-    similar = _most_similar(text, piece, [], min_similarity).span
-    return [similar] if similar else []
+    return (first[0], last[1]) if following and last[0] - first[1] <= MOST_LEFT_OUT else None
 
 
 def _most_similar(text: str, snippet: str, taken: Sequence[markup.Span], min_similarity: float) -> Placement:

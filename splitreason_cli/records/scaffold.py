@@ -39,9 +39,8 @@ _ANSWER = re.compile(r"^[ \t]*</?answer>|</?answer>[ \t]*$", re.MULTILINE)
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _NOTHING = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\s*\{\s*\}|\\[ ,;:!]|[\s{}$~])*")
-_CUT = re.compile(
-    r"(?:[,(\[{=+*/^_\\<]|(?<![\w.'])(?:the|a|an|of|and|or|to|from|than|into|because|which|whose|where|if))\s*\Z"
-)
+_CUT = re.compile(r"(?:[,\[{=^<]|(?<!:)\(|(?<=\s)[+*/\\]|(?<![\w.'])(?:the|and|or|because|whose|than|into))\s*\Z")
+"""What no text ends with; Markdown, C++ and a sentence without its full stop do not match."""
 _CUT_COLUMNS: dict[str, tuple[str | bool, ...]] = {
     "is_reasoning_complete": (False,),
     "finish_reason": ("length", "max_tokens"),

@@ -99,7 +99,11 @@ class LocalSurprisal(Annotator):
             self._score([trace for trace in group if _kept(self._replies, trace) is None])
             for trace in group:
                 kept = _kept(self._replies, trace)
-                yield _annotated(trace, kept, self._config) if kept else Failure(self._too_long(trace), permanent=True)
+                yield (
+                    annotated_with(trace, kept, self._config)
+                    if kept
+                    else Failure(self._too_long(trace), permanent=True)
+                )
 
     def _score(self, traces: Sequence[Trace]) -> None:
         """Score the traces that fit the models, and keep their hard lines."""
@@ -139,7 +143,7 @@ class ServedSurprisal(Annotator):
 
         async def one(trace: Trace) -> Outcome:
             if kept := _kept(self._replies, trace):
-                return _annotated(trace, kept, self._config)
+                return annotated_with(trace, kept, self._config)
             encoding = _encode(self._small, trace)
             prompt = self._small.prompt_ids(trace.problem, hint=False)
             try:
@@ -148,7 +152,7 @@ class ServedSurprisal(Annotator):
                 )
             except CallError as error:
                 return Failure(str(error))
-            return _annotated(trace, _keep(self._replies, trace, encoding, small, big, self._config), self._config)
+            return annotated_with(trace, _keep(self._replies, trace, encoding, small, big, self._config), self._config)
 
         async def close() -> None:
             await asyncio.gather(*(client.close() for client in clients))
@@ -158,10 +162,10 @@ class ServedSurprisal(Annotator):
 
 def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float) -> list[HardSpan]:
     """The lines of a text whose tokens cover `offsets` (characters) and have these surprisal gaps (nats)."""
-    return _hard(markup.line_spans(text, [(0, len(text))]), offsets, gaps, threshold)
+    return hard_units(markup.line_spans(text, [(0, len(text))]), offsets, gaps, threshold)
 
 
-def _hard(
+def hard_units(
     units: Sequence[markup.Span], offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float
 ) -> list[HardSpan]:
     """Those of the sorted and disjoint `units` that a token above the threshold shares a character with."""
@@ -196,7 +200,7 @@ def _keep(
     words = [match.span() for match in re.finditer(r"\S+", text)]
     kept = HardUnits(
         *(
-            [(span.start, span.end, span.score) for span in _hard(units, offsets, gaps, config.threshold)]
+            [(span.start, span.end, span.score) for span in hard_units(units, offsets, gaps, config.threshold)]
             for units in (markup.line_spans(text, [(0, len(text))]), sentences(text), words)
         )
     )
@@ -209,7 +213,8 @@ def _kept(replies: Replies, trace: Trace) -> HardUnits | None:
     return msgspec.convert(reply, HardUnits) if reply else None
 
 
-def _annotated(trace: Trace, kept: HardUnits, config: SurprisalConfig) -> AnnotatedTrace:
+def annotated_with(trace: Trace, kept: HardUnits, config: SurprisalConfig) -> AnnotatedTrace:
+    """The trace with its hard lines or, where these are too long for the fraction, what is hard in them."""
     lines, parts, words = map(_spans, (kept.lines, kept.sentences, kept.words))
     limit = config.fraction * len(trace.reasoning)
     spans = keep_hardest(lines, limit)
