@@ -18,8 +18,9 @@ VERBS = ("annotating", "dataset", "training", "serving", "measuring", "timing", 
 FLOORS = (
     ("calls", "errors", "plugins"),
     ("records",),
-    ("split",),
+    ("layouts", "split"),
     ("store",),
+    ("viewing",),
     ("tasks",),
     ("models",),
     ("decoding",),
@@ -28,7 +29,7 @@ FLOORS = (
 )
 """From the bottom up."""
 
-PURE = ("records", "split")
+PURE = ("records", "layouts", "split")
 WORLD = {"os", "sys", "pathlib", "time", "io", "socket", "subprocess", "threading", "asyncio", "torch", "transformers"}
 HEAVY = (
     "torch",

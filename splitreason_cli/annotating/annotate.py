@@ -1,7 +1,6 @@
 """annotate: mark the hard spans of reasoning traces, by an annotator."""
 
 import contextlib
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +9,8 @@ from functools import partial
 import orjson
 
 from ..errors import RecordError
+from ..layouts.identity import UniqueIds, id_digest
+from ..layouts.reading import FirstLook, Refusal
 from ..records import markup
 from ..records.data import Trace
 from ..records.lessons import why_unanswered, why_wrong_lesson
@@ -21,7 +22,6 @@ from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
 from .annotators.named import ANNOTATORS, annotator_of
 from .config import LOCAL, AnnotateConfig, Resources
-from .rows import traces_of
 from .tally import TALLY, AnnotationTally
 
 __all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate"]
@@ -50,12 +50,10 @@ class AnnotateWatcher:
     Args:
         on_record: each encoded record in input order, unless the artifact was there already.
         on_progress: how far the run is, whenever that changes.
-        on_warning: what is wrong with a trace that is annotated nevertheless, before anything is paid for it.
     """
 
     on_record: Callable[[bytes], None] = lambda line: None
     on_progress: Callable[[Progress], None] = lambda progress: None
-    on_warning: Callable[[str], None] = lambda warning: None
 
 
 def annotate(
@@ -85,7 +83,8 @@ def annotate(
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
-        run = _Run(source, config, Quarantine(None if strict else work / REJECTED), watcher or AnnotateWatcher())
+        quarantine = Quarantine(None if strict else work / REJECTED)
+        run = _Run(source, config, quarantine, watcher or AnnotateWatcher(), store.on_note)
         run.tally = AnnotationTally(kind.nothing, kind.is_asked)
         annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
@@ -101,8 +100,14 @@ class _Run:
     """One pass over the source: rows in, records and quarantined lines out."""
 
     def __init__(
-        self, source: Source, config: AnnotateConfig, quarantine: Quarantine, watcher: AnnotateWatcher
+        self,
+        source: Source,
+        config: AnnotateConfig,
+        quarantine: Quarantine,
+        watcher: AnnotateWatcher,
+        on_note: Callable[[str], None],
     ) -> None:
+        self._on_note = on_note
         self.progress, self.tally = Progress(), AnnotationTally()
         self._source, self._config, self._quarantine, self._watcher = source, config, quarantine, watcher
         self._pending: deque[tuple[int, Line]] = deque()
@@ -113,7 +118,7 @@ class _Run:
         lines: list[bytes] = []
         try:
             # Closing lets the calls in flight end, whose replies are paid for.
-            with contextlib.closing(annotator.annotate(self._traces())) as outcomes:
+            with contextlib.closing(annotator.annotate(self._traces(annotator))) as outcomes:
                 for outcome in outcomes:
                     row, line = self._pending.popleft()
                     if isinstance(outcome, Failure):
@@ -144,34 +149,38 @@ class _Run:
         self.progress = replace(self.progress, **changes)
         self._watcher.on_progress(self.progress)
 
-    def _traces(self) -> Iterator[Trace]:
+    def _traces(self, annotator: Annotator) -> Iterator[Trace]:
         """The well-formed traces of this shard; each one's row waits in `_pending` for its outcome."""
-        read = partial(traces_of, generations=self._config.generations)
-        seen: set[bytes] = set()
-        rows = located_records(self._source, read, self._quarantine)
+        look, ids = FirstLook(self._source.label, "trace", self._on_note), UniqueIds()
+        read = look.over(partial(annotator.read, reading=self._config.reading))
+        rows = located_records(self._source, read, self._quarantine, annotator.lines)
         for row, (line, traces) in enumerate(rows, start=1):
             if not traces:
                 self.tell(empty_rows=self.progress.empty_rows + 1)
             for trace in traces:
-                digest = hashlib.sha256(trace.id.encode("utf-8", "surrogatepass")).digest()[:8]
-                if not _is_in(self._config.shard, digest):
+                if isinstance(trace, Refusal):
+                    self._reject(line, trace.reason)
                     continue
-                reason = f"the id {trace.id!r} was seen before" if digest in seen else why_unusable(trace)
-                if reason:
+                named = replace(trace, id=ids.of(trace.id))
+                if not _is_in(self._config.shard, id_digest(named.id)):
+                    continue
+                if reason := why_unusable(named):
                     self._reject(line, reason)
                     continue
-                self._warn(line, trace)
-                seen.add(digest)
+                self._warn(line, named)
                 self._pending.append((row, line))
-                yield trace
+                yield named
             if row == self._config.limit:
-                return
+                break
+        look.finish()
+        if ids.repeated:
+            self._on_note(f"{self._source.label}: {ids.repeated:,} traces repeat an id, and got a number behind it")
 
     def _warn(self, line: Line, trace: Trace) -> None:
         reason = why_unanswered(trace.answer, trace.response)
         if reason and not self._warned:
             self._warned = True
-            self._watcher.on_warning(f"{line.where}: {reason}, so build-sft will drop it, and others like it")
+            self._on_note(f"{line.where}: {reason}, so build-sft will drop it, and others like it")
 
     def _reject(self, line: Line, reason: str) -> None:
         self._quarantine.add(line, RecordError(line.where, reason))

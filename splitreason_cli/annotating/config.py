@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ..layouts.reading import DEFAULT, Reading
 from ..models.endpoint import EndpointConfig
 from .alignment import AlignConfig
-from .rows import Generations
 
 ResponseFormat = Literal["auto", "json_schema", "none"]
 
@@ -20,7 +20,9 @@ class AnnotateConfig:
         threshold: nats by which a token must surprise the small model more.
         model: the chat model that `llm` asks.
         snippets: the file that `snippets` reads.
+        tokenizer: the one whose ids `divergent` reads.
         fraction: the largest share of a trace's characters to mark, 0..1.
+        reading: which traces a row holds.
         shard: `i/n` keeps the traces whose id falls into the i-th of n parts, counted from 0.
         limit: read at most so many rows; 0 is all.
     """
@@ -31,10 +33,11 @@ class AnnotateConfig:
     threshold: float = 0.7
     model: str = ""
     snippets: str = ""
+    tokenizer: str = ""
     fraction: float = 0.2
     snap: Literal["word", "line"] = "word"
     min_similarity: float = AlignConfig.min_similarity
-    generations: Generations = "correct"
+    reading: Reading = DEFAULT
     shard: str = "0/1"
     limit: int = 0
 

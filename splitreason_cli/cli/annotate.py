@@ -11,6 +11,7 @@ from ..store.source import Source
 from . import console, values
 from .option_groups import expanded
 from .options import Fresh, In, OnProgress, OnRecord, Out, Strict, run_record_stage
+from .reading_options import ReadingFlags
 
 if TYPE_CHECKING:
     from ..annotating import annotate as stage
@@ -93,6 +94,9 @@ class SnippetFlags:
     snap: Annotated[
         Literal["word", "line"], typer.Option(help="llm, snippets: what the ends of a span are moved to.")
     ] = "word"
+    tokenizer: Annotated[
+        str | None, typer.Option(help="divergent: the model whose token ids the rows hold; a folder or a name.")
+    ] = None
     min_similarity: Annotated[
         float, typer.Option(min=0.5, max=1.0, help="llm, snippets: how similar the text must be to a snippet.")
     ] = 0.85
@@ -102,9 +106,7 @@ class SnippetFlags:
 class Rows:
     """What is annotated of the input."""
 
-    generations: Annotated[
-        Literal["first", "correct", "all"], typer.Option(help="Which generations of a row with several to annotate.")
-    ] = "correct"
+    reading: ReadingFlags
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n parts, counted from 0 and cut by a hash of the id.")
     ] = "0/1"
@@ -130,9 +132,9 @@ def annotate(
 ) -> None:
     """Mark the hard spans of reasoning traces.
 
-    Reads records of kind trace, or rows of a reasoning dataset such as OpenR1-Math-220k; writes annotated_trace. What a
-    chat model has been paid for is kept: the same command again, or one with other alignment flags, asks only for the
-    rest.
+    Reads records of kind trace, or rows of a reasoning dataset such as OpenR1-Math-220k; writes annotated_trace. Rows
+    that are marked already are taken by given and divergent alone, whatever share they mark. What a chat model has been
+    paid for is kept: the same command again, or one with other alignment flags, asks only for the rest.
     """
     console.quiet_libraries()
     config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
@@ -153,10 +155,11 @@ def _config(
         threshold=surprisal.threshold,
         model=calls.model or "",
         snippets=snippets.snippets or "",
+        tokenizer=snippets.tokenizer or "",
         fraction=fraction,
         snap=snippets.snap,
         min_similarity=snippets.min_similarity,
-        generations=rows.generations,
+        reading=rows.reading.reading(),
         shard=values.shard(rows.shard),
         limit=rows.limit,
     )
@@ -164,6 +167,7 @@ def _config(
         "--model": calls.model,
         "--base-url": calls.base_url,
         "--snippets": snippets.snippets,
+        "--tokenizer": snippets.tokenizer,
         "--small-url": surprisal.small_url,
         "--big-url": surprisal.big_url,
     }
@@ -193,7 +197,7 @@ def _run(
             last = progress
             on_progress(progress.rows, _note(progress, dollars))
 
-        watcher = stage.AnnotateWatcher(on_record, watch, console.note)
+        watcher = stage.AnnotateWatcher(on_record, watch)
         return stage.annotate(source, config, store, resources, strict=strict, watcher=watcher)
 
     def complain(artifact: Artifact) -> None:

@@ -1,15 +1,17 @@
 """srx bench"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import SrxError, UsageError
+from ..records.data import Extract
 from ..store.artifacts import Store
 from ..store.source import STDIN, raise_if_rejected, scratch_folder
 from ..tasks.named import TASKS
-from . import console
+from . import console, values
 from .bench_compare import compare
 from .bench_latency import latency
 from .bench_live import LiveRuns
@@ -18,8 +20,10 @@ from .bench_outputs import PANEL, Outputs
 from .groups import DefaultGroup
 from .option_groups import expanded, given_flags
 from .options import open_store
+from .reading_options import Columns
 
 if TYPE_CHECKING:
+    from ..measuring.grade_log import LogToGrade
     from ..measuring.runner import BenchConfig
     from ..measuring.where import Backends
 
@@ -44,6 +48,23 @@ Log = Annotated[
     ),
 ]
 
+System = Annotated[
+    str | None,
+    typer.Option(
+        "--system",
+        help="What to call what made the log, in place of what that says; live runs name theirs by --systems.",
+        rich_help_panel=PANEL,
+    ),
+]
+ExtractOption = Annotated[
+    Extract,
+    typer.Option(
+        "--extract",
+        help="Where an answer is: in its box, in what is said last, or auto: the box, or else what is said last.",
+        rich_help_panel=PANEL,
+    ),
+]
+
 group = typer.Typer(cls=DefaultGroup)
 
 
@@ -60,10 +81,13 @@ def bench(
     data: Annotated[
         str | None, typer.Option(help="File with the task's problems, where it cannot be downloaded.")
     ] = None,
+    columns: Columns = None,
     measured: Measured,
     decoding: Decoding,
     places: Places,
     from_: Log = None,
+    system: System = None,
+    extract: ExtractOption = "box",
     outputs: Outputs,
 ) -> None:
     """Measure accuracy and offload share of several systems on the same problems, with 95 % intervals.
@@ -76,8 +100,12 @@ def bench(
     if from_ is not None:
         if flags := given_flags(context, Measured, Decoding, Places):
             raise UsageError(f"{flags[0]} means nothing to --from, which decodes nothing", "Leave it out")
-        return grade_log(task, data, from_, outputs)
-    config = decoding.config(task, data, measured)
+        from ..measuring.grade_log import LogToGrade
+
+        return grade_log(LogToGrade(task, from_, data, system, extract, values.columns(columns)), outputs)
+    if system is not None:
+        raise UsageError("--system names what made a log", "Give the log with --from, or name systems with --systems")
+    config = replace(decoding.config(task, data, measured, extract), columns=values.columns(columns))
     backends = places.backends(measured, decoding.batch_size)
     return measure(config, measured, backends, outputs, open_store(fresh=decoding.fresh))
 
@@ -105,7 +133,7 @@ def measure(config: "BenchConfig", measured: Measured, backends: "Backends", out
     outputs.emit(runs, found)
 
 
-def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
+def grade_log(asked: "LogToGrade", outputs: Outputs) -> None:
     """Grade generations made elsewhere, and deliver what they come to."""
     from ..measuring.grade_log import bench_log
 
@@ -120,8 +148,11 @@ def grade_log(task: str, data: str | None, log: str, outputs: Outputs) -> None:
         def on_progress(done: int, total: int) -> None:
             live.update(bar, completed=done, total=total, visible=True)
 
-        graded = bench_log(task, data, log, store, rejected, on_progress)
-    outputs.write_files(graded.runs, [])
+        graded = bench_log(asked, store, rejected, on_progress)
+    notes = [*graded.notes()]
+    outputs.write_files(graded.runs, [], notes)
+    for note in notes:
+        console.note(note)
     outputs.show_results([result for result, _ in graded.runs])
     for warning in graded.warnings():
         console.note(f"warning: {warning}")

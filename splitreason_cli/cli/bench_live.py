@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, TaskID
 
-from ..measuring.tally import Tally
+from ..measuring.tally import Tally, finder
 from ..records.data import BenchResult, Generation, label
 from ..store.artifacts import Store
 from ..tasks.named import task_of
@@ -75,7 +75,9 @@ class LiveRuns:
         return f"{self._counts.count:,} of {self._total:,}" if self._system else ""
 
     def _start(self, live: Progress, system: "System", total: int) -> None:
-        self._system, self._counts, self._total = system, Tally(task_of(self.config.task).answer_in), total
+        extract = self.config.extract
+        counts = Tally(finder(task_of(self.config.task), extract), extract)
+        self._system, self._counts, self._total = system, counts, total
         self._task = live.add_task(f"{self.title} {label(system.name, system.offload_budget)}", total=total, note="")
 
     def _add(self, live: Progress, generations: Sequence[Generation]) -> None:

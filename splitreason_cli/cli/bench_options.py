@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..measuring.systems.named import SYSTEMS, split_names
+from ..records.data import Extract
 from ..tasks.named import task_of
 from . import values
 from .options import Fresh, Hint
@@ -77,13 +78,14 @@ class Decoding:
     hint: Hint = True
     fresh: Fresh = False
 
-    def config(self, task: str, data: str | None, measured: Measured) -> "BenchConfig":
+    def config(self, task: str, data: str | None, measured: Measured, extract: Extract) -> "BenchConfig":
         """What every system of a run on this task shares; `data` is read in place of the task's own problems."""
         from ..measuring.runner import BenchConfig
 
         flags = {name: value for name, value in vars(self).items() if name != "fresh"}
         flags |= {"max_tokens": self.max_tokens or task_of(task).max_tokens}
-        return BenchConfig(task=task, data=data, small=measured.small, big=measured.big, **flags)
+        small, big = measured.small, measured.big
+        return BenchConfig(task=task, data=data, small=small, big=big, extract=extract, **flags)
 
 
 @dataclass(frozen=True)

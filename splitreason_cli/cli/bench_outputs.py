@@ -64,8 +64,8 @@ class Outputs:
         """Where tables go."""
         return console.stderr if STDIN in (self.out, self.generations) else console.stdout()
 
-    def write_files(self, runs: Graded, comparisons: Sequence[BenchComparison]) -> None:
-        """All that is a file. This comes before any table, whose reader may end the command."""
+    def write_files(self, runs: Graded, comparisons: Sequence[BenchComparison], notes: Sequence[str] = ()) -> None:
+        """All that is a file, `notes` in the report. This comes before any table, whose reader may end the command."""
         results = [result for result, _ in runs]
         if self.out and self.out != STDIN:
             write_atomically(Path(self.out), map(encode, (*results, *comparisons)))
@@ -76,7 +76,9 @@ class Outputs:
 
             command = shlex.join(["srx", *sys.argv[1:]])
             title = f"srx bench {results[0].task}" if results else "srx bench"
-            write_report(self.report, Report(title, [], runs, comparisons, commands=[command]))
+            write_report(
+                self.report, Report(title, [*notes, *_endings(results)], runs, comparisons, commands=[command])
+            )
         if self.plot:
             from ..measuring.report.frontier import points_of, write_pareto
 
@@ -96,9 +98,11 @@ class Outputs:
             console.emit(encode(record))
 
     def show_results(self, results: Sequence[BenchResult], partly: str = "") -> None:
-        """The tables of results; `partly` says how much of the last one is done, if not all."""
+        """The tables of results, and what is to be warned of; `partly` says how much of the last one is done."""
         self.screen.print(results_table(results, partly))
         self.screen.print(endings_table(results))
+        for warning in _endings(results):
+            console.note(f"warning: {warning}")
 
     def show_comparisons(self, compared: Compared) -> None:
         """The table of comparisons, and what is to be warned of."""
@@ -109,3 +113,9 @@ class Outputs:
             console.note("warning: too few problems to rely on a difference (80 % power to see it):")
         for warning in warnings:
             console.note(f"  {warning}")
+
+
+def _endings(results: Sequence[BenchResult]) -> list[str]:
+    from ..measuring.endings import endings
+
+    return [line for result in results for line in endings(result)]

@@ -1,6 +1,6 @@
 """The results of a benchmark as tables for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.table import Table
@@ -9,10 +9,22 @@ from ..records.data import BenchComparison, BenchResult, label
 
 UNMEASURED = "–"
 
+ENDINGS: Sequence[tuple[str, Callable[[BenchResult], float | None], str]] = (
+    ("small", lambda result: result.small_tokens, ","),
+    ("big", lambda result: result.big_tokens, ","),
+    ("spans", lambda result: result.spans, ","),
+    ("no answer", lambda result: result.unanswered, ","),
+    ("truncated", lambda result: result.truncated, ","),
+    ("unclosed", lambda result: result.unclosed, ","),
+    ("ungraded", lambda result: result.ungraded, ","),
+    ("wait, s", lambda result: result.hand_over_seconds, ".3f"),
+)
+"""Columns, what stands in them, and how it is written."""
+
 
 def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
     """Accuracy and share of each system; `partly` says how much of the last one is done, if not all."""
-    title = f"{results[0].task}, {results[0].problems} problems" if results else None
+    title = f"{results[0].task}, {results[0].problems} problems{_extracted(results[0])}" if results else None
     samples = max((result.samples for result in results), default=1)
     table = _table(title)
     columns = ["pass@1", "95 % interval", *([f"maj@{samples}"] if samples > 1 else []), "offload"]
@@ -29,17 +41,17 @@ def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
 
 
 def endings_table(results: Sequence[BenchResult]) -> Table:
-    """Tokens by model, how completions ended, and how long the big model took to begin after a hand-over."""
+    """Tokens by model, how completions ended, and how long the big model took to begin after a hand-over.
+
+    What is known of no system is left out.
+    """
     table = _table("tokens by model, endings")
-    measured = any(result.hand_over_seconds is not None for result in results)
-    columns = ["small", "big", "spans", "truncated", "unclosed", "ungraded", *(["wait, s"] if measured else [])]
-    for column in columns:
+    columns = {name: [_shown(value(result), form) for result in results] for name, value, form in ENDINGS}
+    known = {name: cells for name, cells in columns.items() if any(cell != UNMEASURED for cell in cells)}
+    for column in known:
         table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        waited = [_shown(result.hand_over_seconds, ".3f")] if measured else []
-        counts = (result.small_tokens, result.big_tokens, result.spans, result.truncated, result.unclosed)
-        cells = [*(_shown(number, ",") for number in counts), f"{result.ungraded:,}", *waited]
-        table.add_row(label(result.system, result.offload_budget), *cells)
+    for number, result in enumerate(results):
+        table.add_row(label(result.system, result.offload_budget), *(cells[number] for cells in known.values()))
     return table
 
 
@@ -54,6 +66,10 @@ def comparisons_table(comparisons: Sequence[BenchComparison]) -> Table:
         value = "< .001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
         table.add_row(pair, f"{one.difference:+.3f}", interval, value, f"{one.problems:,}")
     return table
+
+
+def _extracted(result: BenchResult) -> str:
+    return "" if result.extract == "box" else f", answers by --extract {result.extract}"
 
 
 def _accuracy(result: BenchResult) -> tuple[str, str]:

@@ -8,11 +8,14 @@ import typer
 
 from ..dataset.sft import BuildSftConfig, Format
 from ..errors import PartialError, RecordError, UsageError
+from ..layouts.reading import Reading
 from ..store.artifacts import Artifact
 from ..store.source import STDIN, Source
 from . import console, values
+from .faults import counted
 from .option_groups import expanded
 from .options import Fresh, Hint, In, Out, Strict, run_record_stage
+from .reading_options import ReadingFlags
 
 SHOWN_FAULTS = 20
 
@@ -58,6 +61,7 @@ def build_sft(
     out: Out = "-",
     layout: Layout,
     selection: SelectionFlags,
+    reading: ReadingFlags,
     dataset: Annotated[str | None, typer.Option(help="Also write a Hugging Face dataset folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only look for faults in records; write none.")] = False,
     traces: Annotated[str | None, typer.Option(help="With --check: traces to compare the records with.")] = None,
@@ -66,20 +70,21 @@ def build_sft(
 ) -> None:
     """Turn annotated traces into prompts and tagged completions, split by problem.
 
-    Reads records of kind annotated_trace, writes sft_example or sft_conversation. Malformed traces are quarantined;
-    repeated, contaminated and overlong ones are dropped and listed. With --check, reads any of the three kinds.
+    Reads records of kind annotated_trace, or tagged rows of other people's data; writes sft_example or
+    sft_conversation. Malformed traces are quarantined; repeated, contaminated and overlong ones are dropped and listed.
+    With --check, reads any of the three kinds.
     """
     if check:
         if out != STDIN or dataset is not None or fresh:
             raise UsageError("--check writes no records", "Leave out --out, --dataset and --fresh")
-        _check(in_, traces, selection.tokenizer, strict=strict)
+        _check(in_, traces, reading.reading(), selection.tokenizer, strict=strict)
         return
     if traces is not None:
         raise UsageError("--traces is only compared with under --check", "Add --check, or leave --traces out")
-    _build(in_, out, _config(layout, selection), dataset, strict=strict, fresh=fresh)
+    _build(in_, out, _config(layout, selection, reading), dataset, strict=strict, fresh=fresh)
 
 
-def _config(layout: Layout, selection: SelectionFlags) -> BuildSftConfig:
+def _config(layout: Layout, selection: SelectionFlags, reading: ReadingFlags) -> BuildSftConfig:
     return BuildSftConfig(
         format=layout.format_,
         hint=layout.hint,
@@ -91,11 +96,12 @@ def _config(layout: Layout, selection: SelectionFlags) -> BuildSftConfig:
         dedup=selection.dedup,
         decontaminate=tuple(selection.decontaminate or ()),
         ngram=selection.ngram,
+        reading=reading.reading(),
     )
 
 
 def _build(in_: str, out: str, config: BuildSftConfig, dataset: str | None, *, strict: bool, fresh: bool) -> None:
-    console.quiet_libraries()
+    console.quiet_libraries(parallel_tokenizers=True)
     from ..dataset import build as stage
     from ..dataset.hub import refuse_foreign
 
@@ -128,27 +134,27 @@ def _deliver(artifact: Artifact, config: BuildSftConfig, dataset: str | None) ->
         console.note(f"dropped: {tally.describe_dropped(config.max_tokens)}; see {artifact.path / DROPPED}")
 
 
-def _check(in_: str, traces: str | None, tokenizer: str | None, *, strict: bool) -> None:
+def _check(in_: str, traces: str | None, reading: Reading, tokenizer: str | None, *, strict: bool) -> None:
     """Print the first faults and one line of summary. Raises PartialError if there are any faults."""
     console.quiet_libraries()
     from ..dataset.check import check_sft
 
     if traces == STDIN:
         raise UsageError("--traces cannot be standard input", "Name a file")
-    found = 0
+    reasons: list[str] = []
 
     def on_fault(fault: RecordError) -> None:
-        nonlocal found
         if strict:
             raise fault
-        found += 1
-        if found <= SHOWN_FAULTS:
+        reasons.append(fault.reason)
+        if len(reasons) <= SHOWN_FAULTS:
             console.note(str(fault))
 
     originals = Source.stream(traces) if traces else None
-    checked = check_sft(Source.stream(in_), originals, tokenizer, on_fault=on_fault)
-    if found > SHOWN_FAULTS:
-        console.note(f"and {found - SHOWN_FAULTS:,} more")
+    checked = check_sft(Source.stream(in_), originals, reading, tokenizer, on_fault=on_fault)
+    if len(reasons) > SHOWN_FAULTS:
+        console.note(f"and {len(reasons) - SHOWN_FAULTS:,} more")
     if checked.rejected:
+        console.note(f"rejected: {counted(reasons)}")
         raise PartialError(str(checked), "Correct them and check again")
     console.note(str(checked))

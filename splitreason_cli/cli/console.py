@@ -92,12 +92,16 @@ def progress(window_seconds: float = 30.0) -> Iterator[Progress]:
         yield live
 
 
-def quiet_libraries() -> None:
-    """Keep the warnings and bars of the training libraries out of our display. Call before importing them."""
+def quiet_libraries(*, parallel_tokenizers: bool = False) -> None:
+    """Keep the warnings and bars of the training libraries out of our display. Call before importing them.
+
+    Args:
+        parallel_tokenizers: of a command that starts no process, which that would not allow.
+    """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", str(parallel_tokenizers).lower())
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     for library in ("datasets", "trl"):
         logging.getLogger(library).setLevel(logging.ERROR)

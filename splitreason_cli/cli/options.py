@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.console import RenderableType
 from rich.progress import Progress
 
 from ..errors import PartialError
-from ..records.data import Record
+from ..records.data import Record, Rejected
 from ..store.artifacts import Artifact, Store
 from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import STDIN, Source, raise_first_rejected, raise_if_rejected
 from ..training.trainers import OnStep, StepReport
 from . import console
+from .faults import counted
 
 In = Annotated[
     str,
@@ -124,6 +126,8 @@ def finish(artifact: Artifact, cached: bool, out: str, unit: str = "records") ->
             write_atomically(place, iter(rejected))
         else:
             place.unlink(missing_ok=True)
+    if rejected:
+        console.note(f"rejected: {counted(Rejected.from_dict(orjson.loads(line)).reason for line in rejected)}")
     if artifact.unfinished:
         where = f" The rejected records are in {place}" if rejected else ""
         raise PartialError(artifact.unfinished, where.strip())

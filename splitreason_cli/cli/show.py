@@ -3,16 +3,23 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from ..errors import InputError
-from ..records.data import GrpoStep, Record, TrainStep, read_any
-from ..store.source import Quarantine, Source, read_records
-from .console import stdout
+from ..errors import InputError, UsageError
+from ..layouts.marked import records_of
+from ..records.data import GrpoStep, Record, TrainStep
+from ..store.jsonl import write_atomically
+from ..store.source import STDIN, Quarantine, Source, raise_first_rejected, raise_if_rejected, read_records
+from .console import note, stdout
+from .options import lines_of
 from .render import render, steps_table
 
 
@@ -21,14 +28,20 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    file: Annotated[str, typer.Argument(help="JSONL of any record kind; - is standard input.")] = "-",
+    file: Annotated[
+        str, typer.Argument(help="JSONL of any record kind, or rows of a dataset; - is standard input.")
+    ] = "-",
     record_id: Annotated[str | None, typer.Option("--id", help="Only the record with this id.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many records; 0 is all.")] = 0,
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
+    html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page to search and read in.")] = None,
 ) -> None:
     """Print records with their offloaded spans highlighted: in colour, and in ⟦brackets⟧ where there is none."""
     source = Source.stream(file)
-    records = _selected(source, record_id)
+    if html:
+        _write_page(source, html, record_id, limit)
+        return
+    records = _selected(source, record_id, Quarantine())
     console = stdout()
     with _paged(console, pager):
         shown = 0
@@ -42,11 +55,53 @@ def show(
                 console.print(render(record))
                 shown += 1
     if not shown:
-        raise InputError(f"{source.label}: no record to show", f"No record has the id {record_id!r}")
+        raise _nothing(source, record_id)
 
 
-def _selected(source: Source, record_id: str | None) -> Iterator[Record]:
-    for record in read_records(source, read_any, Quarantine()):
+def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -> None:
+    """Write the page, and beside it the lines that are no records, of which the exit code says so too."""
+    if str(html) == STDIN:
+        raise UsageError("--html is a file", "Write a name such as page.html")
+    if html.exists() and source.path.exists() and html.samefile(source.path):
+        raise UsageError(f"--html: {html} is the file to be shown", "Write another name, such as page.html")
+    from ..showing.page import RecordsPage
+
+    place = Path(f"{html}.rejected.jsonl")
+    with tempfile.TemporaryDirectory(prefix="srx-") as folder:
+        quarantine = Quarantine(Path(folder) / place.name)
+        page = RecordsPage()
+        page.add(itertools.islice(_selected(source, record_id, quarantine), limit or None))
+        shown, read = page.kinds.total(), page.kinds.total() + page.figures.total()
+        if not shown:
+            raise_first_rejected(Path(folder) / place.name)
+            raise _no_text(source, page.figures) if read else _nothing(source, record_id)
+        command = shlex.join(["srx", *sys.argv[1:]])
+        rejected = f"{quarantine.count:,} of {quarantine.count + read:,} records, see {place.name}"
+        page.write(html, Path(source.label).name, command, rejected if quarantine.count else "")
+        if quarantine.count:
+            write_atomically(place, lines_of(Path(folder) / place.name))
+        else:
+            place.unlink(missing_ok=True)
+    note(f"{shown:,} records -> {html}")
+    for kind, left_out in page.figures.items():
+        note(f"warning: {left_out:,} {kind} left out, as they hold no text")
+    raise_if_rejected(quarantine.count, read, place)
+
+
+def _no_text(source: Source, kinds: Iterable[str]) -> InputError:
+    from ..viewing.records import VIEWED
+
+    return InputError(
+        f"{source.label}: a {' or '.join(kinds)} holds no text", f"Give {', '.join(VIEWED)}; or see srx stats"
+    )
+
+
+def _nothing(source: Source, record_id: str | None) -> InputError:
+    return InputError(f"{source.label}: no record to show", f"No record has the id {record_id!r}")
+
+
+def _selected(source: Source, record_id: str | None, quarantine: Quarantine) -> Iterator[Record]:
+    for record in itertools.chain.from_iterable(read_records(source, records_of, quarantine)):
         if record_id is None or getattr(record, "id", None) == record_id:
             yield record
 

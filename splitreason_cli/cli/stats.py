@@ -1,12 +1,13 @@
 """srx stats"""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from ..records.data import read_any
+from ..layouts.marked import records_of
 from ..store.source import Quarantine, Source, read_records
 from . import console
 
@@ -62,6 +63,6 @@ def _read(source: Source) -> "list[KindStatistics]":
     from ..showing.distributions import Distributions
 
     distributions = Distributions()
-    for record in read_records(source, read_any, Quarantine()):
+    for record in itertools.chain.from_iterable(read_records(source, records_of, Quarantine())):
         distributions.add(record)
     return distributions.statistics()

@@ -16,7 +16,7 @@ from ..store.jsonl import disk_fault, encode, write_atomically
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..training import ranks
 from ..training.reporters import NO_REPORTING, Reporting
-from . import console
+from . import console, values
 from .option_groups import expanded
 from .options import Fresh, Strict, finish, open_store, stepper
 from .train_options import Asking, GrpoFlags, GrpoModels, Lora, PolicyVllm, Publishing, SftFlags
@@ -81,7 +81,9 @@ def sft(
 @expanded
 def grpo(
     *,
-    in_: Annotated[str, typer.Option("--in", help="JSONL with problem and answer; - is standard input.")] = "-",
+    in_: Annotated[
+        str, typer.Option("--in", help="Problems and answers: JSONL, parquet, hf://; - is standard input.")
+    ] = "-",
     out: Annotated[str, typer.Option("--out", help="Folder for the checkpoint.")] = "srx-grpo",
     recipe: Recipe = "paper",
     models: GrpoModels,
@@ -101,6 +103,7 @@ def grpo(
     it resumes.
     """
     given = {**vars(flags), **vars(lora), **asking.settings(), **models.settings(), "use_vllm": vllm.use_vllm}
+    given |= {"columns": values.columns(flags.columns)}
     console.quiet_libraries()
     reporting = publishing.reporting(out)
     from ..training import grpo as stage

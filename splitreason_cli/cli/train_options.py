@@ -12,6 +12,7 @@ from ..store.artifacts import Artifact
 from ..training.reporters import Reporting
 from ..training.rewards.named import REWARDS
 from . import console, values
+from .reading_options import Columns
 from .side_options import BigUrls
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ class Asking:
 
 @dataclass(frozen=True)
 class GrpoFlags:
-    """Fields of `TrainGrpoConfig`."""
+    """Fields of `TrainGrpoConfig`; `columns` is still to be parsed."""
 
+    columns: Columns = None
     max_steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None
     prompts: Annotated[int | None, typer.Option(min=1, help="Problems an optimizer step, over all devices.")] = None
     num_generations: Annotated[int | None, typer.Option(min=2, help="Rollouts of each problem.")] = None

@@ -3,6 +3,8 @@
 import shlex
 
 from ..errors import UsageError
+from ..layouts.reading import ROLES, TRACE_ROLES
+from ..records.markup import SpanTags
 from ..split.budget import parse_share
 from ..split.latency import Rates
 
@@ -26,6 +28,29 @@ def arguments(flag: str, text: str) -> tuple[str, ...]:
 def names(text: str) -> list[str]:
     """Read a comma-separated list."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def columns(text: str | None) -> tuple[tuple[str, str], ...]:
+    """Read `role=column` pairs such as problem=question,answer=final_answer. Raises UsageError."""
+    pairs: list[tuple[str, str]] = []
+    for part in names(text or ""):
+        role, equals, column = (piece.strip() for piece in part.partition("="))
+        if not equals or not column or role not in ROLES:
+            raise UsageError(f"--columns: {part!r} is no role and its column. Roles: {', '.join(ROLES)}")
+        if role != "generations" and role in dict(pairs):
+            raise UsageError(f"--columns: two columns for {role}. Give one")
+        pairs.append((role, column))
+    if len(traces := [role for role in TRACE_ROLES if role in dict(pairs)]) > 1:
+        raise UsageError(f"--columns: {' and '.join(traces)} both hold the trace. Give one of them")
+    return tuple(pairs)
+
+
+def tags(text: str) -> SpanTags:
+    """Read an opening and a closing tag, or several of those, such as <hard>,</hard>. Raises UsageError."""
+    try:
+        return SpanTags.read(text)
+    except ValueError as error:
+        raise UsageError(f"--tags: {error}") from None
 
 
 def budgets(text: str) -> list[float | None]:

@@ -1,29 +1,34 @@
 """build-sft: annotated traces become prompts and tagged completions, split by problem."""
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import orjson
 
-from ..errors import RecordError, UsageError
+from ..errors import InputError, RecordError, UsageError
+from ..layouts.marked import read_annotated
+from ..layouts.reading import FirstLook, Refusal
+from ..models.protocols import Tokenizer
 from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest, why_unteachable
 from ..records.data import AnnotatedTrace
-from ..store.artifacts import RECORDS, REJECTED, Artifact, Recipe, Store
+from ..store.artifacts import Artifact, Recipe, Store
 from ..store.digests import code_of, file_digest
-from ..store.journal import Journal
-from ..store.jsonl import encode, read_lines, write_atomically
-from ..store.source import Quarantine, Source, located_records
+from ..store.jsonl import Line, decode
+from ..store.source import Quarantine, Source
 from .benchmarks import read_ngrams
-from .selection import Drop, Selection, SelectionTally
+from .ledger import DROPPED, TALLY, Ledger
+from .selection import Drop, Selection, SelectionTally, problem_digest
 from .sft import BuildSftConfig, build, why_malformed
 
+__all__ = ["DROPPED", "build_sft", "tally_of"]
+
 STAGE = "build_sft"
-DROPPED = "dropped.jsonl"
-"""Good traces that were left out, as `rejected` records in the artifact's folder."""
-TALLY = "tally.json"
-WRITE_EVERY = 256
+BLOCK_LINES, BLOCK_BYTES = 256, 4 * 2**20
+"""What is read, tokenized and written at once."""
+Read = Callable[[object], list[AnnotatedTrace | Refusal]]
 TOKENIZING = ("jinja2", "tokenizers", "transformers")
 """What counts tokens."""
 
@@ -46,26 +51,26 @@ def build_sft(
     recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)}, code)
     if found := store.find(recipe):
         return found, True
-    with store.work(recipe, resumes=False) as work:
-        quarantine = Quarantine(None if strict else work / REJECTED)
-        selection = _selection(config)
-        kept, dropped = _Output(work / RECORDS), _Output(work / DROPPED)
-        for line, trace in located_records(source, AnnotatedTrace.from_dict, quarantine):
-            if reason := why_malformed(trace):
-                quarantine.add(line, RecordError(line.where, reason))
-                continue
-            chosen = selection.choose(trace)
-            if isinstance(chosen, Drop):
-                dropped.add(encode(line.rejected(chosen.reason)))
-            else:
-                on_record(kept.add(encode(chosen)))
-            on_progress(kept.count + dropped.count)
-        kept.flush()
-        dropped.flush()
-        tally = selection.tally
-        tally.quarantined = sum(1 for _ in read_lines(work / REJECTED)) if (work / REJECTED).exists() else 0
-        write_atomically(work / TALLY, iter([orjson.dumps(tally.to_dict())]))
-        return store.publish(recipe, work, kept.count), False
+    with store.work(recipe) as work:
+        ledger = Ledger(work, strict=strict)
+        for done in ledger.records():
+            on_record(done)
+        selection, read = _selection(config, ledger), _reader(source, config, store)
+        for lines in _blocks(itertools.islice(source.lines(), ledger.done.lines, None)):
+            traces = list(_traces(lines, read, ledger.quarantine))
+            selection.look_ahead([trace for _, trace in traces])
+            for line, trace in traces:
+                chosen = selection.choose(trace)
+                if isinstance(chosen, Drop):
+                    ledger.drop(line.rejected(chosen.reason))
+                else:
+                    on_record(ledger.keep(chosen, problem_digest(trace.problem)))
+            ledger.settle(len(lines), selection.tally)
+            on_progress(ledger.done.lines)
+        if not ledger.done.lines:
+            raise InputError(f"{source.label}: the input is empty", "Give at least one record")
+        ledger.close()
+        return store.publish(recipe, work, ledger.done.kept), False
 
 
 def tally_of(artifact: Artifact) -> SelectionTally:
@@ -73,24 +78,38 @@ def tally_of(artifact: Artifact) -> SelectionTally:
     return SelectionTally.from_dict(orjson.loads((artifact.path / TALLY).read_bytes()))
 
 
-class _Output:
-    """An append-only file of lines, written in blocks."""
+def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Lines in lists of at most `BLOCK_LINES` and about `BLOCK_BYTES`."""
+    block, size = [], 0
+    for line in lines:
+        block.append(line)
+        size += len(line.data)
+        if len(block) == BLOCK_LINES or size >= BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
-    def __init__(self, path: Path) -> None:
-        self.journal = Journal(path)
-        self.count = 0
-        self._lines: list[bytes] = []
 
-    def add(self, line: bytes) -> bytes:
-        self.count += 1
-        self._lines.append(line)
-        if len(self._lines) == WRITE_EVERY:
-            self.flush()
-        return line
+def _reader(source: Source, config: BuildSftConfig, store: Store) -> Read:
+    """Reads a row, and says how."""
+    look = FirstLook(source.label, "marked trace", store.on_note)
+    return look.over(functools.partial(read_annotated, reading=config.reading))
 
-    def flush(self) -> None:
-        self.journal.append(self._lines)
-        self._lines = []
+
+def _traces(lines: Iterable[Line], read: Read, quarantine: Quarantine) -> Iterator[tuple[Line, AnnotatedTrace]]:
+    """The well-formed traces with their lines; the other ones go to the quarantine."""
+    for line in lines:
+        try:
+            found = decode(line, read)
+        except RecordError as error:
+            quarantine.add(line, error)
+            continue
+        for trace in found:
+            if reason := trace.reason if isinstance(trace, Refusal) else why_malformed(trace):
+                quarantine.add(line, RecordError(line.where, reason))
+            elif isinstance(trace, AnnotatedTrace):
+                yield line, trace
 
 
 def _input_digests(config: BuildSftConfig) -> dict[str, str]:
@@ -100,13 +119,21 @@ def _input_digests(config: BuildSftConfig) -> dict[str, str]:
     return digests
 
 
-def _selection(config: BuildSftConfig) -> Selection:
+def _selection(config: BuildSftConfig, ledger: Ledger) -> Selection:
+    """As it was where the ledger ends."""
     ngrams = read_ngrams(config.decontaminate, config.ngram) if config.decontaminate else None
-    if config.tokenizer is None:
-        return Selection(config, ngrams)
-    tokenizer = load_tagging_tokenizer(config.tokenizer)
+    count = functools.partial(count_tokens, _tokenizer(config, config.tokenizer)) if config.tokenizer else None
+    selection = Selection(config, ngrams, count, ledger.done.tally)
+    for digest, split in ledger.problems():
+        selection.remember(digest, split)
+    return selection
+
+
+def _tokenizer(config: BuildSftConfig, reference: str) -> Tokenizer:
+    """The tokenizer, if its template fits what is built. Raises UsageError, ModelError."""
+    tokenizer = load_tagging_tokenizer(reference)
     example = AnnotatedTrace(id="", problem="1+1?", answer="2", reasoning="1+1 is 2.", spans=(), annotator="")
     if reason := why_unteachable(tokenizer, build(example, config, "train")):
         hint = f"{'Leave out' if config.think else 'Add'} --think, or correct the template's generation prompt"
-        raise UsageError(f"--tokenizer {config.tokenizer}: {reason}", hint)
-    return Selection(config, ngrams, functools.partial(count_tokens, tokenizer))
+        raise UsageError(f"--tokenizer {reference}: {reason}", hint)
+    return tokenizer

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import InputError, RecordError
+from ..layouts.reading import DEFAULT, Reading, Refusal
 from ..models.loading import load_tokenizer
 from ..models.tokenizing import why_unteachable
-from ..records.data import AnnotatedTrace
+from ..records.data import SftConversation, SftExample
 from ..store.jsonl import decode
 from ..store.source import Quarantine, Source, read_records
-from .linting import Originals, read_original, read_tagged, why_wrong
+from .linting import Originals, originals_of, tagged_of, why_wrong
 
 
 @dataclass
@@ -23,6 +25,13 @@ class Checked:
     def fine(self) -> int:
         return self.records - self.rejected
 
+    def count(self, fault: RecordError | None, on_fault: Callable[[RecordError], None]) -> None:
+        """Count a record, and tell its fault, if it has one."""
+        self.records += 1
+        if fault:
+            self.rejected += 1
+            on_fault(fault)
+
     def __str__(self) -> str:
         return f"checked {self.records:,} records: {self.fine:,} fine, {self.rejected:,} rejected"
 
@@ -30,43 +39,45 @@ class Checked:
 def check_sft(
     source: Source,
     traces: Source | None = None,
+    reading: Reading = DEFAULT,
     tokenizer: str | None = None,
     *,
     on_fault: Callable[[RecordError], None] = lambda fault: None,
 ) -> Checked:
-    """Check records of kind annotated_trace, sft_example and sft_conversation, in any mixture.
+    """Check records of kind annotated_trace, sft_example and sft_conversation, and tagged rows, in any mixture.
 
     Args:
+        traces: what the records were made from, to compare their text with; only digests are kept, on disk if many.
+        reading: which traces a row holds that is no record of ours.
         tokenizer: whose chat template training examples and conversations are to fit.
-        traces: what the records were made from, to compare their text with; only digests are kept in memory.
         on_fault: called with every fault as it is found.
 
     Raises:
         ModelError: the tokenizer does not load, or its template fails.
         InputError: an input is empty or cannot be read. RecordError: a bad record among `traces`.
     """
-    originals = _originals(traces) if traces else None
+    originals = _originals(traces, reading) if traces else None
     template = load_tokenizer(tokenizer) if tokenizer else None
     checked = Checked()
     for line in source.lines():
-        checked.records += 1
         try:
-            record = decode(line, read_tagged)
-            reason = why_wrong(record, originals)
-            if template and not reason and not isinstance(record, AnnotatedTrace):
-                reason = why_unteachable(template, record)
-            if reason:
-                raise RecordError(line.where, reason)
+            found = decode(line, partial(tagged_of, reading=reading))
         except RecordError as fault:
-            checked.rejected += 1
-            on_fault(fault)
+            checked.count(fault, on_fault)
+            continue
+        for record in found:
+            reason = record.reason if isinstance(record, Refusal) else why_wrong(record, originals)
+            if template and not reason and isinstance(record, SftExample | SftConversation):
+                reason = why_unteachable(template, record)
+            checked.count(RecordError(line.where, reason) if reason else None, on_fault)
     if not checked.records:
         raise InputError(f"{source.label}: the input is empty", "Give at least one JSONL record")
     return checked
 
 
-def _originals(traces: Source) -> Originals:
+def _originals(traces: Source, reading: Reading) -> Originals:
     originals = Originals()
-    for trace in read_records(traces, read_original, Quarantine()):
-        originals.add(trace)
+    for found in read_records(traces, partial(originals_of, reading=reading), Quarantine()):
+        for trace in found:
+            originals.add(trace)
     return originals

@@ -7,6 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..store.disk_map import DiskMap
+
+IN_MEMORY = 2_000_000
+"""N-grams that are held in memory, some 400 MB of them; further ones lie on disk."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -37,25 +42,38 @@ class NgramIndex:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self._rows: dict[int, dict[str, tuple[str, str]]] = {n: {}}
+        self._lengths = {n}
+        self._rows: dict[str, tuple[str, str]] = {}
+        self._more: DiskMap | None = None
 
     def add(self, problem: str, file: str, where: str) -> None:
         """Remember a benchmark problem. One without any word matches nothing."""
         words = _words(problem)
         length = min(self.n, len(words))
+        self._lengths |= {length} if length else set()
         row = (file, where)
         for ngram in _ngrams(words, length):
-            self._rows.setdefault(length, {}).setdefault(ngram, row)
+            if len(self._rows) < IN_MEMORY:
+                self._rows.setdefault(ngram, row)
+            elif ngram not in self._rows:
+                self._more = self._more or DiskMap()
+                self._more.add(_key(ngram), "\0".join(row).encode("utf-8", "surrogatepass"))
 
     def find(self, problem: str) -> Match | None:
         """The first n-gram that `problem` shares with a benchmark, the longest kind first."""
         words = _words(problem)
-        for length in sorted(self._rows, reverse=True):
-            rows = self._rows[length]
-            for ngram in _ngrams(words, length) if rows else ():
-                if ngram in rows:
-                    return Match(*rows[ngram], ngram, whole=length < self.n)
+        for length in sorted(self._lengths, reverse=True) if self._rows else ():
+            for ngram in _ngrams(words, length):
+                if row := self._rows.get(ngram) or self._on_disk(ngram):
+                    return Match(*row, ngram, whole=length < self.n)
         return None
+
+    def _on_disk(self, ngram: str) -> tuple[str, str] | None:
+        found = self._more.get(_key(ngram)) if self._more else None
+        if found is None:
+            return None
+        file, _, where = found.decode("utf-8", "surrogatepass").partition("\0")
+        return file, where
 
 
 def _words(text: str) -> list[str]:
@@ -66,3 +84,7 @@ def _ngrams(words: list[str], length: int) -> Iterator[str]:
     if length:
         for start in range(len(words) - length + 1):
             yield " ".join(words[start : start + length])
+
+
+def _key(ngram: str) -> bytes:
+    return ngram.encode("utf-8", "surrogatepass")

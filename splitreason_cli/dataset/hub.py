@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import orjson
 
 from .. import __version__
 from ..errors import InputError
-from ..records.data import JsonObject, Record, SftConversation, SftExample
+from ..records.data import JsonObject, SftExample
 from ..store.artifacts import Artifact
 from ..store.jsonl import disk_fault, read_lines
 from . import data_card
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "test")
 CARD = "README.md"
 BATCH_BYTES = 16 * 2**20
-KINDS: dict[str, type[SftExample] | type[SftConversation]] = {cls.kind: cls for cls in (SftExample, SftConversation)}
+NO_COLUMNS = ("kind", "schema", "split")
 
 
 def shard(split: str) -> str:
@@ -89,11 +90,8 @@ def _write_shards(folder: Path, records: Path, kind: str, splits: list[str]) -> 
     schema = _schema(kind)
     with contextlib.ExitStack() as stack:
         writers = {split: stack.enter_context(parquet.ParquetWriter(folder / shard(split), schema)) for split in splits}
-        for rows in _batches(records, KINDS[kind]):
-            for split, writer in writers.items():
-                chosen = [row for row in rows if row["split"] == split]
-                if chosen:
-                    writer.write_table(pyarrow.Table.from_pylist(chosen, schema=schema))
+        for split, rows in _batches(records, schema.names):
+            writers[split].write_table(pyarrow.Table.from_pylist(rows, schema=schema))
     return list(schema.names)
 
 
@@ -105,17 +103,23 @@ def _schema(kind: str) -> "Schema":
     return pa.schema([("id", text), *turns, ("reasoning_sha256", text), ("tokens", pa.int64()), ("extra", text)])
 
 
-def _batches(records: Path, cls: type[Record]) -> Iterator[list[JsonObject]]:
-    """Rows in lists whose lines have about `BATCH_BYTES`."""
-    rows, size = [], 0
+def _batches(records: Path, columns: list[str]) -> Iterator[tuple[str, list[JsonObject]]]:
+    """Rows of one split in lists whose lines have about `BATCH_BYTES`."""
+    rows: dict[str, list[JsonObject]] = defaultdict(list)
+    sizes: Counter[str] = Counter()
     for line in read_lines(records):
-        record = cls.from_dict(orjson.loads(line.data))
-        rows.append({**record.to_dict(), "extra": orjson.dumps(record.extra).decode() if record.extra else None})
-        size += len(line.data)
-        if size >= BATCH_BYTES:
-            yield rows
-            rows, size = [], 0
-    yield rows
+        # Our own records, which need no second look.
+        value = orjson.loads(line.data)
+        split = value["split"]
+        extra = {name: item for name, item in value.items() if name not in columns and name not in NO_COLUMNS}
+        if "extra" in value:
+            extra["extra"] = value["extra"]
+        rows[split].append({**value, "extra": orjson.dumps(extra).decode() if extra else None})
+        sizes[split] += len(line.data)
+        if sizes[split] >= BATCH_BYTES:
+            yield split, rows.pop(split)
+            sizes[split] = 0
+    yield from rows.items()
 
 
 def _card(title: str, artifact: Artifact, tally: SelectionTally, splits: list[str], columns: list[str]) -> str:

@@ -1,12 +1,18 @@
 """What is wrong with tagged data: the tags themselves, and text that is not that of its trace."""
 
+import hashlib
 import re
+from dataclasses import replace
 from typing import TypeVar
 
+from ..layouts.marked import is_foreign, is_marked, read_marked
+from ..layouts.reading import DEFAULT, Reading, Refusal
+from ..layouts.traces import read_traces
 from ..records import markup, scaffold
 from ..records.data import AnnotatedTrace, JsonObject, Record, SchemaError, SftConversation, SftExample, Trace
 from ..records.lessons import why_unanswered
 from ..records.prompts import thinking
+from ..store.disk_map import DiskMap
 from .sft import reasoning_sha256, why_malformed
 
 Tagged = AnnotatedTrace | SftExample | SftConversation
@@ -21,17 +27,17 @@ class Originals:
     """The reasoning that each id may have, kept as digests. Several traces may share an id."""
 
     def __init__(self) -> None:
-        self._digests: dict[str, list[bytes]] = {}
+        self._seen = DiskMap()
 
     def add(self, trace: Trace | AnnotatedTrace) -> None:
-        self._digests.setdefault(trace.id, []).append(bytes.fromhex(reasoning_sha256(trace.reasoning)))
+        self._seen.add(_digest(trace.id))
+        self._seen.add(_digest(trace.id, trace.reasoning))
 
     def why_unlike(self, record_id: str, reasoning: str) -> str | None:
         """What tells `reasoning` from that of the traces with this id, or None."""
-        digests = self._digests.get(record_id)
-        if digests is None:
+        if _digest(record_id) not in self._seen:
             return f"no trace has the id '{record_id}'"
-        if bytes.fromhex(reasoning_sha256(reasoning)) not in digests:
+        if _digest(record_id, reasoning) not in self._seen:
             return f"the reasoning without tags is not that of the trace '{record_id}'"
         return None
 
@@ -46,6 +52,22 @@ def read_original(value: object) -> Trace | AnnotatedTrace:
     if isinstance(value, dict):
         value = {"kind": Trace.kind, **value}
     return _read(value, ORIGINAL)
+
+
+def tagged_of(row: object, reading: Reading = DEFAULT) -> list[Tagged | Refusal]:
+    """`read_tagged`, or what a row holds that is marked by tags. Raises SchemaError."""
+    if is_foreign(row) and is_marked(row, reading):
+        return [*read_marked(row, reading).value]
+    return [read_tagged(row)]
+
+
+def originals_of(row: object, reading: Reading = DEFAULT) -> list[Trace | AnnotatedTrace]:
+    """`read_original`, or all traces of a row of other people's data. Raises SchemaError."""
+    if not is_foreign(row) or (isinstance(row, dict) and {"id", "problem", "reasoning"} <= row.keys()):
+        return [read_original(row)]
+    every = replace(reading, generations="all")
+    found = read_marked(row, every).value if is_marked(row, every) else read_traces(row, every).value
+    return [one for one in found if not isinstance(one, Refusal)]
 
 
 def why_wrong(record: Tagged, originals: Originals | None = None) -> str | None:
@@ -110,3 +132,12 @@ def _read(value: object, classes: tuple[type[R], ...]) -> R:
         *most, last = kinds
         raise SchemaError(f"expected a record of kind {', '.join(most)} or {last}, got {got}")
     return kinds[kind].from_dict(value)
+
+
+def _digest(*texts: str) -> bytes:
+    """Of an id alone, or of one with its reasoning."""
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:%b" % (len(data), data))
+    return digest.digest()[:16]

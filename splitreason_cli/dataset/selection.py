@@ -2,7 +2,7 @@
 or that has no answer."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -11,6 +11,7 @@ import msgspec
 from ..records import markup
 from ..records.data import AnnotatedTrace, JsonObject, SftRecord
 from ..records.lessons import why_unanswered
+from ..store.disk_map import DiskMap
 from .decontamination import NgramIndex
 from .sft import BuildSftConfig, Split, build, split_of
 
@@ -74,31 +75,53 @@ class SelectionTally:
 
 
 class Selection:
-    """Decides trace by trace, and counts in `tally`. Remembers 16 bytes of each problem it kept, not its text.
+    """Decides trace by trace, and counts in `tally`. Remembers 16 bytes of each problem it kept, on disk if many.
 
     A repeated problem is dropped only if another trace of it was kept, so one that is too long costs no problem.
 
     Args:
         ngrams: the benchmark problems, if the data is to be free of them.
-        count_tokens: the length of a record in tokens, if it is to be counted.
+        count_tokens: the lengths of records in tokens, if they are to be counted.
+        tally: what became of the traces until now.
     """
 
     def __init__(
         self,
         config: BuildSftConfig,
         ngrams: NgramIndex | None = None,
-        count_tokens: Callable[[SftRecord], int] | None = None,
+        count_tokens: Callable[[Sequence[SftRecord]], list[int]] | None = None,
+        tally: SelectionTally | None = None,
     ) -> None:
         self.config, self.ngrams, self.count_tokens = config, ngrams, count_tokens
-        self.tally = SelectionTally()
-        self._splits: dict[bytes, Split] = {}
+        self.tally = tally or SelectionTally()
+        self._splits = DiskMap()
+        self._counted: dict[int, int] = {}
+
+    def remember(self, digest: bytes, split: Split) -> None:
+        """Note that a trace of the problem with this digest was kept."""
+        self._splits.add(digest, split.encode())
+
+    def look_ahead(self, traces: Sequence[AnnotatedTrace]) -> None:
+        """Count the tokens of what `choose` is asked about next, all at once, which costs less than one by one."""
+        if self.count_tokens is None:
+            return
+        firsts: dict[bytes | int, AnnotatedTrace] = {}
+        for trace in traces:
+            digest = problem_digest(trace.problem)
+            # A copy is counted if it turns out to be needed: mostly the first one is kept.
+            if not self.config.dedup:
+                firsts[id(trace)] = trace
+            elif digest not in self._splits:
+                firsts.setdefault(digest, trace)
+        lengths = self.count_tokens([build(trace, self.config, "train") for trace in firsts.values()])
+        self._counted = dict(zip(map(id, firsts.values()), lengths, strict=True))
 
     def choose(self, trace: AnnotatedTrace) -> SftRecord | Drop:
         """The training record of a trace, or why it is dropped. Raises MarkupError if its spans do not fit."""
         if reason := why_unanswered(trace.answer, trace.response):
             self.tally.unanswered += 1
             return Drop(reason)
-        digest = _digest(trace.problem)
+        digest = problem_digest(trace.problem)
         if self.config.dedup and digest in self._splits:
             self.tally.repeated += 1
             return Drop("the problem is that of an earlier trace")
@@ -106,19 +129,25 @@ class Selection:
             self.tally.found_in[found.file] = self.tally.found_in.get(found.file, 0) + 1
             return Drop(found.reason)
         # Copies that differ in case or white space follow the first one, or they would leak from train into test.
-        split = self._splits.get(digest) or split_of(trace.problem, self.config.test_fraction)
+        split = self._split(digest) or split_of(trace.problem, self.config.test_fraction)
         record = build(trace, self.config, split)
         if self.count_tokens:
-            tokens, limit = self.count_tokens(record), self.config.max_tokens
+            counted, limit = self._counted.pop(id(trace), None), self.config.max_tokens
+            tokens = self.count_tokens([record])[0] if counted is None else counted
             if limit is not None and tokens > limit:
                 self.tally.too_long += 1
                 return Drop(f"{tokens:,} tokens, more than {limit:,}")
             record = replace(record, tokens=tokens)
-        self._splits[digest] = split
+        self.remember(digest, split)
         self.tally.keep(trace, split)
         return record
 
+    def _split(self, digest: bytes) -> Split | None:
+        found = self._splits.get(digest)
+        return None if found is None else "test" if found == b"test" else "train"
 
-def _digest(problem: str) -> bytes:
+
+def problem_digest(problem: str) -> bytes:
+    """16 bytes that tell problems apart, whatever their case and white space."""
     normal = " ".join(problem.casefold().split())
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from ..errors import UsageError
+from ..layouts.reading import DEFAULT, Reading
 from ..records import markup
 from ..records.data import AnnotatedTrace, Message, SftConversation, SftExample, SftRecord
 from ..records.lessons import why_wrong_lesson
@@ -32,7 +33,7 @@ class BuildSftConfig:
     completion; conversations always do. `test_fraction` of the problems (not of the traces) go to the test split.
     `tokenizer` counts tokens, and examples of more than `max_tokens` are dropped. `dedup` keeps one trace of each
     problem. `decontaminate` names files of benchmark problems; traces whose problem shares `ngram` consecutive words
-    with one of them are dropped.
+    with one of them are dropped. `reading` says which traces a row holds that is marked by tags.
 
     Raises UsageError for a limit in tokens without a tokenizer to count them.
     """
@@ -47,6 +48,7 @@ class BuildSftConfig:
     dedup: bool = True
     decontaminate: tuple[str, ...] = ()
     ngram: int = 8
+    reading: Reading = DEFAULT
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None and self.tokenizer is None:

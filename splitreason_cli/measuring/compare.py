@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputError, UsageError
-from ..records.data import BenchComparison, BenchResult, Generation, Record, SchemaError, label
+from ..records.data import BenchComparison, BenchResult, Extract, Generation, Record, SchemaError, label
 from ..split.budget import parse_share
 from ..store.artifacts import Artifact, Store
 from ..store.jsonl import decode, read_lines
@@ -15,14 +15,19 @@ from .comparison import Key, compare
 
 @dataclass
 class SystemVerdicts:
-    """The verdicts of one system, the texts of its problems by id, and the task if that is known."""
+    """The verdicts of one system, the texts of its problems by id, and the task if that is known.
+
+    `extracts` says where answers were looked for.
+    """
 
     task: str = ""
+    extracts: set[Extract] = field(default_factory=set)
     verdicts: dict[str, list[bool]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, generation: Generation) -> None:
         self.problems[generation.id] = generation.problem
+        self.extracts.add(generation.extract)
         if generation.correct is not None:
             self.verdicts.setdefault(generation.id, []).append(generation.correct)
 
@@ -35,7 +40,8 @@ def bench_compare(mine: str, theirs: str, store: Store) -> list[tuple[BenchCompa
             picks one of several systems. Where none is picked of several, those of the same name are compared.
 
     Raises:
-        UsageError: it is not clear what to compare. InputError: there is no such run, or it has no generations.
+        UsageError: it is not clear what to compare. InputError: there is no such run, it has no generations, or the
+            answers of one were looked for in another way.
     """
     first, second = _runs(mine, store), _runs(theirs, store)
     if len(first) == len(second) == 1:
@@ -47,6 +53,7 @@ def bench_compare(mine: str, theirs: str, store: Store) -> list[tuple[BenchCompa
         raise UsageError(f"it is not clear what to compare: {names}", f"Pick one of each, such as {mine}:split@5%")
     for a, b in pairs:
         _require_same_problems(first[a].problems, second[b].problems)
+        _require_same_extraction(first[a].extracts | second[b].extracts)
     return [compare(first[a].task or second[b].task, first[a].verdicts, second[b].verdicts, a, b) for a, b in pairs]
 
 
@@ -57,6 +64,12 @@ def _require_same_problems(mine: Mapping[str, str], theirs: Mapping[str, str]) -
     for name in shared:
         if mine[name] != theirs[name]:
             raise InputError(f"problem {name!r} is another one in each run", "Compare runs of one task")
+
+
+def _require_same_extraction(extracts: set[Extract]) -> None:
+    if len(extracts) > 1:
+        what = f"the answers of these runs were looked for in different ways: {', '.join(sorted(extracts))}"
+        raise InputError(what, "Grade both alike: srx bench TASK --from GENERATIONS --extract ...")
 
 
 def _runs(reference: str, store: Store) -> dict[Key, SystemVerdicts]:

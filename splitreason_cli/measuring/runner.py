@@ -14,7 +14,7 @@ import orjson
 
 from ..models.loading import text_of
 from ..models.sampling import Sampling
-from ..records.data import Author, BenchResult, Generation, Problem, Segment
+from ..records.data import Author, BenchResult, Extract, Generation, Problem, Segment
 from ..split.budget import OffloadBudget
 from ..split.limits import Limits
 from ..split.policies import EntropyRecorder
@@ -30,7 +30,7 @@ from ..tasks.tasks import TaskData, read_task
 from .comparison import Verdicts
 from .drivers import Decoded, DecodeJob, Driver, DriverConfig
 from .systems.base import Sample, System
-from .tally import Tally
+from .tally import Tally, finder
 from .where import Backends
 
 STAGE = "bench"
@@ -44,7 +44,8 @@ class BenchConfig:
 
     `samples` completions a problem at `temperature` (0 is greedy) and `top_p`; `problems` limits how many are used
     (0: all); `max_tokens` bounds a completion; `batch_size` completions are decoded together. `data` is read in place
-    of the task's own problems.
+    of the task's own problems, `columns` say which of its columns hold what. `extract` says where an answer is looked
+    for.
     """
 
     task: str = "mini"
@@ -60,6 +61,8 @@ class BenchConfig:
     seed: int = 0
     hint: bool = True
     data: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    extract: Extract = "box"
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Watcher:
 
 def read_problems(config: BenchConfig, store: Store) -> TaskData:
     """The problems of a run. For errors see `read_task`."""
-    data = read_task(config.task, store, config.data)
+    data = read_task(config.task, store, config.data, config.columns)
     return replace(data, problems=data.problems[: config.problems or None])
 
 
@@ -125,7 +128,8 @@ class Runner:
         # Asked for at once, so that what cannot be reached ends the run before any work.
         self._identities = backends.identities(authors)
         self.jobs = [(sample, problem) for sample in range(config.samples) for problem in self.data.problems]
-        self._stack, self._grader = ExitStack(), Grader(task=self.data.task)
+        self._answer_in = finder(self.data.task, config.extract)
+        self._stack, self._grader = ExitStack(), Grader(task=self.data.task, answer_in=self._answer_in)
         self._stack.callback(self._grader.close)
         self._driver: Driver | None = None
 
@@ -145,7 +149,7 @@ class Runner:
             with self.store.work(recipe) as work:
                 self._decode_all(system, Journal(work / RECORDS))
                 artifact = self.store.publish(recipe, work, len(self.jobs))
-        counts = Tally(self.data.task.answer_in)
+        counts = Tally(self._answer_in, self.config.extract)
         for generation in StoredGenerations(artifact):
             counts.add(generation)
             if cached:
@@ -244,6 +248,7 @@ class Runner:
             ungraded_reason=verdict.reason,
             offload_budget=system.offload_budget,
             hand_over_seconds=decoded.hand_over_seconds,
+            extract=self.config.extract,
             extra=problem.extra,
         )
 

@@ -1,18 +1,40 @@
 """What the generations of one system come to, counted one after another."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
-from ..records.data import BenchResult, Generation
-from ..tasks.grading import boxed_answer, normalized
-from .log_rows import completion_of, unknown_in
+from ..errors import UsageError
+from ..records.data import BenchResult, Extract, Generation
+from ..records.extraction import answer_in as extracted
+from ..records.extraction import boxed_answer
+from ..records.measurement import unknown_in
+from ..tasks.base import Task
+from ..tasks.grading import normalized
+from .log_rows import completion_of
 from .statistics import Vote, bootstrap_ci95, maj_at_k, pass_at_1
+
+AnswerIn = Callable[[str], str | None]
+"""The answer that a completion gives; None if it gives none."""
+
+
+def finder(task: Task, extract: Extract) -> AnswerIn:
+    """What finds the answer of a completion: the task's own rules, or a looser extraction.
+
+    Raises UsageError for a looser extraction where the task has rules of its own, which that would replace.
+    """
+    if extract == "box":
+        return task.answer_in
+    if type(task).answer_in is not Task.answer_in:
+        raise UsageError(f"--extract {extract} would replace the rules that the task has for answers", "Leave it out")
+    return partial(extracted, extract=extract)
 
 
 class Tally:
     """Counts of one system's generations, which it keeps nothing else of.
 
     Args:
-        answer_in: the answer that a completion gives, by the task's rules.
+        answer_in: the answer that a completion gives, as `finder` finds it.
+        extract: what that is called in the record.
 
     Attributes:
         count: how many there were.
@@ -21,12 +43,12 @@ class Tally:
         votes: of each problem.
     """
 
-    def __init__(self, answer_in: Callable[[str], str | None] = boxed_answer) -> None:
-        self._answer_in = answer_in
+    def __init__(self, answer_in: AnswerIn = boxed_answer, extract: Extract = "box") -> None:
+        self._answer_in, self._extract = answer_in, extract
         self.count = self.right = self.graded = self.tokens = self.big_tokens = 0
         self.verdicts: dict[str, list[bool]] = {}
         self.votes: dict[str, list[Vote]] = {}
-        self._spans = self._truncated = self._unclosed = self._measured_spans = 0
+        self._spans = self._truncated = self._unclosed = self._unanswered = self._measured_spans = 0
         self._seconds = self._hand_over_seconds = 0.0
         self._unknown: set[str] = set()
 
@@ -34,7 +56,9 @@ class Tally:
         """Count one more."""
         g = generation
         self.count += 1
-        self.votes.setdefault(g.id, []).append(vote_of(g, self._answer_in))
+        vote = vote_of(g, self._answer_in)
+        self.votes.setdefault(g.id, []).append(vote)
+        self._unanswered += vote[0] is None and completion_of(g) is not None
         if g.correct is not None:
             self.verdicts.setdefault(g.id, []).append(g.correct)
             self.right += g.correct
@@ -82,20 +106,27 @@ class Tally:
             truncated=None if "finish_reason" in unknown else self._truncated,
             unclosed=None if "authors" in unknown else self._unclosed,
             ungraded=self.count - self.graded,
+            completions=self.count,
+            unanswered=self._unanswered,
             hand_over_seconds=self._hand_over_seconds / self._measured_spans if self._measured_spans else None,
             artifact=artifact,
+            extract=self._extract,
         )
 
 
-def tally(generations: Iterable[Generation], answer_in: Callable[[str], str | None] = boxed_answer) -> Tally:
+def tally(
+    generations: Iterable[Generation],
+    answer_in: AnswerIn = boxed_answer,
+    extract: Extract = "box",
+) -> Tally:
     """The counts of these."""
-    counts = Tally(answer_in)
+    counts = Tally(answer_in, extract)
     for generation in generations:
         counts.add(generation)
     return counts
 
 
-def vote_of(generation: Generation, answer_in: Callable[[str], str | None] = boxed_answer) -> Vote:
+def vote_of(generation: Generation, answer_in: AnswerIn = boxed_answer) -> Vote:
     """What a sample answered, and with what verdict. All right answers count as one."""
     if generation.correct:
         return normalized(generation.answer), True

@@ -154,6 +154,13 @@ def load_tokenizer(reference: str) -> Tokenizer:
 
     Raises ModelError if it does not load, or has no chat template.
     """
+    tokenizer = load_plain_tokenizer(reference)
+    _require_chat_template(reference, tokenizer)
+    return tokenizer
+
+
+def load_plain_tokenizer(reference: str) -> Tokenizer:
+    """`load_tokenizer` for who asks no chat template of it. Raises ModelError if it does not load."""
     from transformers import AutoTokenizer
 
     path = resolve_tokenizer(reference)
@@ -163,7 +170,6 @@ def load_tokenizer(reference: str) -> Tokenizer:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "Give a folder with a tokenizer.json and a tokenizer_config.json"
         raise ModelError(f"{reference}: the tokenizer cannot be loaded ({first_line})", hint) from None
-    _require_chat_template(reference, tokenizer)
     return tokenizer
 
 

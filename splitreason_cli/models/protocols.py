@@ -36,6 +36,18 @@ class AddedToken(Protocol):
     special: bool
 
 
+class Encoded(Protocol):
+    """A text in tokens."""
+
+    def __len__(self) -> int: ...
+
+
+class FastTokenizer(Protocol):
+    """What a fast tokenizer of transformers is built on."""
+
+    def encode_batch_fast(self, texts: Sequence[str], /, *, add_special_tokens: bool = True) -> Sequence[Encoded]: ...
+
+
 class Tokenizer(Protocol):
     """A tokenizer of transformers, slow or fast."""
 
@@ -45,6 +57,9 @@ class Tokenizer(Protocol):
     eos_token_id: int | None
     eos_token: str | None
     all_special_ids: list[int]
+    is_fast: bool
+    backend_tokenizer: FastTokenizer
+    """Of a fast one."""
 
     def __len__(self) -> int: ...
 

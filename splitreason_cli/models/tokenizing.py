@@ -1,10 +1,11 @@
 """What a trainer makes of training records: their token ids, and how many."""
 
 import hashlib
+from collections.abc import Sequence
 
 from ..errors import ModelError
 from ..records import markup, scaffold
-from ..records.data import Message, SftExample, SftRecord
+from ..records.data import Message, SftConversation, SftExample, SftRecord
 from ..store.digests import file_digest
 from .loading import OTHER_TEMPLATE, TOKENIZER_FILES, load_tokenizer, resolve_tokenizer, template_errors
 from .protocols import Tokenizer, Turn
@@ -55,11 +56,27 @@ def example_ids(tokenizer: Tokenizer, example: SftExample) -> tuple[list[int], l
     return list(prompt), list(tokenizer(example.completion, add_special_tokens=False)["input_ids"])
 
 
-def count_tokens(tokenizer: Tokenizer, record: SftRecord) -> int:
-    """The length in tokens: prompt and completion without end-of-text, or all that the template makes of a chat."""
-    if isinstance(record, SftExample):
-        return sum(map(len, example_ids(tokenizer, record)))
-    return len(tokenizer(conversation_text(tokenizer, record.messages), add_special_tokens=False)["input_ids"])
+def count_tokens(tokenizer: Tokenizer, records: Sequence[SftRecord]) -> list[int]:
+    """The lengths in tokens: prompt and completion without end-of-text, or all that the template makes of a chat."""
+    texts = [_texts(tokenizer, record) for record in records]
+    lengths = iter(_lengths(tokenizer, [text for parts in texts for text in parts]))
+    return [sum(next(lengths) for _ in parts) for parts in texts]
+
+
+def _texts(tokenizer: Tokenizer, record: SftRecord) -> list[str]:
+    """The texts that are tokenized one by one, as in `example_ids`."""
+    if isinstance(record, SftConversation):
+        return [conversation_text(tokenizer, record.messages)]
+    return [prompt_text(tokenizer, record.prompt), record.completion]
+
+
+def _lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
+    if not tokenizer.is_fast:
+        return [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    # Takes back what a tokenizer's file says of truncation and padding, as for every call.
+    tokenizer("", add_special_tokens=False)
+    # What lies below keeps no offsets and makes no lists, which takes as long as the tokens themselves.
+    return [len(text) for text in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def conversation_text(tokenizer: Tokenizer, messages: tuple[Message, ...]) -> str:

@@ -63,18 +63,13 @@ class HubVocabulary:
     def __init__(self, name: str, tokenizer: Tokenizer) -> None:
         from tokenizers import Tokenizer
 
-        backend: BackendTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is None:
-            raise ModelError(f"{name}: not a fast tokenizer", _HINT)
+        backend = _backend(name, tokenizer)
         settings: Settings = json.loads(backend.to_str())
-        _require_known_kind(name, settings)
         byte_level = _has(settings["decoder"], "ByteLevel")
-        added = backend.get_added_tokens_decoder()
-        spell = _spell_byte_level if byte_level else _spell_byte_fallback
         vocabulary = backend.get_vocab(with_added_tokens=True)
-        self._bytes = {token: spell(text, byte_level and token in added) for text, token in vocabulary.items()}
+        self._bytes = spellings(name, tokenizer)
         self._byte_tokens = _byte_tokens(name, vocabulary, byte_level)
-        self._control = {token for token, entry in added.items() if entry.special}
+        self._control = {token for token, entry in backend.get_added_tokens_decoder().items() if entry.special}
         self._control |= {vocabulary[tag] for tag in (markup.OPEN, markup.CLOSE) if tag in vocabulary}
         self._tokenizer = Tokenizer.from_str(json.dumps(_inside_a_text(settings, byte_level)))
         # Text that happens to spell a control token is no control token.
@@ -93,12 +88,30 @@ class HubVocabulary:
         return self._byte_tokens[byte]
 
 
+def spellings(name: str, tokenizer: Tokenizer) -> dict[int, bytes]:
+    """What each token of a fast tokenizer stands for; part of a character for some. Raises ModelError."""
+    backend = _backend(name, tokenizer)
+    settings: Settings = json.loads(backend.to_str())
+    _require_known_kind(name, settings)
+    byte_level, added = _has(settings["decoder"], "ByteLevel"), backend.get_added_tokens_decoder()
+    spell = _spell_byte_level if byte_level else _spell_byte_fallback
+    vocabulary = backend.get_vocab(with_added_tokens=True)
+    return {token: spell(text, byte_level and token in added) for text, token in vocabulary.items()}
+
+
 def share_vocabulary(small: Tokenizer, big: Tokenizer) -> bool:
     """Whether two tokenizers give the same tokens the same ids, the hand-over tags aside."""
     ids = small.get_vocab(), big.get_vocab()
     if (ids[0].keys() ^ ids[1].keys()) - {markup.OPEN, markup.CLOSE}:
         return False
     return all(ids[0][token] == ids[1][token] for token in ids[0].keys() & ids[1].keys())
+
+
+def _backend(name: str, tokenizer: Tokenizer) -> BackendTokenizer:
+    backend: BackendTokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(f"{name}: not a fast tokenizer", _HINT)
+    return backend
 
 
 def _require_known_kind(name: str, settings: Settings) -> None:

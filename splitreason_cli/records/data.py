@@ -11,6 +11,7 @@ from .measurement import (
     Author,
     BenchComparison,
     BenchResult,
+    Extract,
     Generation,
     LatencyResult,
     Segment,
@@ -23,9 +24,9 @@ from .record import SCHEMA, JsonObject, Record, SchemaError, json_object
 
 __all__ = [
     "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Code",
-    "Generation", "GrpoStep", "HardSpan", "JsonObject", "LatencyResult", "Message", "Problem", "Record", "Rejected",
-    "SchemaError", "Segment", "SftConversation", "SftExample", "SftRecord", "Simulation", "SimulationMode", "Snippets",
-    "TokensFrom", "Trace", "TrainStep", "Unplaced", "json_object", "label", "read_any",
+    "Extract", "Generation", "GrpoStep", "HardSpan", "JsonObject", "LatencyResult", "Message", "Problem", "Record",
+    "Rejected", "SchemaError", "Segment", "SftConversation", "SftExample", "SftRecord", "Simulation", "SimulationMode",
+    "Snippets", "TokensFrom", "Trace", "TrainStep", "Unplaced", "json_object", "label", "read_any",
 ]  # fmt: skip
 
 

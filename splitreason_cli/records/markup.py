@@ -5,7 +5,9 @@ Spans are half-open ranges `[start, end)` of characters (Unicode code points) of
 
 import bisect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 OPEN = "<bigmodel>"
 CLOSE = "</bigmodel>"
@@ -16,11 +18,25 @@ HINT = f"Wrap the hardest lines in {OPEN} and {CLOSE}."
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
-_THOUGHTS = (
-    (THINK_OPEN, THINK_CLOSE, re.compile(r"</?answer>")),
+_ANSWER = re.compile(r"</?answer>")
+
+THOUGHTS = (
+    (THINK_OPEN, THINK_CLOSE, _ANSWER),
     ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
+    ("<thinking>", "</thinking>", _ANSWER),
+    ("<thought>", "</thought>", _ANSWER),
+    ("<seed:think>", "</seed:think>", _ANSWER),
+    ("[THINK]", "[/THINK]", _ANSWER),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7", _ANSWER),
+    (
+        "<|channel|>analysis<|message|>",
+        "<|end|>",
+        re.compile(r"<\|start\|>assistant|<\|channel\|>final<\|message\|>|<\|(?:return|end)\|>"),
+    ),
 )
 """Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
+
+THOUGHT_MARKS = tuple(mark for opening, closing, _ in THOUGHTS for mark in (opening, closing))
 
 Span = tuple[int, int]
 
@@ -29,7 +45,59 @@ _LOOKALIKE = re.compile(r"<\s*[/\\]?\s*big\s*[-_ ]?\s*model\s*[/\\]?\s*>", re.IG
 
 
 class MarkupError(ValueError):
-    """Text whose tags are nested, unbalanced, empty or misspelt, or spans that do not fit their text."""
+    """Text whose tags are nested, unbalanced, empty or misspelt, or spans that do not fit their text.
+
+    The message begins with the sort of fault and a colon where the tags are at fault, such as `unclosed: ...`.
+    """
+
+
+@dataclass(frozen=True)
+class SpanTags:
+    """What marks spans in somebody's text: one tag opens, any of `closings` closes."""
+
+    opening: str
+    closings: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Tags as people write them, `<hard>,</hard>`, with a comma before each further closing. Raises ValueError."""
+        opening, *closings = (part.strip() for part in text.split(","))
+        if not opening or not closings or not all(closings):
+            raise ValueError(f"{text!r} is no pair of tags. Write an opening and a closing one: <hard>,</hard>")
+        if opening in closings:
+            raise ValueError(f"{text!r}: nothing tells the opening tag from the closing one")
+        return cls(opening, tuple(closings))
+
+    def __str__(self) -> str:
+        return ",".join((self.opening, *self.closings))
+
+    def is_in(self, text: str) -> bool:
+        """Whether any of the tags stands in a text."""
+        return any(tag in text for tag in (self.opening, *self.closings))
+
+    def off(self, text: str) -> str:
+        """The text without the tags, whether or not they are balanced."""
+        for tag in (self.opening, *self.closings):
+            text = text.replace(tag, "")
+        return text
+
+    def found(self, text: str) -> "Iterator[re.Match[str]]":
+        """The tags in a text."""
+        # Of tags that begin alike the longest is meant.
+        spelled = sorted((self.opening, *self.closings), key=len, reverse=True)
+        return re.finditer("|".join(map(re.escape, spelled)), text)
+
+    def misspelt(self, text: str) -> str | None:
+        """The first thing in a text that looks like one of the tags, which it should no longer hold."""
+        names = {name[1] for tag in (self.opening, *self.closings) if (name := re.fullmatch(r"<\W*(\w+)\W*>", tag))}
+        like = re.search(rf"<\s*[/\\]?\s*(?:{'|'.join(names)})\s*[/\\]?\s*>", text, re.IGNORECASE) if names else None
+        return like.group() if like else contains_tag(text)
+
+
+OURS = SpanTags(OPEN, (CLOSE,))
+
+PUBLISHED = SpanTags(OPEN, (CLOSE, CLOSE.replace("/", "\\")))
+"""The tags of published data, whose closing one stands there with a backslash, and as it is meant."""
 
 
 def normalize(spans: Iterable[Span], gap: int = 0) -> list[Span]:
@@ -61,7 +129,7 @@ def render(text: str, spans: Sequence[Span]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def parse(tagged: str) -> tuple[str, list[Span]]:
+def parse(tagged: str, tags: SpanTags = OURS) -> tuple[str, list[Span]]:
     """Split tagged text into the plain text and its spans.
 
     Raises MarkupError if a tag is nested, unbalanced, misspelt, or encloses nothing.
@@ -70,27 +138,27 @@ def parse(tagged: str) -> tuple[str, list[Span]]:
     spans: list[Span] = []
     opened: int | None = None
     length = done = 0
-    for match in _TAG.finditer(tagged):
-        piece = tagged[done : match.start()]
+    for match in tags.found(tagged):
+        piece, tag = tagged[done : match.start()], match.group()
         pieces.append(piece)
         length += len(piece)
         done = match.end()
-        if match.group() == OPEN:
+        if tag == tags.opening:
             if opened is not None:
-                raise MarkupError(f"{OPEN} at character {match.start()} stands inside another span")
+                raise MarkupError(f"nested: {tag} at character {match.start()} stands inside another span")
             opened = length
         else:
             if opened is None:
-                raise MarkupError(f"{CLOSE} at character {match.start()} closes nothing")
+                raise MarkupError(f"unopened: {tag} at character {match.start()} closes nothing")
             if opened == length:
-                raise MarkupError(f"the span closed at character {match.start()} is empty")
+                raise MarkupError(f"empty: the span closed at character {match.start()} is empty")
             spans.append((opened, length))
             opened = None
     if opened is not None:
-        raise MarkupError(f"the last {OPEN} is never closed")
+        raise MarkupError(f"unclosed: the last {tags.opening} is never closed")
     text = "".join([*pieces, tagged[done:]])
-    if contains_tag(text):
-        raise MarkupError(f"misspelt tag {contains_tag(text)!r}, expected {OPEN} or {CLOSE}")
+    if wrong := tags.misspelt(text):
+        raise MarkupError(f"misspelt: {wrong!r}, expected {' or '.join((tags.opening, *tags.closings))}")
     return text, spans
 
 
@@ -110,7 +178,7 @@ def split_thinking(generation: str) -> tuple[str, str]:
 
     A text without a scaffold, and one whose thinking never ends, is all thought.
     """
-    for opening, closing, frame in _THOUGHTS:
+    for opening, closing, frame in THOUGHTS:
         if opening in generation or closing in generation:
             thought, _, response = generation.partition(closing)
             return thought.replace(opening, "", 1).strip(), frame.sub("", response).strip()

@@ -7,6 +7,12 @@ from .record import Record
 
 Author = Literal["small", "big"]
 
+UNKNOWN = "unknown"
+"""The field of an imported generation that names what its log did not say, and where a 0 therefore means nothing."""
+
+Extract = Literal["box", "last", "auto"]
+r"""Where an answer is looked for: in `\boxed{}`; in what is said last; or in the box if there is one, else there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
@@ -28,6 +34,7 @@ class Generation(Record):
     system's run is named by, null without one. `hand_over_seconds` is the mean time from a hand-over to the big model's
     first token, null where it was not measured. `seconds` is how long it took, in a batch its share of that. Where
     several are in flight, `wall_seconds` is the time since the one before it was finished, which adds up to the run's.
+    `extract` says how the graded answer was found.
     """
 
     kind: ClassVar[str] = "generation"
@@ -50,6 +57,13 @@ class Generation(Record):
     offload_budget: float | None = None
     hand_over_seconds: float | None = None
     wall_seconds: float | None = None
+    extract: Extract = "box"
+
+
+def unknown_in(generation: Generation) -> set[str]:
+    """What the log of an imported generation did not say, see `UNKNOWN`; nothing of what srx made itself."""
+    names = generation.extra.get(UNKNOWN)
+    return set(map(str, names)) if isinstance(names, list) else set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +72,11 @@ class BenchResult(Record):
 
     `pass_at_1` is the mean over problems of the share of right samples, `ci95` its problem-clustered bootstrap
     interval. `maj_at_k` is the share of problems that the majority of all samples answers right, null for one sample.
-    `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all completions, `truncated`
-    reached the token limit, `unclosed` ended inside a span, and `ungraded` have no verdict. `hand_over_seconds` is the
-    mean over spans, null where it was not measured. What an imported log does not say is null too, and the accuracy
-    where nothing has a verdict. `artifact` is the key of the generations in the store.
+    `offload_share` = big_tokens / tokens over the whole run. `seconds` is wall time. Of all `completions`, `truncated`
+    reached the token limit, `unclosed` ended inside a span, `unanswered` give no answer where `extract` looks for one,
+    which is wrong, and `ungraded` have no verdict. `hand_over_seconds` is the mean over spans, null where it was not
+    measured. What an imported log does not say is null too, what nobody counted, and the accuracy where nothing has a
+    verdict. `artifact` is the key of the generations in the store.
     """
 
     kind: ClassVar[str] = "bench_result"
@@ -82,8 +97,11 @@ class BenchResult(Record):
     truncated: int | None = 0
     unclosed: int | None = 0
     ungraded: int = 0
+    completions: int | None = None
+    unanswered: int | None = None
     hand_over_seconds: float | None = None
     artifact: str = ""
+    extract: Extract = "box"
 
     @property
     def small_tokens(self) -> int | None:

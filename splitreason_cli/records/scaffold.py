@@ -9,18 +9,6 @@ from collections.abc import Mapping
 
 from . import markup
 
-THOUGHTS = (
-    (markup.THINK_OPEN, markup.THINK_CLOSE),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("◁think▷", "◁/think▷"),
-    ("[THINK]", "[/THINK]"),
-    ("<seed:think>", "</seed:think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<|channel|>analysis<|message|>", "<|end|>"),
-)
-"""What opens and closes the thinking, by family."""
-
 _WORDS = (
     "user|assistant|system|tool|human|bot|start|end|eot|eos|bos|eom|pad|message|channel|return|call|constrain|think|turn"
     "|observation|endoftext|endofprompt|endofturn|thought|answer|sep|unk"
@@ -55,11 +43,6 @@ def find_mark(text: str, *, thinking: bool = False) -> str | None:
     found = [match for match in (_MARK.search(text), _AT_ENDS.search(text)) if match]
     found += [match for match in [_ANSWER.search(text)] if match and thinking]
     return min(found, key=lambda match: match.start()).group().strip() if found else None
-
-
-def is_unclosed(generation: str) -> bool:
-    """Whether the thinking in a generation was opened, by any family's mark, and never closed."""
-    return any(opening in generation and closing not in generation for opening, closing in THOUGHTS)
 
 
 def ends_in_empty_box(text: str) -> bool:
@@ -101,7 +84,7 @@ def why_mismatched(opening: str, trained: str) -> str | None:
         opening: what the chat template writes between the question and the model's own text.
         trained: all that stands behind the question in training.
     """
-    for one, other in THOUGHTS[1:]:
+    for one, other, _ in markup.THOUGHTS[1:]:
         if opening.rfind(one) > opening.rfind(other):
             return (
                 f"the chat template opens the thinking with {one}, the completion closes it with {markup.THINK_CLOSE}"

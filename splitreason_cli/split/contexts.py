@@ -11,7 +11,7 @@ from ..records.data import Author
 from .vocabulary import Vocabulary, ids_of, split_settled
 
 
-class Reading(Protocol):
+class TurnReading(Protocol):
     """How one model's context follows the other one's turn. Offsets count the writer's tokens of this turn."""
 
     def begin(self) -> None:
@@ -110,8 +110,8 @@ class Contexts:
         small, big = list(small_prompt), list(big_prompt)
         self.ids: dict[Author, list[int]] = {"small": small, "big": big}
         self.plain: list[int] = []
-        self._by_small: Reading = SameIds(small)
-        self._by_big: Reading = SameIds(big)
+        self._by_small: TurnReading = SameIds(small)
+        self._by_big: TurnReading = SameIds(big)
         if vocabularies:
             self._by_small = Translated(small, vocabularies["big"], vocabularies["small"])
             self._by_big = Translated(big, vocabularies["small"], vocabularies["big"])

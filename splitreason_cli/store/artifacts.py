@@ -247,7 +247,8 @@ class Store:
             records=records,
             bytes=sum(file.stat().st_size for file in files),
             path=str(path),
-            config=recipe.config,
+            # As it is read back, without tuples.
+            config=orjson.loads(orjson.dumps(recipe.config)),
             inputs=recipe.inputs,
             code=recipe.code.digest,
             sources=recipe.code.sources,

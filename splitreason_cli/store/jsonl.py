@@ -1,5 +1,6 @@
 """JSONL in and out: `file:line` errors, compression by suffix, size limits, closed pipes."""
 
+import codecs
 import contextlib
 import errno
 import gzip
@@ -50,11 +51,16 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
         InputError: the file is missing, is no file, or its compression is broken.
     """
     label = name or str(path)
+    if path.suffix in (".csv", ".tsv"):
+        hint = "Convert it to JSONL or parquet, or give the folder that holds it as hf://FOLDER"
+        raise InputError(f"{label}: {path.suffix[1:].upper()} is not read", hint)
     try:
         with _open_binary(path) as stream:
             number = 0
             while data := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
+                if number == 1:
+                    data = _first_line(data, label)
                 is_too_long = len(data) > MAX_LINE_BYTES
                 if is_too_long:
                     _skip_line(stream)
@@ -70,6 +76,15 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
         raise InputError(f"{label}: broken zstd data ({error})", "Compress the file again") from None
 
 
+def _first_line(data: bytes, label: str) -> bytes:
+    """The first line of a file without its byte order mark. Raises InputError for files that are plainly no JSONL."""
+    if data.strip() == b"[" or data.startswith(b"[{"):
+        raise InputError(f"{label}: is one JSON array", "Write one record per line, such as by jq -c '.[]'")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{label}: is UTF-16", "Save it as UTF-8")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
 def decode(line: Line, read: Callable[[object], T]) -> T:
     """Parse one line by `read`, such as `Trace.from_dict`. Raises RecordError naming file, line and remedy."""
     if line.is_too_long:
@@ -83,7 +98,7 @@ def decode(line: Line, read: Callable[[object], T]) -> T:
         except UnicodeDecodeError as fault:
             raise RecordError(line.where, f"byte {fault.start + 1} is not UTF-8", "Save the file as UTF-8") from None
         hint = "Write JSON without NaN or Infinity" if b"NaN" in line.data or b"Infinity" in line.data else ""
-        hint = hint or "Write one complete JSON object per line"
+        hint = hint or "Write one complete JSON object per line, as jq -c . FILE does"
         raise RecordError(line.where, f"broken JSON at column {error.colno} ({error.msg})", hint) from None
     try:
         return read(value)

@@ -14,6 +14,7 @@ from ..errors import InputError, MachineError, PartialError, RecordError
 from ..records.data import Rejected
 from .artifacts import Store
 from .digests import file_digest
+from .journal import Journal
 from .jsonl import Line, decode, disk_fault, encode, read_lines, spool_stdin
 from .tables import HUB, HubDataset, as_lines, parquet_length, parquet_rows
 
@@ -92,14 +93,17 @@ class Quarantine:
 
     Args:
         writes: False leaves the writing to another process that reads the same lines.
+        keep: how many lines of an earlier run stay, whose input is not read again.
 
     Attributes:
         count: how many there were.
     """
 
-    def __init__(self, path: Path | None = None, *, writes: bool = True) -> None:
-        self.path, self.writes, self.count = path, writes, 0
-        if path and writes:
+    def __init__(self, path: Path | None = None, *, writes: bool = True, keep: int = 0) -> None:
+        self.path, self.writes, self.count = path, writes, keep
+        if path and keep:
+            Journal(path).restart(keep)
+        elif path and writes:
             # A rerun reads the whole input again and would list every bad line twice.
             path.unlink(missing_ok=True)
 
@@ -137,10 +141,15 @@ def read_records(
             yield record
 
 
-def located_records(source: Source, read: Callable[[object], T], quarantine: Quarantine) -> Iterator[tuple[Line, T]]:
-    """`read_records`, each record with the line that it came from."""
+def located_records(
+    source: Source,
+    read: Callable[[object], T],
+    quarantine: Quarantine,
+    rows: Callable[[Iterator[Line]], Iterator[Line]] = lambda lines: lines,
+) -> Iterator[tuple[Line, T]]:
+    """`read_records`, each record with the line that it came from. `rows` makes the lines to read of the source's."""
     empty = True
-    for line in source.lines():
+    for line in rows(source.lines()):
         empty = False
         try:
             record = decode(line, read)

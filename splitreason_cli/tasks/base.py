@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..records.data import Problem
-from .grading import Verdict, boxed_answer, integer_verdict, mathematical_verdict
+from ..records.extraction import answer_in
+from .grading import Verdict, mathematical_verdict, quick_verdict
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Task:
 
     def answer_in(self, completion: str) -> str | None:
         """The answer that a completion gives; None if it gives none."""
-        return boxed_answer(completion)
+        return answer_in(completion)
 
     def quick_verdict(self, answer: str | None, gold: str) -> bool | None:
         """Whether an answer is right, where that is known at once; None where it takes `verdict`."""
-        return integer_verdict(answer, gold)
+        return quick_verdict(answer, gold)
 
     def verdict(self, answer: str | None, gold: str) -> Verdict:
         """Whether an answer is right, asked in a process that is killed if this takes too long."""

@@ -3,7 +3,7 @@
 import multiprocessing
 import resource
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
@@ -30,13 +30,18 @@ class Grader:
     What has a quick verdict, as integers do, gets it at once; the rest goes to `workers` processes, which start with
     the first such answer and stay until `close` or the end of a `with`. An answer that takes longer than
     `timeout_seconds`, or more than 4 GiB, has no verdict; its process is replaced. An error of ours is raised from
-    `grade` as it is.
+    `grade` as it is. `answer_in` finds answers in place of the task, as `extraction.answer_in` can do more loosely.
     """
 
     def __init__(
-        self, workers: int = WORKERS, timeout_seconds: float = TIMEOUT_SECONDS, task: Task | None = None
+        self,
+        workers: int = WORKERS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        task: Task | None = None,
+        answer_in: Callable[[str], str | None] | None = None,
     ) -> None:
         self.workers, self.timeout_seconds, self.task = workers, timeout_seconds, task or Task()
+        self._answer_in = answer_in or self.task.answer_in
         self._pool: ProcessPool | None = None
 
     def grade(self, completions: Sequence[tuple[str, str]]) -> list[Verdict]:
@@ -44,7 +49,7 @@ class Grader:
 
         Raises MachineError if the processes die without an answer to blame.
         """
-        questions = [(self.task.answer_in(completion), gold) for completion, gold in completions]
+        questions = [(self._answer_in(completion), gold) for completion, gold in completions]
         verdicts: dict[Question, Verdict] = {}
         waiting: dict[Question, Future[Verdict]] = {}
         for question in dict.fromkeys(questions):

@@ -1,26 +1,29 @@
-"""Is the answer right? One grader for rewards and benchmarks."""
+"""Is the answer right? One grader for rewards and benchmarks.
 
-import logging
+What the right answer is, a number, a text, a choice, says how others are compared with it.
+"""
+
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from ..records.markup import THINK_CLOSE
+from ..records.extraction import answer_in, parts_of_run
+from .expressions import equal
+from .gold import Kind, answer_of, choice_of, clock_of, kind_of, ratio_of, stretches_of, text_of
+from .notation import SPACE, TEXT, as_latex, parts_of, unframed
+from .numbers import integer_of, number_of, numeral_of
 
 LIBRARIES = ("math-verify", "sympy")
-"""What decides a verdict beside this file."""
-
-_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
-_INTEGER = re.compile(r"([+\-\u2212]?)\s*([0-9]{1,3}(?:(?:,|\{,\}|,?\\[,!])[0-9]{3})+|[0-9]+)")
-_WRAPPERS = (
-    *(("\\" + name + "{", "}") for name in ("text", "textbf", "textrm", "mathrm", "mathbf", "mbox")),
-    ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("{", "}"),
-)  # fmt: skip
-_MOST_WRAPPERS = 8
-_LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ]|[\s$]+")
-_FRACTION = re.compile(r"\\[dt]frac(?![A-Za-z])")
+"""What decides a verdict beside this package."""
 
 UNREADABLE_GOLD = "the gold answer cannot be read as mathematics"
+NO_GOLD = "the gold answer says that there is none"
+
+_MOST_CHARACTERS = 2000
+"""Of an answer and the right one that are looked at outside of a process that can be killed."""
+
+_LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ]|[\s$]+")
+_FRACTION = re.compile(r"\\[dt]frac(?![A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -31,108 +34,188 @@ class Verdict:
     reason: str = ""
 
 
-def boxed_answer(completion: str) -> str | None:
-    r"""The content of the last complete `\boxed{...}` or `\fbox{...}` after the reasoning; None if there is none.
-
-    Where the reasoning was never closed, the whole completion is searched. Of nested boxes the inner one counts;
-    escaped braces are no braces. One pass, so that no text takes more than linear time.
-    """
-    _, _, text = completion.rpartition(THINK_CLOSE)
-    opened: list[int | None] = []
-    last, content = -1, None
-    for match in _BRACES.finditer(text):
-        if (found := match.group()) == "}":
-            start = opened.pop() if opened else None
-            if start is not None and start > last:
-                last, content = start, text[start : match.start()]
-        elif found == "{":
-            opened.append(None)
-        elif found.startswith(("\\boxed", "\\fbox")):
-            opened.append(match.end())
-    return None if content is None else content.strip()
-
-
-def integer_of(answer: str) -> str | None:
-    r"""The integer that an answer is, such as `-1024` for `$-01{,}024$` or `\text{-1,024}.`; None if it is none.
-
-    It stays text, as Python refuses to convert more than 4,300 digits.
-    """
-    match = _INTEGER.fullmatch(_unwrapped(answer))
-    if match is None:
-        return None
-    digits = re.sub(r"[^0-9]", "", match[2]).lstrip("0") or "0"
-    return digits if match[1] in ("", "+") or digits == "0" else "-" + digits
-
-
 def normalized(answer: str) -> str:
     """The answer without what changes only its looks, to count how often it was given; not a proof of equality."""
-    return integer_of(answer) or _FRACTION.sub(r"\\frac", _LAYOUT.sub("", _unwrapped(answer)))
+    return integer_of(answer) or _looks(answer)
 
 
-def integer_verdict(answer: str | None, gold: str) -> bool | None:
-    """The verdict where integers alone decide it; None where it takes mathematics (`mathematical_verdict`)."""
-    integer = integer_of(gold)
-    if integer is None:
+def quick_verdict(answer: str | None, gold: str) -> bool | None:
+    """The verdict where looking at both decides it; None where it takes `mathematical_verdict`.
+
+    Numbers, numerals of a base, choices, times and texts are decided so, and an answer that reads as `gold` does.
+    """
+    if answer and (integer := integer_of(answer)) and (expected := integer_of(gold)):
+        return integer == expected
+    if len(answer or "") + len(gold) > _MOST_CHARACTERS:
         return None
-    if not answer:
-        return False
-    given = integer_of(answer)
-    return None if given is None else given == integer
+    gold = answer_of(gold)
+    kind = kind_of(gold)
+    if kind is Kind.NONE:
+        return None
+    return _decided(_given(answer, gold, kind), gold) if answer else False
 
 
 def mathematical_verdict(answer: str | None, gold: str) -> Verdict:
-    """What math-verify says. It may take forever on a hostile answer, or all memory: see `tasks.grader`.
+    """The verdict on any answer. math-verify may take forever on a hostile one, or all memory: see `tasks.grader`.
 
-    Whatever it raises leaves the answer without a verdict.
+    Where `gold` is none, cannot be read, or math-verify raises something, there is no verdict but a reason.
     """
+    gold = answer_of(gold)
+    if kind_of(gold) is Kind.NONE:
+        return Verdict(None, f"{NO_GOLD}: {gold[:80]!r}")
     try:
-        correct = _equal(answer, gold)
+        correct = _verdict(answer, gold)
     except Exception as error:  # noqa: BLE001
         return Verdict(None, f"math-verify failed with {type(error).__name__}: {str(error)[:200]}".splitlines()[0])
     return Verdict(correct, "" if correct is not None else UNREADABLE_GOLD)
 
 
 def is_correct(completion: str, gold: str) -> bool | None:
-    """Whether the completion's boxed answer equals `gold`.
+    """Whether the completion's boxed answer equals `gold`; None if `gold` is none or cannot be read as mathematics.
 
-    Integers are compared as numbers, so 034 equals 34; everything else goes to math-verify. None if `gold` cannot be
-    read as mathematics, because then no verdict exists. Errors of the grader are raised, never scored as wrong.
+    Errors of math-verify are raised, never scored as wrong.
     """
-    answer = boxed_answer(completion)
-    verdict = integer_verdict(answer, gold)
-    return _equal(answer, gold) if verdict is None else verdict
+    gold = answer_of(gold)
+    return None if kind_of(gold) is Kind.NONE else _verdict(answer_in(completion), gold)
 
 
-def _equal(answer: str | None, gold: str) -> bool | None:
-    from math_verify import parse, verify
+def _verdict(answer: str | None, gold: str) -> bool | None:
+    return _equal(_given(answer, gold, kind_of(gold)), gold) if answer else False
 
-    # The library's own time-out is a signal handler, which works in the main thread only; it warns when it is off.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    parsed_gold = _parsed_gold(gold)
-    if not parsed_gold:
-        return None
-    if answer is None:
+
+def _equal(answer: str, gold: str) -> bool | None:
+    """Whether one answer is another, by looks or by mathematics."""
+    decided = _decided(answer, gold)
+    if decided is not None:
+        return decided
+    kinds = kind_of(answer), kind_of(gold)
+    if Kind.SEQUENCE in kinds:
+        return _same_sequence(answer, gold)
+    if Kind.RATIO in kinds:
+        return _same_ratio(answer, gold)
+    choice = choice_of(gold)
+    return equal(answer, gold) if choice is None or not choice.beside else _equal(answer, choice.beside)
+
+
+def _given(answer: str, gold: str, kind: Kind) -> str:
+    """What to compare: all boxes where `gold` has several parts, else the last one; without the letter of a choice."""
+    boxes = parts_of_run(answer)
+    wanted = 2 if r"\pm" in gold else sum(map(len, stretches_of(gold)))
+    if len(boxes) > 1 and wanted > 1 and len(parts_of(unframed(boxes[-1]))) < wanted:
+        return ", ".join(boxes)
+    choice = None if kind is Kind.CHOICE else choice_of(boxes[-1])
+    return choice.beside if choice and choice.beside else boxes[-1]
+
+
+def _decided(answer: str, gold: str) -> bool | None:
+    """What the kinds of both decide; None where it takes mathematics."""
+    if _looks(as_latex(answer)) == _looks(as_latex(gold)):
+        return True
+    given, kind = kind_of(answer), kind_of(gold)
+    for one in _ORDER:
+        if one in (given, kind):
+            return _RULES[one](answer, gold)
+    return None
+
+
+def _same_choice(answer: str, gold: str) -> bool | None:
+    one, other = choice_of(answer), choice_of(gold)
+    if one and other:
+        return one.letter == other.letter
+    labelled = one or other
+    beside = labelled.beside if labelled else ""
+    if not beside:
+        return False if Kind.TEXT in (kind_of(answer), kind_of(gold)) else None
+    return _decided(beside, gold) if one else _decided(answer, beside)
+
+
+def _same_text(answer: str, gold: str) -> bool | None:
+    one, other = (text_of(text.rpartition("=")[2]) or _plain(text) for text in (answer, gold))
+    return one == other
+
+
+def _same_clock(answer: str, gold: str) -> bool | None:
+    one, other = clock_of(answer), clock_of(gold)
+    if one is None or other is None:
+        return _same_terms(answer, gold) or False
+    if one[:3] == other[:3]:
+        return one[3] == other[3] or not one[3] or not other[3]
+    return bool(one[3]) != bool(other[3]) and _time_of_day(one) == _time_of_day(other)
+
+
+def _time_of_day(clock: tuple[int, int, int, str]) -> tuple[int, int, int]:
+    hours, minutes, seconds, half = clock
+    return (hours % 12 + 12 * (half == "p") if half else hours), minutes, seconds
+
+
+def _same_numeral(answer: str, gold: str) -> bool | None:
+    one, other = numeral_of(answer.rpartition("=")[2]), numeral_of(gold.rpartition("=")[2])
+    if one and other:
+        return one == other
+    numeral, plain = (one, gold) if one else (other, answer)
+    return numeral is not None and (integer_of(plain) or _plain(plain).upper().lstrip("0")) == numeral.digits
+
+
+def _same_terms(answer: str, gold: str) -> bool | None:
+    """Whether two ratios of plain numbers are one; a number is a ratio to one. None where it takes mathematics."""
+    one, other = _terms(answer), _terms(gold)
+    if len(one) != len(other):
         return False
-    parsed = parse(f"$\\boxed{{{answer}}}$", parsing_timeout=None, raise_on_error=True)
-    return bool(verify(parsed_gold, parsed, timeout_seconds=None, raise_on_error=True))
+    values, others = [number_of(term) for term in one], [number_of(term) for term in other]
+    if None in values or None in others:
+        return None
+    return all(_cross(values, others, n) for n in range(1, len(one)))
 
 
-@lru_cache(maxsize=1024)
-def _parsed_gold(gold: str) -> list[object]:
-    from math_verify import parse
-
-    parsed: list[object] = parse(f"${gold}$", parsing_timeout=None, raise_on_error=True)
-    return parsed
+def _cross(one: Sequence[object], other: Sequence[object], n: int) -> bool:
+    return one[0] * other[n] == other[0] * one[n] and (one[n] == 0) == (other[n] == 0)  # type: ignore[operator]
 
 
-def _unwrapped(answer: str) -> str:
-    """The answer without a final full stop, math delimiters, fonts and braces around all of it, up to 8 layers."""
-    text = answer.strip().rstrip(".")
-    for _ in range(_MOST_WRAPPERS):
-        for start, end in _WRAPPERS:
-            if text.startswith(start) and text.endswith(end) and len(text) >= len(start) + len(end):
-                text = text[len(start) : -len(end)].strip().rstrip(".")
-                break
-        else:
-            break
-    return text
+def _terms(text: str) -> list[str]:
+    return ratio_of(text) or [text, "1"]
+
+
+def _same_number(answer: str, gold: str) -> bool | None:
+    one, other = integer_of(answer), integer_of(gold)
+    if one is not None and other is not None:
+        return one == other
+    value, expected = number_of(answer), number_of(gold)
+    return None if value is None or expected is None else value == expected
+
+
+def _same_sequence(answer: str, gold: str) -> bool | None:
+    """Whether two enumerations have the same terms in the same order, and leave out terms at the same places."""
+    one, other = stretches_of(answer), stretches_of(gold)
+    if [len(stretch) for stretch in one] != [len(stretch) for stretch in other]:
+        return False
+    pairs = [pair for stretches in zip(one, other, strict=True) for pair in zip(*stretches, strict=True)]
+    return all(_equal(term, expected) for term, expected in pairs)
+
+
+def _same_ratio(answer: str, gold: str) -> bool | None:
+    one, other = _terms(answer), _terms(gold)
+    if len(one) != len(other):
+        return False
+    quotients = [[rf"\frac{{{terms[0]}}}{{{term}}}" for term in terms[1:]] for terms in (one, other)]
+    return all(equal(value, expected) for value, expected in zip(*quotients, strict=True))
+
+
+def _looks(answer: str) -> str:
+    return _FRACTION.sub(r"\\frac", _LAYOUT.sub("", unframed(answer)))
+
+
+def _plain(text: str) -> str:
+    return SPACE.sub("", TEXT.sub(r"\1", unframed(text))).casefold()
+
+
+_RULES: Mapping[Kind, Callable[[str, str], bool | None]] = {
+    Kind.NUMERAL: _same_numeral,
+    Kind.CHOICE: _same_choice,
+    Kind.CLOCK: _same_clock,
+    Kind.TEXT: _same_text,
+    Kind.RATIO: _same_terms,
+    Kind.INTEGER: _same_number,
+    Kind.NUMBER: _same_number,
+}
+_ORDER = tuple(_RULES)
+"""Where the kinds of two answers differ, the rule of the one that comes first."""

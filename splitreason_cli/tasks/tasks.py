@@ -2,12 +2,14 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
 from ..errors import InputError, RecordError, UsageError
+from ..layouts.problems import read_problem
+from ..layouts.reading import FirstLook, Reading, RowRead
 from ..records.data import Problem
 from ..store.artifacts import Store
 from ..store.jsonl import encode
@@ -15,7 +17,6 @@ from ..store.source import STDIN, Quarantine, Source, located_records
 from ..store.tables import HUB, HubDataset
 from .base import Task
 from .named import TASKS, task_of
-from .problems import problem_of
 
 DATA_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".arrow", ".gz", ".zst")
 
@@ -35,11 +36,12 @@ class TaskData:
     code: str = ""
 
 
-def read_task(name: str, store: Store, data: str | None = None) -> TaskData:
-    """The problems of a task of `TASKS`, or of any file or `hf://` dataset with `problem` and `answer`.
+def read_task(name: str, store: Store, data: str | None = None, columns: tuple[tuple[str, str], ...] = ()) -> TaskData:
+    """The problems of a task of `TASKS`, or of any file or `hf://` dataset with problems and answers.
 
     Args:
         data: a file or address that is read in place of the named task's own.
+        columns: which of its columns hold what, see `Reading`.
 
     Raises:
         UsageError: there is no such task, and no such file.
@@ -55,7 +57,8 @@ def read_task(name: str, store: Store, data: str | None = None) -> TaskData:
     if name in TASKS and not task.address:
         return _made(name, task, code)
     source = open_dataset(data or task.address or name, store)
-    return TaskData(name, task, source.label, source.digest, tuple(_distinct(source)), code)
+    problems = tuple(_distinct(source, Reading(columns), store.on_note))
+    return TaskData(name, task, source.label, source.digest, problems, code)
 
 
 def open_dataset(address: str, store: Store) -> Source:
@@ -90,17 +93,19 @@ def _made(name: str, task: Task, code: str) -> TaskData:
     return TaskData(name, task, f"task {name}", digest, problems, code)
 
 
-def _distinct(source: Source) -> Iterator[Problem]:
+def _distinct(source: Source, reading: Reading, on_note: Callable[[str], None]) -> Iterator[Problem]:
     positions = itertools.count(1)
 
-    def read(row: object) -> Problem:
-        return problem_of(row, next(positions))
+    def read(row: object) -> RowRead[Problem]:
+        return read_problem(row, next(positions), reading)
 
+    look = FirstLook(source.label, "problem", on_note)
     places: dict[str, str] = {}
-    for line, problem in located_records(source, read, Quarantine()):
+    for line, problem in located_records(source, look.over(read), Quarantine()):
         if problem.id in places:
             what = f"id {problem.id!r} is that of {places[problem.id]} too"
-            raise RecordError(line.where, what, "Give every problem an id of its own, or none at all")
+            hint = "Give every problem an id of its own, or name another column: --columns id=NAME"
+            raise RecordError(line.where, what, hint)
         places[problem.id] = line.where
         yield problem
 

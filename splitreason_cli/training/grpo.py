@@ -10,6 +10,8 @@ from pathlib import Path
 from ..decoding.remote import RemoteConfig, RemoteModel, connect_remote
 from ..decoding.writers import BigHere, BigServed, BigSide
 from ..errors import InputError
+from ..layouts.problems import read_problem
+from ..layouts.reading import FirstLook, Reading, RowRead
 from ..models.loading import LoadedModel, default_device, load_model, model_digest
 from ..models.sides import Side
 from ..records.data import GrpoStep, Problem
@@ -17,7 +19,6 @@ from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.digests import code_of
 from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from ..tasks.grading import LIBRARIES as GRADING
-from ..tasks.problems import ID_COLUMNS, problem_of
 from . import ranks
 from .grpo_config import NO_SERVERS, Servers, TrainGrpoConfig
 from .grpo_run import GrpoRun, GrpoWatcher, grpo_steps
@@ -27,7 +28,6 @@ from .rewards.named import reward_inputs
 from .trainers import MODEL, computing_libraries, memory_advice, publish, save_model
 
 STAGE = "train_grpo"
-COLUMNS = ("problem", "answer", *ID_COLUMNS)
 
 
 RECIPES = {
@@ -80,7 +80,8 @@ def train_grpo(
         with ranks.work(store, recipe) as work:
             with ranks.together():
                 quarantine = Quarantine(None if strict else work / REJECTED, writes=ranks.is_main())
-                problems = _problems(source, quarantine, least=config.prompts)
+                look = FirstLook(source.label, "problem", store.on_note if ranks.is_main() else lambda text: None)
+                problems = _problems(source, config, quarantine, look)
                 small, big = _models(config, served)
             run = GrpoRun(config, small, big, work, watcher or GrpoWatcher(), engine)
             steps = _train(run, problems, work / MODEL, store.on_note)
@@ -126,17 +127,19 @@ def _train(run: GrpoRun, problems: list[Problem], folder: Path, on_note: Callabl
     return grpo_steps(trainer.state.log_history, config)
 
 
-def _problems(source: Source, quarantine: Quarantine, *, least: int) -> list[Problem]:
-    """The problems of any rows with `problem` and `answer`, such as traces. Raises InputError, RecordError."""
-    positions = itertools.count(1)
+def _problems(source: Source, config: TrainGrpoConfig, quarantine: Quarantine, look: FirstLook) -> list[Problem]:
+    """The problems of any rows with a problem and an answer, such as traces. Raises InputError, RecordError."""
+    positions, reading, least = itertools.count(1), Reading(config.columns), config.prompts
 
-    def read(row: object) -> Problem:
-        position = next(positions)
+    def read(row: object) -> RowRead[Problem]:
         if isinstance(row, dict):
-            row = {name: value for name, value in row.items() if name in COLUMNS}
-        return problem_of(row, position)
+            # Of a record only problem and answer count, whatever its kind.
+            row = {name: value for name, value in row.items() if name != "kind"}
+        found = read_problem(row, next(positions), reading)
+        return replace(found, value=replace(found.value, extra={}))
 
-    problems = list(read_records(source, read, quarantine))
+    problems = list(read_records(source, look.over(read), quarantine))
+    look.finish()
     if not problems and quarantine.path:
         raise_first_rejected(quarantine.path)
     if len(problems) < least:

@@ -30,6 +30,8 @@ class TrainGrpoConfig:
     With a `lora_rank` adapters of that rank are trained and merged into the model at the end, scaled by
     `lora_alpha` / `lora_rank`; without an alpha by 2.
 
+    `columns` say which columns of the problems hold what, see `layouts.reading`.
+
     Raises UsageError for an alpha without a rank, and for a budget of 0.
     """
 
@@ -60,6 +62,7 @@ class TrainGrpoConfig:
     use_vllm: bool = False
     lora_rank: int = 0
     lora_alpha: int | None = None
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         require_rank(self.lora_rank, self.lora_alpha)

@@ -147,23 +147,24 @@ def test_annotators_that_take_flags_take_no_arguments(name):
 
 
 THOUGHT = "We add two and two, which is four because two is one more than one, and one is one."
+ASKED = {"role": "user", "content": "2+2?"}
 ROW = {"problem": "2+2?", "answer": "4", "correctness_math_verify": [True]}
 
 
-def rows_annotated(rows, tmp_path, store, **watching):
+def rows_annotated(rows, tmp_path, store):
     write_atomically(tmp_path / "rows.jsonl", (orjson.dumps(row) + b"\n" for row in rows))
     source = Source.open(str(tmp_path / "rows.jsonl"), store)
-    return annotate(source, AnnotateConfig("numbers(2)"), store, watcher=AnnotateWatcher(**watching))[0]
+    return annotate(source, AnnotateConfig("numbers(2)"), store)[0]
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"generations": [f"<think>\n{THOUGHT}"]}, "the generation was cut"),
-        ({"generations": [f"<|begin_of_thought|>\n{THOUGHT}"]}, "the generation was cut"),
-        ({"messages": [{"role": "assistant", "content": f"<think>{THOUGHT}"}]}, "the generation was cut"),
-        ({"generations": [f"{THOUGHT}</think>4"], "is_reasoning_complete": [False]}, "is_reasoning_complete is false"),
-        ({"generations": [f"{THOUGHT}</think>4"], "finish_reasons": ["length"]}, "finish_reason is length"),
+        ({"generations": [f"<think>\n{THOUGHT}"]}, "is cut"),
+        ({"generations": [f"<|begin_of_thought|>\n{THOUGHT}"]}, "is cut"),
+        ({"messages": [ASKED, {"role": "assistant", "content": f"<think>{THOUGHT}"}]}, "is cut"),
+        ({"generations": [f"{THOUGHT}</think>4"], "is_reasoning_complete": [False]}, "is cut"),
+        ({"generations": [f"{THOUGHT}</think>4"], "finish_reasons": ["length"]}, "is cut"),
         ({"reasoning": THOUGHT, "finish_reason": "length"}, "finish_reason is length"),
         ({"reasoning": f"{THOUGHT} So the"}, "it ends with 'the'"),
         ({"generations": [f"<think>{THOUGHT}</think>4<|im_end|>"]}, "field 'response' contains <|im_end|>"),
@@ -193,10 +194,11 @@ def test_a_row_of_whole_and_cut_generations_gives_the_whole_ones(tmp_path, store
 def test_what_build_sft_will_drop_is_annotated_named_once_and_counted(tmp_path, store, monkeypatch):
     monkeypatch.setitem(ANNOTATORS.own, "numbers", Numbers)
     rows = [{"problem": f"{n}?", "reasoning": THOUGHT, "response": answer} for n, answer in enumerate(["4", "", ""])]
-    warnings = []
-    artifact = rows_annotated(rows, tmp_path, store, on_warning=warnings.append)
+    notes = []
+    store.on_note = notes.append
+    artifact = rows_annotated(rows, tmp_path, store)
     assert len(annotated(artifact)) == 3
-    (warning,) = warnings
+    (warning,) = [note for note in notes if "build-sft" in note]
     assert "rows.jsonl:2: there is neither an answer nor a response, so build-sft will drop it" in warning
     assert "2 of 3 traces have no answer to teach" in list(AnnotationTally.of(artifact).complaints(0.2))[-1]
 

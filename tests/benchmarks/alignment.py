@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from splitreason_cli.annotating.alignment import AlignConfig, place
-from splitreason_cli.annotating.rows import traces_of
+from splitreason_cli.layouts.reading import Reading
+from splitreason_cli.layouts.traces import traces_of
+from splitreason_cli.records.data import Trace
 from splitreason_cli.records.markup import Span
 from splitreason_cli.store.embedded import MINI_TRACES
 
@@ -39,7 +41,12 @@ def main() -> None:
     parser.add_argument("--smallest", action="store_true", help="in place of all other sizes")
     arguments = parser.parse_args()
     rows = map(orjson.loads, arguments.file.read_bytes().splitlines())
-    texts = [trace.reasoning for row in rows for trace in traces_of(row, "all")]
+    texts = [
+        trace.reasoning
+        for row in rows
+        for trace in traces_of(row, Reading(generations="all"))
+        if isinstance(trace, Trace)
+    ]
     count, difflib_count = (20, 2) if arguments.smallest else (arguments.cases, arguments.difflib_cases)
     cases = cut(texts, count)
     Console().print(compared(cases, difflib_count))

@@ -17,8 +17,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from splitreason_cli.records.extraction import boxed_answer
 from splitreason_cli.tasks.grader import TIMEOUT_SECONDS, WORKERS, Grader
-from splitreason_cli.tasks.grading import Verdict, boxed_answer, integer_of
+from splitreason_cli.tasks.grading import Verdict
+from splitreason_cli.tasks.numbers import integer_of
 
 Case = tuple[str, str]
 """A completion and the gold answer."""

@@ -146,6 +146,25 @@ def test_a_log_that_knows_no_tokens_shows_dashes(srx, tmp_path):
     assert line[-2:] == ["–"] * 2
 
 
+def test_completions_without_a_box_or_an_end_are_shown_and_warned_of(srx, tmp_path):
+    row = {"problem": "1 + 1", "answer": "2", "finish_reason": "stop", "model": "theirs"}
+    rows = [{**row, "completion": r"\boxed{2}"}, {**row, "completion": "The answer is 2", "finish_reason": "length"}]
+    (tmp_path / "log.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    process = srx("bench", "log.jsonl", "--from", "log.jsonl", "--report", "r.html")
+    shown, said = process.stdout.decode(), process.stderr.decode()
+    assert "no answer" in shown
+    assert "truncated" in shown
+    assert "spans" not in shown
+    assert "warning: theirs: 1 of 2 completions (50.0%) have no answer in a box" in said
+    assert "warning: theirs: 1 of 2 completions (50.0%) were cut at the token limit" in said
+    assert "1 of 2 completions (50.0%) have no answer in a box" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    loose = srx("bench", "log.jsonl", "--from", "log.jsonl", "--extract", "auto", "--system", "mine", "--out", "-")
+    (result,) = map(orjson.loads, loose.stdout.splitlines())
+    assert (result["system"], result["pass_at_1"], result["unanswered"], result["extract"]) == ("mine", 1.0, 0, "auto")
+    assert "answers by --extract auto" in " ".join(loose.stderr.decode().split())
+    assert "in a box" not in loose.stderr.decode()
+
+
 def test_files_are_written_though_nobody_reads_the_tables_or_the_progress(tmp_path):
     files = {"--out": "out.jsonl", "--generations": "generations.jsonl", "--report": "r.html", "--plot": "p.svg"}
     command = [sys.executable, "-m", "splitreason_cli", "bench", "mini", *QUICK, "--systems", "small"]
@@ -192,6 +211,7 @@ def test_generations_go_down_a_pipe(done, srx):
         (["mini", "--from", "log", "--samples", "4"], "--samples means nothing to --from, which decodes nothing"),
         (["--big", "mini-big", "mini", "--from", "log"], "--big means nothing to --from, which decodes nothing"),
         (["mini", "--from", "log", "--vllm-args", "x"], "--vllm-args means nothing to --from, which decodes nothing"),
+        (["mini", "--system", "mine"], "--system names what made a log"),
         (["mini", "--report", "-"], "--report is a file"),
         (["mini", "--out", "-", "--generations", "-"], "--out and --generations are both standard output"),
     ],

@@ -139,8 +139,8 @@ def test_the_check_names_the_first_faults_and_counts_the_rest(srx, tmp_path):
     said = done.stderr.decode().splitlines()
     assert said[0] == f"in.jsonl:4: {said[0].partition(': ')[2]}"
     assert "is never closed" in said[0]
-    assert said[20:] == ["and 3 more", complaint(done, 4)]
-    assert said[21] == "error: checked 26 records: 3 fine, 23 rejected. Correct them and check again"
+    assert said[20:] == ["and 3 more", "rejected: 23 unclosed", complaint(done, 4)]
+    assert said[22] == "error: checked 26 records: 3 fine, 23 rejected. Correct them and check again"
 
 
 def test_a_strict_check_stops_at_the_first_fault(srx):

@@ -1,4 +1,7 @@
+import gzip
+
 import orjson
+import pytest
 
 from splitreason_cli.cli.render import pieces, render
 from splitreason_cli.records import markup
@@ -84,3 +87,80 @@ def test_the_steps_of_a_trainer_are_lines_of_one_table(srx):
 
 def test_pieces_cut_at_the_spans():
     assert pieces("abcdef", [(1, 3), (2, 4)]) == [("a", False), ("bcd", True), ("ef", False)]
+
+
+def lines_of_samples(*kinds):
+    return b"".join((SAMPLE_DATA / "records" / f"{kind}.jsonl").read_bytes() for kind in kinds)
+
+
+def test_a_page_of_mixed_records_is_written_and_standard_output_stays_empty(srx, tmp_path):
+    records = lines_of_samples("annotated_trace", "bench_result", "sft_example", "generation")
+    (tmp_path / "mixed.jsonl.gz").write_bytes(gzip.compress(records))
+    done = srx("show", "mixed.jsonl.gz", "--html", "deep/page.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b""
+    assert b"9 records -> deep/page.html" in done.stderr
+    assert b"warning: 1 bench_result left out" in done.stderr
+    page = (tmp_path / "deep" / "page.html").read_text(encoding="utf-8")
+    assert "<h1>mixed.jsonl.gz</h1>" in page
+    assert "3 annotated_trace, 3 sft_example, 3 generation" in page
+    assert "srx show mixed.jsonl.gz --html deep/page.html" in page
+
+
+def test_a_page_shows_no_more_than_was_asked_for(srx, tmp_path):
+    data = b"".join(orjson.dumps({**ANNOTATED, "id": f"r{n}"}) + b"\n" for n in range(5))
+    assert b"2 records ->" in srx("show", "-n", "2", "--html", "page.html", stdin=data).stderr
+    assert b"1 records ->" in srx("show", "--id", "r3", "--html", "page.html", stdin=data).stderr
+    assert "r3 marked by x" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert srx("show", "--id", "r9", "--html", "none.html", stdin=data).returncode == 3
+    assert not (tmp_path / "none.html").exists()
+
+
+BAD = b'{"kind": "annotated_trace", "id": 1}\n'
+
+
+def test_bad_records_stand_beside_the_page_which_counts_them(srx, tmp_path):
+    done = srx("show", "--html", "page.html", stdin=orjson.dumps(ANNOTATED) + b"\n{broken\n" + BAD)
+    assert done.returncode == 4
+    assert b"2 of 3 records were rejected, see page.html.rejected.jsonl" in done.stderr
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Rejected: 2 of 3 records, see page.html.rejected.jsonl" in page
+    rejected = [orjson.loads(line) for line in (tmp_path / "page.html.rejected.jsonl").read_bytes().splitlines()]
+    assert [one["where"] for one in rejected] == ["<stdin>:2", "<stdin>:3"]
+    assert srx("show", "--html", "page.html", stdin=orjson.dumps(ANNOTATED)).returncode == 0
+    assert not (tmp_path / "page.html.rejected.jsonl").exists()
+
+
+def test_a_file_of_bad_records_alone_names_the_first_and_makes_no_page(srx, tmp_path):
+    done = srx("show", "--html", "page.html", stdin=BAD)
+    assert done.returncode == 3
+    assert b"<stdin>:1: " in done.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize("kind", ["bench_result", "latency", "train_step"])
+def test_a_file_of_figures_alone_is_refused_by_name(srx, tmp_path, kind):
+    done = srx("show", SAMPLE_DATA / "records" / f"{kind}.jsonl", "--html", "page.html")
+    assert done.returncode == 3
+    assert f"a {kind} holds no text".encode() in done.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_page_never_takes_the_place_of_what_it_shows(srx, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(orjson.dumps(ANNOTATED))
+    (tmp_path / "link.jsonl").symlink_to(file)
+    for name in ("a.jsonl", "link.jsonl", "./a.jsonl"):
+        assert srx("show", "a.jsonl", "--html", name).returncode == 2
+    assert file.read_bytes() == orjson.dumps(ANNOTATED)
+    done = srx("show", "a.jsonl", "--html", "-")
+    assert done.returncode == 2
+    assert b"--html is a file" in done.stderr
+
+
+def test_a_page_that_cannot_be_written_is_one_line(srx, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    done = srx("show", "--html", "file/page.html", stdin=orjson.dumps(ANNOTATED))
+    assert b"cannot write" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.returncode not in (0, 1)

@@ -78,7 +78,7 @@ def test_malformed_records_are_named(srx):
     done = srx("stats", stdin=lines({**bad, "id": "fine", "completion": "a"}, bad))
     assert done.returncode == 0, done.stderr
     assert "1 malformed, left out of the measures:" in done.stdout.decode()
-    assert "bad-7: the last <bigmodel> is never closed" in done.stdout.decode()
+    assert "bad-7: unclosed: the last <bigmodel> is never closed" in done.stdout.decode()
 
 
 def test_text_of_records_is_never_read_as_markup_of_the_terminal_library(srx):

@@ -96,7 +96,7 @@ def completed(text):
         ("a </bigmodel>\n</think>\n\n4", "closes nothing"),
         ("a <bigmodel></bigmodel>\n</think>\n\n4", "is empty"),
         ("a <bigmodel>b</bigmodel><bigmodel>c</bigmodel>\n</think>\n\n4", "touches another"),
-        ("a <Big-Model>b</Big-Model>\n</think>\n\n4", "misspelt tag '<Big-Model>'"),
+        ("a <Big-Model>b</Big-Model>\n</think>\n\n4", "misspelt: '<Big-Model>'"),
         ("a <bigmodel>b\n</think>\n\n4</bigmodel>", "stands after </think>"),
         ("a\n</think>\n\n<bigmodel>4</bigmodel>", "stands after </think>"),
         ("a <bigmodel>b</bigmodel>", "holds no </think>"),

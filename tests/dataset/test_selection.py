@@ -53,7 +53,7 @@ def test_without_deduplication_all_stay_and_copies_share_a_split(problems):
 
 def test_a_trace_that_is_too_long_does_not_cost_its_problem():
     config = BuildSftConfig(tokenizer="any", max_tokens=3)
-    selection = Selection(config, count_tokens=lambda record: 9 if record.id == "0" else 3)
+    selection = Selection(config, count_tokens=lambda records: [9 if record.id == "0" else 3 for record in records])
     first, second, third = (selection.choose(trace("p", number=n)) for n in range(3))
     assert first == Drop("9 tokens, more than 3")
     assert (second.id, second.tokens) == ("1", 3)

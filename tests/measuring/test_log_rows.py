@@ -32,7 +32,7 @@ def test_the_layout_is_known_by_its_fields():
     ]
 
 
-@pytest.mark.parametrize("row", [{"problem": "p", "answer": "1"}, {"full_prompt": "p", "predictions": []}, {}])
+@pytest.mark.parametrize("row", [{"problem": "p", "answer": "1"}, {"full_text": "p", "candidates": []}, {}])
 def test_an_unknown_layout_is_refused_with_what_it_has_and_what_is_known(row):
     with pytest.raises(SchemaError, match=f"no known log has the fields {', '.join(row) or '.none'}") as caught:
         layout_of(row)

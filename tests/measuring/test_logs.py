@@ -13,9 +13,10 @@ import pyarrow.parquet
 import pytest
 
 from splitreason_cli.errors import RecordError
-from splitreason_cli.measuring.log_rows import UNKNOWN, completion_of
+from splitreason_cli.measuring.log_rows import completion_of
 from splitreason_cli.measuring.logs import read_sample_log
 from splitreason_cli.records.data import Generation, Segment
+from splitreason_cli.records.measurement import UNKNOWN
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.tasks.grading import is_correct
 from splitreason_cli.tasks.tasks import read_task
@@ -186,7 +187,7 @@ def test_a_task_gives_ids_texts_and_answers_that_the_log_lacks(read, mini):
             False,
             ":1: field 'answer' is missing; without it give the task as well",
         ),
-        ([{**PLAIN, "answer": ["2", "3"]}], False, ":1: field 'answer': expected a text or a number, got list"),
+        ([{**PLAIN, "answer": ["2", "3"]}], False, ":1: field 'answer': expected a text or a number, got a list of"),
         ([{"kind": "bench_result"}], False, ":1: a bench_result holds no completions; give the file of --generations"),
         ([PLAIN], True, ":1: the task has no problem that the prompt contains"),
     ],

@@ -2,9 +2,13 @@
 
 import dataclasses
 
-from splitreason_cli.measuring.log_rows import UNKNOWN
-from splitreason_cli.measuring.tally import Tally, tally, vote_of
+import pytest
+
+from splitreason_cli.errors import UsageError
+from splitreason_cli.measuring.tally import Tally, finder, tally, vote_of
 from splitreason_cli.records.data import Generation, Segment
+from splitreason_cli.records.measurement import UNKNOWN
+from splitreason_cli.tasks.base import Task
 
 
 def generation(problem, correct, tokens=10, big=1, text="", finish_reason="stop", unclosed=0):
@@ -40,6 +44,31 @@ def test_a_missing_verdict_is_left_out_of_the_accuracy_only():
 def test_the_share_is_taken_over_the_run_and_not_over_the_problems():
     made = [generation("a", True, tokens=90, big=0), generation("b", True, tokens=10, big=10)]
     assert result(made).offload_share == 0.1
+
+
+def test_completions_without_an_answer_are_counted_and_requests_without_a_completion_are_not():
+    failed = dataclasses.replace(generation("d", None, finish_reason="error"), segments=())
+    made = [
+        generation("a", True, text=r"\boxed{1}"),
+        generation("b", False, text=r"\boxed{2}"),
+        generation("c", False, text="the answer is 2"),
+        generation("c", None, text="no idea"),
+        failed,
+    ]
+    found = result(made)
+    assert (found.completions, found.unanswered) == (5, 2)
+    loose = tally(made, finder(Task(), "auto"), "auto").result("split", None, "learned", task="mini", samples=1)
+    assert (loose.unanswered, loose.extract) == (1, "auto")
+
+
+def test_a_looser_extraction_does_not_replace_the_rules_of_a_task():
+    class Shouted(Task):
+        def answer_in(self, completion):
+            return completion.upper()
+
+    assert finder(Shouted(), "box")("a") == "A"
+    with pytest.raises(UsageError, match="--extract last would replace the rules that the task has"):
+        finder(Shouted(), "last")
 
 
 def test_what_ended_how_is_counted():

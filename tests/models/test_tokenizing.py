@@ -10,6 +10,7 @@ from splitreason_cli.models.tokenizing import (
     conversation_text,
     count_tokens,
     end_of_text,
+    example_ids,
     load_tagging_tokenizer,
     tokenizer_digest,
     why_unteachable,
@@ -18,6 +19,7 @@ from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
 from tests import chat_templates
+from tests.trained_tokenizers import byte_level, unigram
 
 MINI = EMBEDDED_MODELS["mini-small"]
 TAGS = (markup.OPEN, markup.CLOSE)
@@ -30,6 +32,10 @@ TRACE = AnnotatedTrace(
     annotator="x",
     spans=(HardSpan(start=9, end=12, score=1.0),),
 )
+
+
+def counted(tokenizer, record):
+    return count_tokens(tokenizer, [record])[0]
 
 
 def built(layout, **config):
@@ -58,14 +64,44 @@ def folder(tmp_path):
 def test_an_example_has_the_tokens_of_the_prompt_and_of_the_completion(tokenizer):
     example = built(Format.PROMPT_COMPLETION)
     text = f"<|user|>{example.prompt[0].content}<|assistant|><think>\n{example.completion}"
-    assert count_tokens(tokenizer, example) == len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert counted(tokenizer, example) == len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def test_a_conversation_has_the_tokens_of_the_rendered_chat(tokenizer):
     chat = built(Format.MESSAGES)
     rendered = f"<|user|>{chat.messages[0].content}<|assistant|>{chat.messages[1].content}<|endoftext|>"
     assert conversation_text(tokenizer, chat.messages) == rendered
-    assert count_tokens(tokenizer, chat) == count_tokens(tokenizer, built(Format.PROMPT_COMPLETION)) + 1
+    assert counted(tokenizer, chat) == counted(tokenizer, built(Format.PROMPT_COMPLETION)) + 1
+
+
+@pytest.mark.parametrize("made", [lambda: load_tagging_tokenizer("mini-small"), byte_level, unigram])
+def test_many_records_have_the_tokens_that_each_has_alone_and_in_training(made):
+    tokenizer = made()
+    texts = ["", "4", "Vérité naïve 🙂 你好", "17*3 = 51\n" * 50, "\ufffd \x00 <|endoftext|> <unk>"]
+    traces = [replace(TRACE, problem=text, response=text) for text in texts]
+    examples = [build(trace, BuildSftConfig(), "train") for trace in traces]
+    chats = [build(trace, BuildSftConfig(format=Format.MESSAGES), "test") for trace in traces]
+    mixed = [*examples, *chats, *examples[::-1]]
+    assert count_tokens(tokenizer, mixed) == [counted(tokenizer, record) for record in mixed]
+    assert count_tokens(tokenizer, examples) == [sum(map(len, example_ids(tokenizer, one))) for one in examples]
+    assert count_tokens(tokenizer, chats) == [
+        len(tokenizer(conversation_text(tokenizer, chat.messages), add_special_tokens=False)["input_ids"])
+        for chat in chats
+    ]
+    assert count_tokens(tokenizer, []) == []
+
+
+def test_what_a_tokenizer_file_says_of_truncation_and_padding_changes_no_length(folder, tokenizer):
+    path = folder / "tokenizer.json"
+    said = orjson.loads(path.read_bytes())
+    said["truncation"] = {"direction": "Right", "max_length": 7, "strategy": "LongestFirst", "stride": 0}
+    said["padding"] = {
+        **{"strategy": {"Fixed": 999}, "direction": "Right", "pad_to_multiple_of": None},
+        **{"pad_id": 0, "pad_type_id": 0, "pad_token": "<|endoftext|>"},
+    }
+    path.write_bytes(orjson.dumps(said))
+    example = built(Format.PROMPT_COMPLETION)
+    assert counted(load_tagging_tokenizer(str(folder)), example) == counted(tokenizer, example) > 7
 
 
 def test_a_tokenizer_without_an_end_of_text_is_refused_where_one_is_needed(tokenizer):
@@ -140,7 +176,7 @@ def test_a_template_that_fails_is_one_clear_line(template, said):
 
 
 def test_a_folder_without_weights_is_enough_and_they_do_not_change_its_digest(folder):
-    assert count_tokens(load_tagging_tokenizer(str(folder)), built(Format.MESSAGES)) > 0
+    assert counted(load_tagging_tokenizer(str(folder)), built(Format.MESSAGES)) > 0
     before = tokenizer_digest(str(folder))
     (folder / "model.safetensors").write_bytes(b"weights")
     assert tokenizer_digest(str(folder)) == before
@@ -159,7 +195,7 @@ def test_tags_count_as_one_token_also_for_a_tokenizer_that_does_not_know_them(fo
     config["extra_special_tokens"] = []
     (folder / "tokenizer_config.json").write_bytes(orjson.dumps(config))
     example = built(Format.PROMPT_COMPLETION)
-    assert count_tokens(load_tagging_tokenizer(str(folder)), example) == count_tokens(tokenizer, example)
+    assert counted(load_tagging_tokenizer(str(folder)), example) == counted(tokenizer, example)
 
 
 def test_what_is_no_tokenizer_is_named(folder):

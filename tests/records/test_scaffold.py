@@ -74,14 +74,6 @@ def test_the_first_of_several_marks_is_named():
     assert scaffold.find_mark("a <|im_end|> b <think> c") == "<|im_end|>"
 
 
-@pytest.mark.parametrize(("opening", "closing"), scaffold.THOUGHTS)
-def test_thinking_that_was_opened_and_not_closed_is_unclosed(opening, closing):
-    assert scaffold.is_unclosed(f"{opening}\nWe add")
-    assert not scaffold.is_unclosed(f"{opening}\nWe add.\n{closing}\n4")
-    assert not scaffold.is_unclosed(f"We add.\n{closing}\n4")
-    assert not scaffold.is_unclosed("We add.")
-
-
 @pytest.mark.parametrize(
     ("text", "empty"),
     [

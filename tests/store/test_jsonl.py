@@ -39,6 +39,28 @@ def test_blank_lines_count_but_are_no_records(tmp_path):
     assert [line.where for line in jsonl.read_lines(path)] == [f"{path}:2", f"{path}:5"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD + GOOD)
+    assert [line.data for line in jsonl.read_lines(path)] == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "complaint"),
+    [
+        ("x.jsonl", GOOD.decode().encode("utf-16"), "is UTF-16. Save it as UTF-8"),
+        ("x.json", b"[\n" + GOOD + b"]\n", "is one JSON array. Write one record per line"),
+        ("x.json", b"[" + GOOD.strip() + b"]", "is one JSON array"),
+        ("x.csv", b"problem,answer\n1+1?,2\n", "CSV is not read. Convert it to JSONL or parquet"),
+    ],
+)
+def test_a_file_that_is_plainly_no_jsonl_is_one_line(tmp_path, name, data, complaint):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: {complaint}")
+
+
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [

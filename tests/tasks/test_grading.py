@@ -4,39 +4,12 @@ from hypothesis import strategies as st
 
 from splitreason_cli.tasks.grading import (
     Verdict,
-    boxed_answer,
-    integer_of,
-    integer_verdict,
     is_correct,
     mathematical_verdict,
     normalized,
+    quick_verdict,
 )
-
-
-@pytest.mark.parametrize(
-    ("completion", "answer"),
-    [
-        (r"so \boxed{3}", "3"),
-        (r"\boxed{1} no, \boxed{2}", "2"),
-        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed{1} then \boxed{2", "1"),
-        (r"\boxed{7} </think> it is \boxed{8}", "8"),
-        (r"\boxed{7} </think> nothing", None),
-        ("no box", None),
-        (r"\boxed {3}", "3"),
-        (r"\\boxed{3}", "3"),
-        (r"\boxed{\boxed{3} + 1}", "3"),
-        (r"} \boxed{3}", "3"),
-        (r"\boxed{\left\{ x \right.}", r"\left\{ x \right."),
-        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
-        (r"\boxed{a \\ b}", r"a \\ b"),
-        (r"\boxed{1} or \fbox{2}", "2"),
-        (r"\\fbox{3}", "3"),
-        (r"\frac{1}{2} \boxer{3}", None),
-    ],
-)
-def test_the_last_complete_box_after_the_reasoning_counts(completion, answer):
-    assert boxed_answer(completion) == answer
+from splitreason_cli.tasks.numbers import integer_of
 
 
 @pytest.mark.parametrize(
@@ -61,33 +34,6 @@ def test_verdicts(completion, gold, verdict):
 
 def test_an_unreadable_gold_answer_gives_no_verdict():
     assert is_correct(r"\boxed{1}", "") is None
-
-
-@given(st.text(alphabet="{}\\\\x", max_size=30), st.text(alphabet="{}x ", max_size=30))
-def test_what_is_boxed_is_balanced(before, inside):
-    found = boxed_answer(before + r"x\boxed{" + inside + "}")
-    depths = [(inside + "}")[:n].count("{") - (inside + "}")[:n].count("}") for n in range(len(inside) + 2)]
-    expected = inside[: depths.index(-1) - 1].strip() if -1 in depths else None
-    assert found == expected or expected is None
-
-
-@pytest.mark.parametrize(
-    ("completion", "answer"),
-    [
-        (r"\boxed{" * 100_000, None),
-        (r"\boxed{" * 100_000 + "1" + "}" * 100_000, "1"),
-        (r"\boxed{1}" * 100_000, "1"),
-        (r"\boxed" + " " * 400_000 + "1", None),
-        ("{" * 400_000 + r"\boxed{1}", "1"),
-        (r"\boxed{1}" + "}" * 400_000, "1"),
-        ("\\" * 400_000 + r"\boxed{1}", "1"),
-        ("so " * 130_000 + r"\boxed{1}", "1"),
-    ],
-    ids=["opened", "nested", "many", "spaces", "braces", "closed", "backslashes", "long"],
-)
-def test_a_hostile_text_is_read_once(completion, answer):
-    """Had each box a search of its own, these would take hours."""
-    assert boxed_answer(completion) == answer
 
 
 @pytest.mark.parametrize(
@@ -129,13 +75,13 @@ def test_integers_are_equal_however_they_are_set(number, zeros, frame):
     sign = "-" if number < 0 else ""
     assert integer_of(frame.format(f"{sign}{'0' * zeros}{abs(number)}")) == str(number)
     assert integer_of(frame.format(f"{number:,}")) == str(number)
-    assert integer_verdict(frame.format(number), str(number + 1)) is False
+    assert quick_verdict(frame.format(number), str(number + 1)) is False
 
 
 @pytest.mark.parametrize("answer", ["034", "1,024", "1{,}024", "$7$", r"\text{7}", r"\(7\)", "+7", "-7", "{7}"])
 @pytest.mark.parametrize("gold", ["34", "1024", "7", "-7", "24"])
 def test_the_quick_way_with_integers_agrees_with_mathematics(answer, gold):
-    assert integer_verdict(answer, gold) == mathematical_verdict(answer, gold).correct
+    assert quick_verdict(answer, gold) == mathematical_verdict(answer, gold).correct
 
 
 @pytest.mark.parametrize(
@@ -167,6 +113,6 @@ def test_what_the_library_raises_is_a_reason_and_no_verdict(monkeypatch):
         raise RecursionError("too deep\nand more")
 
     monkeypatch.setattr("math_verify.verify", fail)
-    assert mathematical_verdict("x", "y") == Verdict(None, "math-verify failed with RecursionError: too deep")
+    assert mathematical_verdict("x+1", "y+1") == Verdict(None, "math-verify failed with RecursionError: too deep")
     with pytest.raises(RecursionError):
-        is_correct(r"\boxed{x}", "y")
+        is_correct(r"\boxed{x+1}", "y+1")

@@ -93,8 +93,8 @@ def test_the_digest_is_that_of_the_content(store, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "place", "message"),
     [
-        ([ROWS[0], {"id": 3, "question": "?", "answer": "1"}], 2, "field 'problem' is missing"),
-        ([{**ROWS[0], "answer": ["61"]}], 1, "field 'answer': expected a text or a number, got list; give the one"),
+        ([ROWS[0], {"id": 3, "frage": "?", "answer": "1"}], 2, "no column holds the problem; the row has id, frage"),
+        ([{**ROWS[0], "answer": ["61", "62"]}], 1, "field 'answer': expected a text or a number, got a list of 2"),
         ([{**ROWS[0], "answer": None}], 1, "field 'answer': expected a text or a number, got null"),
         ([*ROWS, b"\n", ROWS[0]], 4, "id '60' is that of {file}:1 too. Give every problem an id of its own"),
         ([ROWS[0], {**ROWS[1], "id": "60"}], 2, "id '60' is that of {file}:1 too"),

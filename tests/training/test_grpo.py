@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from splitreason_cli.decoding.writers import BigHere
-from splitreason_cli.errors import InputError, MachineError, ModelError, RecordError, UsageError
+from splitreason_cli.errors import InputError, MachineError, ModelError, UsageError
 from splitreason_cli.models.loading import load_model, load_pair
 from splitreason_cli.records.data import Generation, GrpoStep, Problem
 from splitreason_cli.store.artifacts import Store
@@ -202,7 +202,7 @@ def test_a_collapse_is_told_once_and_stands_in_every_step(source, store, changes
 
 def test_a_file_without_problems_is_refused(tmp_path, store):
     write_atomically(tmp_path / "empty.jsonl", [b'{"kind":"problem","id":"a","problem":1,"answer":"2"}\n'])
-    with pytest.raises(RecordError, match=r"empty\.jsonl:1: field 'problem': expected a text, got int"):
+    with pytest.raises(InputError, match=r"empty\.jsonl: its row .* \(field 'problem': expected a text, got int\)"):
         train_grpo(Source.open(str(tmp_path / "empty.jsonl"), store), SHORT, store)
     write_atomically(tmp_path / "few.jsonl", map(encode, problems(SHORT.prompts - 1)))
     few = Source.open(str(tmp_path / "few.jsonl"), store)
@@ -211,9 +211,15 @@ def test_a_file_without_problems_is_refused(tmp_path, store):
 
 
 def test_whatever_has_a_problem_and_an_answer_will_do(tmp_path, store):
-    rows = [{"problem": one.problem, "answer": int(one.answer), "kind": "trace", "url": 1} for one in problems(4)]
+    columns = [("problem", "answer"), ("question", "final_answer"), ("Problem", "Answer"), ("frage", "antwort")]
+    rows = [
+        {question: one.problem, gold: int(one.answer), "kind": "trace", "url": 1}
+        for one, (question, gold) in zip(problems(4), columns, strict=True)
+    ]
+    rows = [{**row, "frage": next(iter(row.values())), "antwort": list(row.values())[1]} for row in rows]
     write_atomically(tmp_path / "rows.jsonl", (json.dumps(row).encode() + b"\n" for row in rows))
-    config = dataclasses.replace(SHORT, max_steps=1, prompts=4)
+    named = (("problem", "frage"), ("answer", "antwort"))
+    config = dataclasses.replace(SHORT, max_steps=1, prompts=4, columns=named)
     artifact, _ = train_grpo(Source.open(str(tmp_path / "rows.jsonl"), store), config, store)
     (sample,) = [decode(line, Generation.from_dict) for line in read_lines(artifact.path / "samples.jsonl")]
     assert (sample.id, sample.problem) in {(f"row-{n}", one.problem) for n, one in enumerate(problems(4), 1)}

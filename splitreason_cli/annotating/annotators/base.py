@@ -2,14 +2,18 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ...errors import SrxError
+from ...layouts.marked import is_marked
+from ...layouts.reading import Reading, Refusal, RowRead
+from ...layouts.traces import read_traces
 from ...plugins import call, parse_call
-from ...records.data import AnnotatedTrace, HardSpan, Trace, Unplaced
+from ...records.data import AnnotatedTrace, HardSpan, SchemaError, Trace, Unplaced
 from ...store.artifacts import Begun, Recipe, Store
+from ...store.jsonl import Line
 from ...store.replies import Replies
 from ..concurrent import StopMappingError
 from ..config import AnnotateConfig, Resources
@@ -53,6 +57,15 @@ class Job:
         return Replies(self.store.folder("replies", name), self.recipe.work_key, places)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MarkedTrace(Trace):
+    """A trace whose spans came with it; `annotator` made them."""
+
+    spans: tuple[HardSpan, ...]
+    annotator: str
+    unplaced: tuple[Unplaced, ...] = ()
+
+
 class Annotator(ABC):
     """Something that marks the hard spans of traces.
 
@@ -86,6 +99,18 @@ class Annotator(ABC):
     def make(cls, job: Job) -> "Annotator":
         """The annotator of one run; by default called with the arguments in parentheses. Raises SrxError."""
         return call(cls, job.config.annotator, parse_call(job.config.annotator)[1])
+
+    def lines(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """The rows of an input, where they are not its lines."""
+        return lines
+
+    def read(self, row: object, reading: Reading) -> RowRead[list[Trace | Refusal]]:
+        """The traces of a row, by default those that nobody has marked. Raises SchemaError."""
+        if is_marked(row, reading):
+            raise SchemaError(
+                "annotated already: --annotator given takes its spans, --columns generations=generations the plain text"
+            )
+        return read_traces(row, reading)
 
     @abstractmethod
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:

@@ -6,6 +6,8 @@ from ...errors import UsageError
 from ...plugins import Registry, parse_call
 from ..config import AnnotateConfig
 from .base import Annotator
+from .divergent import DivergentAnnotator
+from .given import GivenAnnotator
 from .llm import LlmAnnotator
 from .snippets import SnippetsAnnotator
 from .surprisal import LocalSurprisal
@@ -17,6 +19,8 @@ ANNOTATORS: Registry[type[Annotator]] = Registry(
         "surprisal": LocalSurprisal,
         "llm": LlmAnnotator,
         "snippets": SnippetsAnnotator,
+        "given": GivenAnnotator,
+        "divergent": DivergentAnnotator,
     },
     Annotator,
 )

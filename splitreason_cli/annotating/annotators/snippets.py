@@ -3,8 +3,11 @@
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
+import orjson
+
 from ...records.data import Snippets, Trace
 from ...store.digests import file_digest
+from ...store.disk_map import DiskMap
 from ...store.jsonl import decode, read_lines
 from ..alignment import AlignConfig, align
 from ..config import AnnotateConfig
@@ -12,7 +15,7 @@ from .base import Annotator, Failure, Job, Outcome, annotated
 
 
 class SnippetsAnnotator(Annotator):
-    """Places the snippets of a JSONL file of kind `snippets`, which are held in memory.
+    """Places the snippets of a JSONL file of kind `snippets`, of which memory holds a few at a time.
 
     Raises InputError or RecordError if the file cannot be read.
     """
@@ -26,8 +29,10 @@ class SnippetsAnnotator(Annotator):
     def __init__(self, path: Path, config: AlignConfig) -> None:
         self._path = path
         self._config = config
-        records = (decode(line, Snippets.from_dict) for line in read_lines(path))
-        self._snippets = {record.id: record.snippets for record in records}
+        self._snippets = DiskMap()
+        for line in read_lines(path):
+            record = decode(line, Snippets.from_dict)
+            self._snippets.put(_key(record.id), orjson.dumps(record.snippets))
 
     @classmethod
     def inputs(cls, config: AnnotateConfig) -> dict[str, str]:
@@ -39,9 +44,13 @@ class SnippetsAnnotator(Annotator):
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
         for trace in traces:
-            snippets = self._snippets.get(trace.id)
-            if snippets is None:
+            kept = self._snippets.get(_key(trace.id))
+            if kept is None:
                 yield Failure(f"{self._path} holds no snippets for the id {trace.id!r}", permanent=True)
                 continue
-            spans, unplaced = align(trace.reasoning, snippets, self._config)
+            spans, unplaced = align(trace.reasoning, orjson.loads(kept), self._config)
             yield annotated(trace, "snippets", spans, unplaced)
+
+
+def _key(trace_id: str) -> bytes:
+    return trace_id.encode("utf-8", "surrogatepass")

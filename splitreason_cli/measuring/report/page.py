@@ -1,22 +1,18 @@
 """A benchmark as one self-contained HTML page: figures, what each problem came to, and every trace."""
 
 import base64
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...records.data import BenchComparison, BenchResult, Generation, label
-from ...store.jsonl import write_atomically
+from ...viewing.packing import Packed, Packer
+from ...viewing.page import Look, write_page
+from ...viewing.records import generation_view
+from .cells import Grid, disagreements
 from .frontier import COLORS, PAPER, PAPER_BIG, inline_svg, is_paper_task, points_of
-from .traces import disagreements, pack
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-SCRIPTS = ("report_data.js", "report_grid.js", "report_viewer.js", "report_search.js")
+LOOK = Look(__package__, "report.html.jinja", styles=["report.css"], scripts=["grid.js"])
 SIGNIFICANCE = 0.05
 
 Runs = Sequence[tuple[BenchResult, Iterable[Generation]]]
@@ -50,30 +46,31 @@ def write_report(path: Path, report: Report) -> None:
     """
     results = [result for result, _ in report.runs]
     labels = [label(result.system, result.offload_budget) for result in results]
-    traces = pack(labels, (generations for _, generations in report.runs))
-    page = _template().generate(
-        title=report.title,
-        notes=report.notes,
-        results=results,
-        comparisons=[_labelled(comparison) for comparison in report.comparisons],
-        traces=traces,
-        differs=list(disagreements(traces.rows)),
-        examples=report.examples,
-        commands=report.commands,
-        label=label,
-        labels=labels,
-        curves=base64.b64encode(report.curves).decode(),
+    traces, grid = _packed(labels, [generations for _, generations in report.runs])
+    rows = grid.rows()
+    values = {
+        "notes": report.notes,
+        "results": results,
+        "comparisons": [_labelled(comparison) for comparison in report.comparisons],
+        "rows": rows,
+        "differs": list(disagreements(rows)),
+        "examples": report.examples,
+        "commands": report.commands,
+        "labels": labels,
+        "curves": base64.b64encode(report.curves).decode(),
         **_frontier(results),
-        **_style_and_script(),
-    )
-    write_atomically(path, (piece.encode("utf-8", "replace") for piece in page))
+    }
+    write_page(path, LOOK, report.title, traces, values)
 
 
-def _template() -> "Template":
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_part("report.html.jinja"))
+def _packed(labels: Sequence[str], runs: Sequence[Iterable[Generation]]) -> tuple[Packed, Grid]:
+    """All generations, named by the label of their run whatever they call their system, and what they came to."""
+    packer, grid = Packer([(name, "by") for name in labels]), Grid(len(labels))
+    for run, generations in enumerate(runs):
+        for generation in generations:
+            grid.add(generation.id, run, generation.correct)
+            packer.add(generation_view(generation, labels[run]))
+    return packer.finish(by_name=True), grid
 
 
 def _labelled(comparison: BenchComparison) -> tuple[BenchComparison, str, str, str]:
@@ -91,13 +88,6 @@ def _frontier(results: Sequence[BenchResult]) -> dict[str, object]:
     }
 
 
-def _style_and_script() -> dict[str, str]:
-    """What the page embeds, and the digest by which a browser knows that a script is the page's own."""
-    script = "".join(_part(name) for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return {"style": _part("report.css"), "script": script, "script_hash": digest}
-
-
 def reading(comparison: BenchComparison) -> str:
     """A comparison in plain words: what it shows, or that it shows nothing."""
     low, high = comparison.ci95
@@ -106,7 +96,3 @@ def reading(comparison: BenchComparison) -> str:
     if comparison.p_value >= SIGNIFICANCE:
         return "Undecided: the interval leaves 0 out, but the test would see as much by chance."
     return "Better: more right answers." if low > 0 else "Worse: fewer right answers."
-
-
-def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -26,8 +26,8 @@ def test_the_page_has_figures_notes_examples_and_commands(tmp_path):
 
 
 def test_what_a_run_lost_is_in_the_table(tmp_path):
-    page = written(tmp_path, "A", [], [(result(spans=77, truncated=66, unclosed=55, ungraded=44), [])])
-    assert re.search(r"<td>950<td>50<td>77<td>66<td>55<td>44<td>1\.0", page)
+    page = written(tmp_path, "A", [], [(result(spans=77, unanswered=88, truncated=66, unclosed=55, ungraded=44), [])])
+    assert re.search(r"<td>950<td>50<td>77<td>88<td>66<td>55<td>44<td>1\.0", page)
     assert "maj@" not in page
 
 
@@ -106,3 +106,10 @@ def test_what_a_log_does_not_say_is_a_dash_and_no_nought(tmp_path):
 def test_without_a_verdict_no_accuracy_is_shown(tmp_path):
     page = written(tmp_path, "A", [], [(result(pass_at_1=None, ci95=None, ungraded=10), [])])
     assert '<th scope="row">split<td>–<td>–' in page
+
+
+def test_a_looser_extraction_is_said(tmp_path):
+    loose = written(tmp_path, "A", [], [(result(extract="auto"), [])])
+    assert "answers looked for by --extract auto" in loose
+    assert "none in a box or at their end" in loose
+    assert "--extract" not in written(tmp_path, "A", [], [(result(), [])])

@@ -1,33 +1,14 @@
 """The report in a real browser. Skipped where there is no Chromium or Chrome."""
 
 import re
-import shutil
 
 import pytest
 
 from splitreason_cli.measuring.report.page import Report, write_report
 from tests.made_up_run import comparison, generation, result
+from tests.pages import CONTRAST, HOSTILE, launched, needs_browser, opening, sync_api, title_is
 
-sync_api = pytest.importorskip("playwright.sync_api")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
-
-HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\"><!--"
-
-CONTRAST = """selector => {
-    const channels = color => (color.match(/[\\d.]+/g) ?? []).map(Number);
-    const light = color => {
-        const [r, g, b] = channels(color).slice(0, 3).map(v => v / 255)
-            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const element = document.querySelector(selector);
-    let ground = element;
-    while (channels(getComputedStyle(ground).backgroundColor)[3] === 0) ground = ground.parentElement;
-    const [a, b] = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor].map(light);
-    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-}"""
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -47,33 +28,14 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def open_page(browser, address):
-    """Opens the report; at the end, nothing may have been asked of a network or said on the console."""
-    contexts, faults = [], []
-
-    def opened(link="", **settings):
-        contexts.append(browser.new_context(**settings))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
-        # Whether a key comes before the first frame is a matter of the machine's load, and no fault of the page.
-        page.on("console", lambda said: said.text.startswith("Autofocus processing") or faults.append(said.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: request.url.partition("#")[0] == address or faults.append(request.url))
-        page.goto(address + link)
-        page.wait_for_selector("html[data-ready]", state="attached")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
+    with opening(browser, address) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -89,10 +51,6 @@ def by_keyboard(page, *keys):
         page.keyboard.press("Tab")  # Chromium stops at what scrolls, too.
     for key in keys:
         page.keyboard.press(key)
-
-
-def title_is(page, title):
-    sync_api.expect(page.locator("#viewer-title")).to_have_text(title)
 
 
 def test_hostile_text_is_shown_and_does_nothing(page):
@@ -160,12 +118,12 @@ def test_next_span_goes_round_and_the_marks_can_be_hidden(page):
     assert "underline" in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
     page.keyboard.press("h")
     assert "underline" not in mark.evaluate("mark => getComputedStyle(mark).textDecorationLine")
-    assert not page.get_by_role("checkbox", name="Mark big").is_checked()
+    assert not page.get_by_role("checkbox", name="Marks").is_checked()
 
 
 def test_segments_name_their_author_and_tokens(page):
     by_keyboard(page, "Enter")
-    page.get_by_text("Who wrote what, segment by segment").click()
+    page.get_by_text("Segment by segment").click()
     rows = page.locator("#segments tr")
     assert [row.split()[1:4] for row in rows.all_inner_texts()][:2] == [["small", "1", "1"], ["big", "1", "2"]]
     assert rows.count() == 5
@@ -212,17 +170,25 @@ def test_a_search_is_for_words_not_for_patterns(page, words):
 @pytest.mark.parametrize(
     ("control", "choice", "found"),
     [
-        ("#by-run", "small", 2),
-        ("#by-verdict", "no verdict", 1),
-        ("#by-verdict", "wrong", 3),
-        ("#by-end", "at the token limit", 1),
-        ("#by-end", "inside a span", 1),
+        ("System", "small", 2),
+        ("Verdict", "no verdict", 1),
+        ("Verdict", "wrong", 3),
+        ("Ended", "at the token limit", 1),
+        ("Ended", "inside a span", 1),
     ],
 )
 def test_filters_alone_list_traces(page, control, choice, found):
-    page.locator(control).select_option(choice)
+    page.get_by_role("combobox", name=control).select_option(f"{choice} ({found})")
     sync_api.expect(page.locator("#found")).to_have_text(f"{found} of 5 traces")
     assert page.locator("#hits li").count() == found
+
+
+def test_filters_together_list_what_passes_all(page):
+    page.get_by_role("combobox", name="System").select_option("split ≤5% (3)")
+    page.get_by_label("Marked over, %").fill("35")
+    sync_api.expect(page.locator("#found")).to_have_text("2 of 5 traces")
+    page.get_by_role("combobox", name="Verdict").select_option("right (1)")
+    sync_api.expect(page.locator("#found")).to_have_text("1 of 5 traces")
 
 
 def test_problems_without_a_difference_can_be_hidden(page):

@@ -35,9 +35,9 @@ const MOVES = {
   PageUp: (row, column) => [rowBy(row, -PAGE), column],
   PageDown: (row, column) => [rowBy(row, PAGE), column],
   ArrowLeft: (row, column) => [row, Math.max(1, column - 1)],
-  ArrowRight: (row, column) => [row, Math.min(labels.length, column + 1)],
+  ArrowRight: (row, column) => [row, Math.min(bys.length, column + 1)],
   Home: (row) => [row, 1],
-  End: (row) => [row, labels.length],
+  End: (row) => [row, bys.length],
 };
 
 grid.addEventListener("keydown", (event) => {

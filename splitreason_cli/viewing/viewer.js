@@ -1,11 +1,11 @@
-// One trace at a time, out of a list: a cell's completions, or what a search found.
+// One text at a time, out of a list: a cell's, or what a search found.
 const viewer = $("viewer");
 const trace = $("trace");
 const completion = $("completion");
 let list = [], at = 0, shown = 0, marks = [], span = -1, pattern = null;
 
-function open(generations, position, found = null) {
-  list = generations;
+function open(views, position, found = null) {
+  list = views;
   at = position;
   pattern = found;
   if (!viewer.open) viewer.showModal();
@@ -13,114 +13,101 @@ function open(generations, position, found = null) {
 }
 
 async function show() {
-  const generation = list[at];
+  const view = list[at];
   const request = ++shown;
-  const { text, segments } = await textOf(generation);
+  const entry = await entryOf(view);
+  const problem = await problemOf(entry);
   if (request !== shown) return; // The reader went on while this one was inflated.
-  const [id, problem, answer] = problems[generation.problem];
-  const title = `${id} by ${labels[generation.run]}`;
-  const samples = cellOf(generation.problem, generation.run).length;
-  $("viewer-title").textContent = samples > 1 ? `${title}, sample ${generation.sample + 1} of ${samples}` : title;
-  $("position").textContent = `${count(at + 1)} of ${count(list.length)}: ${VERDICTS.get(generation.correct)}`;
+  const samples = cellOf(view.name, view.by).length;
+  $("viewer-title").textContent = samples > 1 ? `${titleOf(view)}, sample ${view.sample + 1} of ${samples}` : titleOf(view);
+  $("position").textContent = `${count(at + 1)} of ${count(list.length)}: ${view.brief}`;
   $("previous").disabled = at === 0;
   $("next").disabled = at === list.length - 1;
   $("problem").textContent = problem;
-  showOthers(generation);
-  showFacts(generation, answer);
-  showCompletion(text, segments);
-  showSegments(text, segments);
+  showOthers(view);
+  showFacts(entry.facts);
+  const parts = partsOf(entry);
+  showText(entry, parts);
+  showSegments(entry, parts);
   trace.scrollTop = 0;
   showHits();
-  history.replaceState(null, "", addressOf(generation));
+  history.replaceState(null, "", addressOf(view));
 }
 
-// A trace's own address, which others can be sent: the problem's id, the system and the sample.
-function addressOf(generation) {
-  const parts = [problems[generation.problem][0], labels[generation.run], generation.sample];
+// A text's own address, which others can be sent: its id, whose it is, and the sample.
+function addressOf(view) {
+  const parts = [names[view.name], bys[view.by][0], view.sample];
   return `#trace/${parts.map((part) => encodeURIComponent(`${part}`.toWellFormed())).join("/")}`;
 }
 
 function openAddressed() {
-  const [place, ...parts] = location.hash.slice(1).split("/");
-  if (place !== "trace") return;
-  const [id, label, sample] = parts.map((part) => decodeURIComponent(part));
-  const cell = cellOf(problems.findIndex(([name]) => name === id), labels.indexOf(label));
-  const position = cell.findIndex((generation) => String(generation.sample) === sample);
-  if (position >= 0) open(cell, position);
+  if (!location.hash.startsWith("#trace/")) return;
+  const view = views.find((view) => addressOf(view) === location.hash);
+  if (!view) return;
+  const cell = cellOf(view.name, view.by);
+  open(cell, cell.indexOf(view));
 }
 
-function showOthers(generation) {
-  $("others").replaceChildren(...labels.flatMap((label, run) => {
-    const cell = cellOf(generation.problem, run);
+function showOthers(view) {
+  const buttons = bys.flatMap(([by], number) => {
+    const cell = cellOf(view.name, number);
     if (!cell.length) return [];
-    const right = cell.filter((other) => other.correct).length;
-    const button = element("button", { type: "button" }, `${label} ${right}/${cell.length}`);
-    button.setAttribute("aria-current", String(run === generation.run));
+    const right = cell.some((other) => other.correct !== null) ? ` ${cell.filter((other) => other.correct).length}/${cell.length}` : "";
+    const button = element("button", { type: "button" }, `${by}${right}`);
+    button.setAttribute("aria-current", String(number === view.by));
     button.addEventListener("click", async () => {
       const had = document.activeElement === button;
-      await open(cell, Math.max(0, cell.findIndex((other) => other.sample === generation.sample)), pattern);
+      await open(cell, Math.max(0, cell.findIndex((other) => other.sample === view.sample)), pattern);
       if (had) $("others").querySelector("[aria-current=true]").focus(); // Its successor: all are new.
     });
     return [button];
-  }));
+  });
+  $("others").hidden = buttons.length < 2;
+  $("others").replaceChildren(...buttons);
   $("others").querySelector("[aria-current=true]").scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-// The log of an imported generation may not say.
-const UNKNOWN = "not in the log";
-
-function tokensOf(g) {
-  if (g.tokens === null) return UNKNOWN;
-  if (g.big_tokens === null) return `${count(g.tokens)}, by whom is ${UNKNOWN}`;
-  const share = g.tokens ? (100 * g.big_tokens / g.tokens).toFixed(1) : "0.0";
-  return `${count(g.tokens)}: ${count(g.tokens - g.big_tokens)} small, ${count(g.big_tokens)} big (${share} %)`;
-}
-
-function showFacts(g, answer) {
-  const spans = [g.spans === null ? UNKNOWN : `${g.spans}`, g.cut && `${g.cut} cut by a limit`, g.refused && `${g.refused} more refused`,
-    g.unclosed && "the last one never closed"].filter(Boolean).join(", ");
-  const ended = { stop: "by itself", length: "at the token limit" }[g.finish] ?? g.finish;
-  const facts = {
-    verdict: VERDICTS.get(g.correct), "gold answer": answer,
-    tokens: tokensOf(g), spans, ended,
-    seconds: g.seconds === null ? UNKNOWN : g.seconds.toFixed(g.seconds < 10 ? 2 : 1),
-  };
-  $("facts").replaceChildren(...Object.entries(facts).map(([name, value]) =>
+function showFacts(facts) {
+  $("facts").replaceChildren(...facts.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", { className: name }, value))));
 }
 
-function showCompletion(text, segments) {
+function showText({ text, words: [heading, marked], after }, parts) {
   marks = [];
   span = -1;
-  completion.replaceChildren(...segments.map((segment) => {
-    const words = text.slice(segment.start, segment.end);
-    if (!segment.big) return document.createTextNode(words);
-    const number = marks.length + 1;
-    const mark = element("mark", { tabIndex: -1 },
-      element("span", { className: "by" }, `big ${number}`), words,
-      element("span", { className: "unseen" }, ` end of big ${number} `));
+  $("text-heading").textContent = heading;
+  completion.replaceChildren(...parts.map((part) => {
+    const words = text.slice(part.start, part.end);
+    if (!part.marked) return document.createTextNode(words);
+    const name = `${marked} ${marks.length + 1}`;
+    const mark = element("mark", { tabIndex: -1, title: part.note ?? "" },
+      element("span", { className: "by" }, name), words,
+      element("span", { className: "unseen" }, ` end of ${name} `));
     marks.push(mark);
     return mark;
   }));
+  $("after").replaceChildren(...after.flatMap(([name, words]) => [element("h3", {}, name), element("pre", {}, words)]));
   $("previous-span").disabled = $("next-span").disabled = marks.length === 0;
 }
 
-function showSegments(text, segments) {
-  let big = 0;
+function showSegments({ text, words: [, marked, rest, unit] }, parts) {
+  let number = 0;
   const ribbon = [];
-  $("segments").replaceChildren(...segments.map((segment, number) => {
-    const piece = element("i", { className: segment.big ? "big" : "" });
-    piece.style.flexGrow = segment.tokens;
+  $("from-unit").textContent = `from ${unit}`;
+  $("unit").textContent = `${unit}s`;
+  $("segments").replaceChildren(...parts.map((part, position) => {
+    const piece = element("i", { className: part.marked ? "big" : "" });
+    piece.style.flexGrow = part.size;
     ribbon.push(piece);
-    const row = element("tr", {}, element("th", { scope: "row" }, `${number + 1}`));
-    if (segment.big) {
-      const mark = big++;
-      const button = element("button", { type: "button" }, `big ${mark + 1}`);
+    const row = element("tr", {}, element("th", { scope: "row" }, `${position + 1}`));
+    if (part.marked) {
+      const mark = number++;
+      const button = element("button", { type: "button" }, `${marked} ${mark + 1}`);
       for (const target of [button, piece]) target.addEventListener("click", () => toSpan(mark));
-      row.append(element("td", {}, button));
-    } else row.append(element("td", {}, "small"));
-    const begins = text.slice(segment.start, Math.min(segment.end, segment.start + 60)).trim();
-    row.append(element("td", {}, count(segment.from + 1)), element("td", {}, count(segment.tokens)),
+      row.append(element("td", {}, button, part.note ? ` ${part.note}` : ""));
+    } else row.append(element("td", {}, rest));
+    const begins = text.slice(part.start, Math.min(part.end, part.start + 60)).trim();
+    row.append(element("td", {}, count(part.from + 1)), element("td", {}, count(part.size)),
       element("td", { className: "words" }, begins));
     return row;
   }));
@@ -131,7 +118,7 @@ function showSegments(text, segments) {
 function showHits() {
   globalThis.CSS?.highlights?.delete("hit");
   if (!pattern) return;
-  const ranges = [$("problem"), completion].flatMap((place) => rangesIn(place));
+  const ranges = [...trace.querySelectorAll("pre")].flatMap((place) => rangesIn(place));
   if (!ranges.length) return;
   if (globalThis.Highlight) CSS.highlights.set("hit", new Highlight(...ranges));
   scrollTo(ranges[0]);
@@ -173,7 +160,7 @@ function toSpan(number) {
   scrollTo(marks[span]);
 }
 
-function toSystem(step) {
+function toOther(step) {
   const buttons = [...$("others").children];
   const now = buttons.findIndex((button) => button.getAttribute("aria-current") === "true");
   buttons[now + step]?.click();
@@ -187,7 +174,7 @@ function highlight(on) {
 const KEYS = {
   j: () => go(1), k: () => go(-1), ArrowRight: () => go(1), ArrowLeft: () => go(-1),
   n: () => marks.length && toSpan(span + 1), p: () => marks.length && toSpan(span < 0 ? -1 : span - 1),
-  "]": () => toSystem(1), "[": () => toSystem(-1),
+  "]": () => toOther(1), "[": () => toOther(-1),
   h: () => highlight(!$("highlights").checked),
 };
 // Of the document, as a button that becomes disabled loses the focus to it.
