@@ -60,7 +60,7 @@ class AnnotationTally:
         if empty > MOST_WITHOUT_SPANS * self.traces:
             yield f"{empty:,} of {self.traces:,} traces have no span: {_counted(self.without_spans)}"
         share = self.marked / self.characters if self.characters else 1.0
-        if (self.asked or self.unplaced) and share < LEAST_OF_FRACTION * fraction:
+        if (self.asked or "over the fraction" in self.unplaced) and share < LEAST_OF_FRACTION * fraction:
             why = (
                 f": of the passages, {_counted(self.unplaced)}"
                 if self.unplaced

@@ -25,6 +25,7 @@ class SnippetsAnnotator(Annotator):
     flags = required = ("--snippets",)
     takes_arguments = False
     nothing = "without snippets"
+    is_asked = True
 
     def __init__(self, path: Path, config: AlignConfig) -> None:
         self._path = path
