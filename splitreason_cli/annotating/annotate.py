@@ -6,20 +6,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+import orjson
+
 from ..errors import RecordError
 from ..layouts.identity import UniqueIds, id_digest
 from ..layouts.reading import FirstLook, Refusal
 from ..records import markup
 from ..records.data import Trace
+from ..records.lessons import why_unanswered, why_wrong_lesson
 from ..store.artifacts import RECORDS, REJECTED, Artifact, Begun, Recipe, Store
 from ..store.digests import code_of
 from ..store.disk_map import DiskMap
 from ..store.journal import Journal
-from ..store.jsonl import Line, encode
+from ..store.jsonl import Line, encode, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
 from .annotators.named import ANNOTATORS, annotator_of
 from .config import LOCAL, AnnotateConfig, Resources
+from .tally import TALLY, AnnotationTally
 
 __all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate"]
 
@@ -82,10 +86,12 @@ def annotate(
     with store.work(recipe) as work:
         quarantine = Quarantine(None if strict else work / REJECTED)
         run = _Run(source, config, quarantine, watcher or AnnotateWatcher(), store.on_note)
+        run.tally = AnnotationTally(kind.nothing, kind.is_asked)
         annotator = kind.make(Job(config, resources, store, recipe, Begun.of(work), run.paid))
         journal = Journal(work / RECORDS)
         journal.restart(0)
         unfinished = run.write(annotator, journal)
+        write_atomically(work / TALLY, iter([orjson.dumps(run.tally.to_dict())]))
         if unfinished:
             return store.draft(recipe, work, run.progress.traces, unfinished), False
         return store.publish(recipe, work, run.progress.traces), False
@@ -103,10 +109,10 @@ class _Run:
         on_note: Callable[[str], None],
     ) -> None:
         self._on_note = on_note
-        self.progress = Progress()
+        self.progress, self.tally = Progress(), AnnotationTally()
         self._source, self._config, self._quarantine, self._watcher = source, config, quarantine, watcher
         self._pending: deque[tuple[int, Line]] = deque()
-        self._failed = 0
+        self._failed, self._warned = 0, False
 
     def write(self, annotator: Annotator, journal: Journal) -> str:
         """Annotate everything; returns what is left to do, if anything is."""
@@ -120,6 +126,7 @@ class _Run:
                         self._failed += not outcome.permanent
                         self._reject(line, outcome.reason)
                     else:
+                        self.tally.add(outcome)
                         lines.append(encode(outcome))
                         self._watcher.on_record(lines[-1])
                         self.tell(traces=self.progress.traces + 1)
@@ -161,6 +168,7 @@ class _Run:
                 if reason := why_unusable(named):
                     self._reject(line, reason)
                     continue
+                self._warn(line, named)
                 self._pending.append((row, line))
                 yield named
             if row == self._config.limit:
@@ -168,6 +176,12 @@ class _Run:
         look.finish()
         if ids.repeated:
             self._on_note(f"{self._source.label}: {ids.repeated:,} traces repeat an id, and got a number behind it")
+
+    def _warn(self, line: Line, trace: Trace) -> None:
+        reason = why_unanswered(trace.answer, trace.response)
+        if reason and not self._warned:
+            self._warned = True
+            self._on_note(f"{line.where}: {reason}, so build-sft will drop it, and others like it")
 
     def _reject(self, line: Line, reason: str) -> None:
         self._quarantine.add(line, RecordError(line.where, reason))
@@ -179,11 +193,9 @@ def why_unusable(trace: Trace) -> str | None:
     tag = markup.contains_tag(trace.reasoning)
     if tag:
         return f"field 'reasoning' already contains the tag {tag}. Give the plain trace"
-    if markup.THINK_CLOSE in trace.reasoning:
-        return f"field 'reasoning' contains {markup.THINK_CLOSE}. Give only what stands before it"
     if not trace.reasoning.strip():
         return "field 'reasoning' is empty. Give the trace's text"
-    return None
+    return why_wrong_lesson(trace)
 
 
 def _is_in(shard: str, digest: bytes) -> bool:

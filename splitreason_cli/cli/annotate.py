@@ -187,6 +187,7 @@ def _run(
 ) -> None:
     """Annotate with progress; what was spent is shown while it runs, and after it."""
     from ..annotating import annotate as stage
+    from ..annotating.tally import AnnotationTally
 
     last = stage.Progress()
 
@@ -199,6 +200,10 @@ def _run(
         watcher = stage.AnnotateWatcher(on_record, watch)
         return stage.annotate(source, config, store, resources, strict=strict, watcher=watcher)
 
+    def complain(artifact: Artifact) -> None:
+        for complaint in tally.complaints(config.fraction) if (tally := AnnotationTally.of(artifact)) else ():
+            console.note(f"annotate: {complaint}")
+
     run_record_stage(
         "annotate",
         in_,
@@ -208,6 +213,7 @@ def _run(
         fresh=fresh,
         limit=config.limit,
         summary=lambda: _summary(last, dollars),
+        deliver=complain,
     )
 
 

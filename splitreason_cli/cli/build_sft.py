@@ -50,7 +50,8 @@ class SelectionFlags:
     ] = None
     ngram: Annotated[int, typer.Option(min=1, help="Words shared with a benchmark problem that are too many.")] = 8
     tokenizer: Annotated[
-        str | None, typer.Option(help="Count tokens with it: a folder, a Hugging Face name or mini-small.")
+        str | None,
+        typer.Option(help="Count tokens with it, and see that its template fits: a folder, a name or mini-small."),
     ] = None
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Drop longer examples; needs --tokenizer.")] = None
 
@@ -77,7 +78,7 @@ def build_sft(
     if check:
         if out != STDIN or dataset is not None or fresh:
             raise UsageError("--check writes no records", "Leave out --out, --dataset and --fresh")
-        _check(in_, traces, reading.reading(), strict=strict)
+        _check(in_, traces, reading.reading(), selection.tokenizer, strict=strict)
         return
     if traces is not None:
         raise UsageError("--traces is only compared with under --check", "Add --check, or leave --traces out")
@@ -134,8 +135,9 @@ def _deliver(artifact: Artifact, config: BuildSftConfig, dataset: str | None) ->
         console.note(f"dropped: {tally.describe_dropped(config.max_tokens)}; see {artifact.path / DROPPED}")
 
 
-def _check(in_: str, traces: str | None, reading: Reading, *, strict: bool) -> None:
+def _check(in_: str, traces: str | None, reading: Reading, tokenizer: str | None, *, strict: bool) -> None:
     """Print the first faults and one line of summary. Raises PartialError if there are any faults."""
+    console.quiet_libraries()
     from ..dataset.check import check_sft
 
     if traces == STDIN:
@@ -151,7 +153,7 @@ def _check(in_: str, traces: str | None, reading: Reading, *, strict: bool) -> N
 
     tell = console.ticker("check")
     originals = Source.stream(traces) if traces else None
-    checked = check_sft(Source.stream(in_), originals, reading, on_fault=on_fault, on_progress=tell)
+    checked = check_sft(Source.stream(in_), originals, reading, tokenizer, on_fault=on_fault, on_progress=tell)
     if checked.rejected > SHOWN_FAULTS:
         console.note(f"and {checked.rejected - SHOWN_FAULTS:,} more")
     if checked.rejected:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import orjson
 
-from ..errors import InputError, RecordError
+from ..errors import InputError, RecordError, UsageError
 from ..layouts.marked import read_annotated
 from ..layouts.reading import FirstLook, Refusal
-from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest
+from ..models.protocols import Tokenizer
+from ..models.tokenizing import count_tokens, load_tagging_tokenizer, tokenizer_digest, why_unteachable
 from ..records.data import AnnotatedTrace
 from ..store.artifacts import Artifact, Recipe, Store
 from ..store.digests import code_of, file_digest
@@ -20,7 +21,7 @@ from ..store.source import Quarantine, Source
 from .benchmarks import read_ngrams
 from .ledger import DROPPED, TALLY, Ledger
 from .selection import Drop, Selection, SelectionTally, problem_digest
-from .sft import BuildSftConfig, why_malformed
+from .sft import BuildSftConfig, build, why_malformed
 
 __all__ = ["DROPPED", "build_sft", "tally_of"]
 
@@ -43,10 +44,8 @@ def build_sft(
 ) -> tuple[Artifact, bool]:
     """Build a training record of every annotated trace that is neither repeated, nor contaminated, nor too long.
 
-    The arguments and errors are those of `annotate`; further ones:
-
-    Raises:
-        ModelError: the tokenizer does not load. InputError: a file of benchmark problems cannot be read.
+    The arguments and errors are those of `annotate`. Further ones are UsageError where the tokenizer's template does
+    not fit the completions, ModelError where it fails, and InputError for a file of benchmark problems.
     """
     code = code_of(__name__, TOKENIZING if config.tokenizer else ())
     recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)}, code)
@@ -123,8 +122,18 @@ def _input_digests(config: BuildSftConfig) -> dict[str, str]:
 def _selection(config: BuildSftConfig, ledger: Ledger) -> Selection:
     """As it was where the ledger ends."""
     ngrams = read_ngrams(config.decontaminate, config.ngram) if config.decontaminate else None
-    count = functools.partial(count_tokens, load_tagging_tokenizer(config.tokenizer)) if config.tokenizer else None
+    count = functools.partial(count_tokens, _tokenizer(config, config.tokenizer)) if config.tokenizer else None
     selection = Selection(config, ngrams, count, ledger.done.tally)
     for digest, split in ledger.problems():
         selection.remember(digest, split)
     return selection
+
+
+def _tokenizer(config: BuildSftConfig, reference: str) -> Tokenizer:
+    """The tokenizer, if its template fits what is built. Raises UsageError, ModelError."""
+    tokenizer = load_tagging_tokenizer(reference)
+    example = AnnotatedTrace(id="", problem="1+1?", answer="2", reasoning="1+1 is 2.", spans=(), annotator="")
+    if reason := why_unteachable(tokenizer, build(example, config, "train")):
+        hint = f"{'Leave out' if config.think else 'Add'} --think, or correct the template's generation prompt"
+        raise UsageError(f"--tokenizer {reference}: {reason}", hint)
+    return tokenizer

@@ -6,6 +6,9 @@ from functools import partial
 
 from ..errors import InputError, RecordError
 from ..layouts.reading import DEFAULT, Reading, Refusal
+from ..models.loading import load_tokenizer
+from ..models.tokenizing import why_unteachable
+from ..records.data import SftConversation, SftExample
 from ..store.jsonl import decode
 from ..store.source import Quarantine, Source, read_records
 from .linting import Originals, originals_of, tagged_of, why_wrong
@@ -37,6 +40,7 @@ def check_sft(
     source: Source,
     traces: Source | None = None,
     reading: Reading = DEFAULT,
+    tokenizer: str | None = None,
     *,
     on_fault: Callable[[RecordError], None] = lambda fault: None,
     on_progress: Callable[[int], None] = lambda done: None,
@@ -46,12 +50,15 @@ def check_sft(
     Args:
         traces: what the records were made from, to compare their text with; only digests are kept, on disk if many.
         reading: which traces a row holds that is no record of ours.
+        tokenizer: whose chat template training examples and conversations are to fit.
         on_fault: called with every fault as it is found. on_progress: with the number of lines that are read.
 
     Raises:
+        ModelError: the tokenizer does not load, or its template fails.
         InputError: an input is empty or cannot be read. RecordError: a bad record among `traces`.
     """
     originals = _originals(traces, reading, on_progress) if traces else None
+    template = load_tokenizer(tokenizer) if tokenizer else None
     checked = Checked()
     for number, line in enumerate(source.lines(), start=1):
         on_progress(number)
@@ -62,6 +69,8 @@ def check_sft(
             continue
         for record in found:
             reason = record.reason if isinstance(record, Refusal) else why_wrong(record, originals)
+            if template and not reason and isinstance(record, SftExample | SftConversation):
+                reason = why_unteachable(template, record)
             checked.count(RecordError(line.where, reason) if reason else None, on_fault)
     if not checked.records:
         raise InputError(f"{source.label}: the input is empty", "Give at least one JSONL record")

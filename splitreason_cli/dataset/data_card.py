@@ -59,5 +59,6 @@ def _counts(tally: SelectionTally, max_tokens: object) -> list[tuple[str, str]]:
     counts |= {f"dropped, found in {cell(public(file))}": count for file, count in tally.found_in.items()}
     if isinstance(max_tokens, int):
         counts[f"dropped, over {max_tokens:,} tokens"] = tally.too_long
+    counts["dropped, without an answer"] = tally.unanswered
     counts["quarantined as malformed"] = tally.quarantined
     return [(name, f"{count:,}") for name, count in counts.items()]

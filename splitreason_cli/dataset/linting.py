@@ -1,14 +1,16 @@
 """What is wrong with tagged data: the tags themselves, and text that is not that of its trace."""
 
 import hashlib
+import re
 from dataclasses import replace
 from typing import TypeVar
 
 from ..layouts.marked import is_foreign, is_marked, read_marked
 from ..layouts.reading import DEFAULT, Reading, Refusal
 from ..layouts.traces import read_traces
-from ..records import markup
-from ..records.data import AnnotatedTrace, Record, SchemaError, SftConversation, SftExample, Trace
+from ..records import markup, scaffold
+from ..records.data import AnnotatedTrace, JsonObject, Record, SchemaError, SftConversation, SftExample, Trace
+from ..records.lessons import why_unanswered
 from ..records.prompts import thinking
 from ..store.disk_map import DiskMap
 from .sft import reasoning_sha256, why_malformed
@@ -17,6 +19,8 @@ Tagged = AnnotatedTrace | SftExample | SftConversation
 TAGGED: tuple[type[Tagged], ...] = (AnnotatedTrace, SftExample, SftConversation)
 ORIGINAL: tuple[type[Trace | AnnotatedTrace], ...] = (Trace, AnnotatedTrace)
 R = TypeVar("R", bound=Record)
+_ANSWER_ALONE = re.compile(r"\\boxed\{.*\}", re.DOTALL)
+"""What is written where the trace has no response, so that nobody is known to have ended the thinking."""
 
 
 class Originals:
@@ -73,7 +77,7 @@ def why_wrong(record: Tagged, originals: Originals | None = None) -> str | None:
         originals: the traces that the records were made from, if these are to be compared too.
     """
     if isinstance(record, AnnotatedTrace):
-        reason, reasoning = why_malformed(record), record.reasoning
+        reason, reasoning = why_malformed(record) or why_unanswered(record.answer, record.response), record.reasoning
     else:
         reason, reasoning = _why_untrainable(record)
     if reason or originals is None:
@@ -100,9 +104,24 @@ def _why_untrainable(record: SftExample | SftConversation) -> tuple[str | None, 
         markup.render(reasoning, spans)
     except markup.MarkupError as error:
         return str(error), ""
+    if reason := _why_wrong_lesson(reasoning, after.strip(), record.extra):
+        return reason, reasoning
     if record.reasoning_sha256 not in (None, reasoning_sha256(reasoning)):
         return "the reasoning without tags does not have the digest in 'reasoning_sha256'", reasoning
     return None, reasoning
+
+
+def _why_wrong_lesson(reasoning: str, after: str, columns: JsonObject) -> str | None:
+    """What a finished record teaches wrongly, or None."""
+    for text, is_thinking in ((reasoning, True), (after, False)):
+        if mark := scaffold.find_mark(text, thinking=is_thinking):
+            return f"{mark} stands {'inside the thinking' if is_thinking else 'after the end of thinking'}"
+    is_response = _ANSWER_ALONE.fullmatch(after) is None
+    if reason := scaffold.why_cut(reasoning, after if is_response else "", columns):
+        return f"the generation was cut: {reason}"
+    if not after:
+        return f"nothing stands after {markup.THINK_CLOSE}"
+    return why_unanswered("", after)
 
 
 def _read(value: object, classes: tuple[type[R], ...]) -> R:

@@ -1,4 +1,5 @@
-"""Which traces a training set keeps: one of each problem, none that a benchmark holds, none that is too long."""
+"""Which traces a training set keeps: one of each problem, none that a benchmark holds, that is too long
+or that has no answer."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ import msgspec
 
 from ..records import markup
 from ..records.data import AnnotatedTrace, JsonObject, SftRecord
+from ..records.lessons import why_unanswered
 from ..store.disk_map import DiskMap
 from .decontamination import NgramIndex
 from .sft import BuildSftConfig, Split, build, split_of
@@ -33,6 +35,7 @@ class SelectionTally:
     repeated: int = 0
     found_in: dict[str, int] = field(default_factory=dict)
     too_long: int = 0
+    unanswered: int = 0
     quarantined: int = 0
 
     @property
@@ -41,7 +44,7 @@ class SelectionTally:
 
     @property
     def dropped(self) -> int:
-        return self.repeated + sum(self.found_in.values()) + self.too_long
+        return self.repeated + sum(self.found_in.values()) + self.too_long + self.unanswered
 
     @property
     def span_share(self) -> float:
@@ -60,6 +63,7 @@ class SelectionTally:
         parts = [f"{self.repeated:,} repeated problem{'s' * (self.repeated != 1)}"] if self.repeated else []
         parts += [f"{count:,} found in {file}" for file, count in self.found_in.items()]
         parts += [f"{self.too_long:,} over {max_tokens:,} tokens"] if self.too_long else []
+        parts += [f"{self.unanswered:,} without an answer"] if self.unanswered else []
         return ", ".join(parts)
 
     def to_dict(self) -> JsonObject:
@@ -114,6 +118,9 @@ class Selection:
 
     def choose(self, trace: AnnotatedTrace) -> SftRecord | Drop:
         """The training record of a trace, or why it is dropped. Raises MarkupError if its spans do not fit."""
+        if reason := why_unanswered(trace.answer, trace.response):
+            self.tally.unanswered += 1
+            return Drop(reason)
         digest = problem_digest(trace.problem)
         if self.config.dedup and digest in self._splits:
             self.tally.repeated += 1

@@ -9,6 +9,7 @@ from ..errors import UsageError
 from ..layouts.reading import DEFAULT, Reading
 from ..records import markup
 from ..records.data import AnnotatedTrace, Message, SftConversation, SftExample, SftRecord
+from ..records.lessons import why_wrong_lesson
 from ..records.prompts import completion, user_message
 
 Split = Literal["train", "test"]
@@ -77,12 +78,8 @@ def build(trace: AnnotatedTrace, config: BuildSftConfig, split: Split) -> SftRec
 
 def why_malformed(trace: AnnotatedTrace) -> str | None:
     """What keeps a trace from becoming a training record, or None."""
-    for name, text in (("reasoning", trace.reasoning), ("response", trace.response), ("answer", trace.answer)):
-        for mark in (markup.THINK_OPEN, markup.THINK_CLOSE):
-            if mark in text:
-                return f"field '{name}' contains {mark}. Give what stands between the two marks, and what follows them"
-        if name != "reasoning" and (tag := markup.contains_tag(text)):
-            return f"field '{name}' contains the tag {tag}. Give the plain text"
+    if reason := why_wrong_lesson(trace):
+        return reason
     try:
         markup.render(trace.reasoning, _spans(trace))
     except markup.MarkupError as error:

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from .vocabulary import HubVocabulary, share_vocabulary
 
 TOKENIZER_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]
 """What a tokenizer and a model's configuration are read from."""
+OTHER_TEMPLATE = "Correct its chat_template.jinja, or give another tokenizer"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class LoadedModel:
     def prompt_ids(self, problem: str, *, hint: bool) -> list[int]:
         """The chat prompt up to where the model's own text begins; `hint` adds the sentence about the tags."""
         messages = [{"role": "user", "content": user_message(problem, hint=hint)}]
-        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+        with template_errors(self.tokenizer):
+            return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
 
     @functools.cached_property
     def token_ids(self) -> TokenIds:
@@ -201,6 +203,16 @@ def load_pair(
 def _require_chat_template(reference: str, tokenizer: Tokenizer) -> None:
     if not tokenizer.chat_template:
         raise ModelError(f"{reference}: the tokenizer has no chat template", "Add a chat_template.jinja to the folder")
+
+
+@contextlib.contextmanager
+def template_errors(tokenizer: Tokenizer) -> Iterator[None]:
+    """Raises ModelError for whatever a chat template raises, which is its author's program."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 -- jinja2's own, and those of Python where it calls into that
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{tokenizer.name_or_path}: the chat template fails ({first_line})", OTHER_TEMPLATE) from None
 
 
 def default_device() -> str:

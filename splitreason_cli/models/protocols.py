@@ -51,6 +51,7 @@ class FastTokenizer(Protocol):
 class Tokenizer(Protocol):
     """A tokenizer of transformers, slow or fast."""
 
+    name_or_path: str
     chat_template: object
     bos_token_id: int | None
     eos_token_id: int | None

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Sequence
 
 from ..errors import ModelError
-from ..records import markup
+from ..records import markup, scaffold
 from ..records.data import Message, SftConversation, SftExample, SftRecord
 from ..store.digests import file_digest
-from .loading import TOKENIZER_FILES, load_tokenizer, resolve_tokenizer
+from .loading import OTHER_TEMPLATE, TOKENIZER_FILES, load_tokenizer, resolve_tokenizer, template_errors
 from .protocols import Tokenizer, Turn
 
 AT_ONCE = 64
 """Texts that are tokenized at once: work for every core, in little memory, of which a token takes some 100 bytes."""
+_ASKED = "What is 1 + 1, asked to see the template?"
 
 
 def tokenizer_digest(reference: str) -> str:
@@ -52,7 +53,8 @@ def example_ids(tokenizer: Tokenizer, example: SftExample) -> tuple[list[int], l
 
     Tokenizing both at once could merge across the seam, or add a second beginning-of-text.
     """
-    prompt = tokenizer.apply_chat_template(_turns(example.prompt), add_generation_prompt=True, return_dict=False)
+    with template_errors(tokenizer):
+        prompt = tokenizer.apply_chat_template(_turns(example.prompt), add_generation_prompt=True, return_dict=False)
     return list(prompt), list(tokenizer(example.completion, add_special_tokens=False)["input_ids"])
 
 
@@ -67,8 +69,7 @@ def _texts(tokenizer: Tokenizer, record: SftRecord) -> list[str]:
     """The texts that are tokenized one by one, as in `example_ids`."""
     if isinstance(record, SftConversation):
         return [conversation_text(tokenizer, record.messages)]
-    prompt = tokenizer.apply_chat_template(_turns(record.prompt), add_generation_prompt=True, tokenize=False)
-    return [prompt, record.completion]
+    return [prompt_text(tokenizer, record.prompt), record.completion]
 
 
 def _lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
@@ -89,14 +90,43 @@ def conversation_text(tokenizer: Tokenizer, messages: tuple[Message, ...]) -> st
     training; the turn then follows the generation prompt.
     """
     turns, turn = _turns(messages), messages[-1].content
-    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    with template_errors(tokenizer):
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
     if turn.strip() in text:
         return text
-    prompt = str(tokenizer.apply_chat_template(turns[:-1], tokenize=False, add_generation_prompt=True))
+    prompt = prompt_text(tokenizer, messages[:-1])
     for opened in (f"{markup.THINK_OPEN}\n", markup.THINK_OPEN):
         if prompt.endswith(opened):
             turn = turn.removeprefix(opened)
     return prompt + turn + (tokenizer.eos_token or "")
+
+
+def prompt_text(tokenizer: Tokenizer, messages: tuple[Message, ...]) -> str:
+    """What the template makes of a chat up to where the model's own text begins. Raises ModelError."""
+    with template_errors(tokenizer):
+        return str(tokenizer.apply_chat_template(_turns(messages), tokenize=False, add_generation_prompt=True))
+
+
+def why_unteachable(tokenizer: Tokenizer, record: SftRecord) -> str | None:
+    """What is wrong with the marks of the thinking where the template and a training record meet, or None.
+
+    Raises ModelError if the template fails, or leaves out what the user says.
+    """
+    asked = record.prompt if isinstance(record, SftExample) else record.messages[:-1]
+    # Only what the template writes matters, and a problem's own text might occur in it.
+    asked = (*asked[:-1], Message(role="user", content=_ASKED))
+    opening = _behind_question(tokenizer, prompt_text(tokenizer, asked))
+    if isinstance(record, SftExample):
+        return scaffold.why_mismatched(opening, opening + record.completion)
+    text = conversation_text(tokenizer, (*asked, record.messages[-1]))
+    return scaffold.why_mismatched(opening, _behind_question(tokenizer, text))
+
+
+def _behind_question(tokenizer: Tokenizer, text: str) -> str:
+    _, found, behind = text.partition(_ASKED)
+    if not found:
+        raise ModelError(f"{tokenizer.name_or_path}: the chat template leaves out the user's message", OTHER_TEMPLATE)
+    return behind
 
 
 def _turns(messages: tuple[Message, ...]) -> list[Turn]:

@@ -71,10 +71,15 @@ class HardSpan:
 
 @dataclass(frozen=True, kw_only=True)
 class Unplaced:
-    """A snippet that was not found in its trace; `similarity` of the best place, 0..1, was too low."""
+    """A snippet that is not marked in its trace, or the rest of one that is marked in part, and why.
+
+    It was not found, `similarity` of the best place (0..1) being too low; it was given more often than it occurs; it
+    was one too many to be looked for; or it would have marked more of the trace than was asked for.
+    """
 
     snippet: str
     similarity: float
+    reason: Literal["not found", "repeated", "too many", "over the fraction"] = "not found"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from splitreason_cli.annotating.alignment import AlignConfig, align, keep_hardest, place
+from splitreason_cli.annotating.alignment import MOST_SEARCHED, AlignConfig, align, place
+from splitreason_cli.annotating.cap import keep_hardest
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import HardSpan
 
@@ -133,7 +134,7 @@ def test_the_cap_drops_what_ranks_last():
     snippets = ["c" * 10, "a" * 10, "d" * 10]
     spans, unplaced = align(text, snippets, AlignConfig(fraction=20.5 / len(text)))
     assert [text[s.start] for s in spans] == ["a", "c"]
-    assert unplaced == []
+    assert [(one.snippet, one.reason) for one in unplaced] == [("d" * 10, "over the fraction")]
     assert align(text, snippets, AlignConfig(fraction=0.0))[0] == []
 
 
@@ -164,3 +165,92 @@ def test_whatever_was_copied_verbatim_is_inside_its_span(text, start, length):
 def test_a_hardest_span_that_cannot_fit_leaves_room_for_the_others():
     spans = [HardSpan(start=0, end=90, score=3.0), HardSpan(start=92, end=99, score=1.0)]
     assert keep_hardest(spans, 20) == [spans[1]]
+
+
+PROSE = (
+    "First I look at the two numbers and add them one after the other. That gives 4,071 if I did it right. "
+    "Hmm, but the last digit must be even, because both numbers are even... so I must have made a mistake somewhere. "
+    "Let me add them again: 2,048 plus 2,022 is 4,070, which is even as it should be. "
+    "Now the remainder modulo 7 is what is asked, and 4,070 is 581 times 7 plus 3. So the answer is 3."
+)
+MISTAKE = (
+    "Hmm, but the last digit must be even, because both numbers are even... so I must have made a mistake somewhere."
+)
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "Hmm, but the last digit ... have made a mistake somewhere.",
+        "Hmm, but the last digit…made a mistake somewhere.",
+        "Hmm, but the last digit [...] made a mistake somewhere.",
+        "Hmm, but the last digit (…) I must have made a mistake somewhere.",
+        "Hmm, but the last digit must be \\ldots have made a mistake somewhere.",
+        "Hmm, but ... both numbers are even ... a mistake somewhere.",
+        "Hmm, but the last digjt must be evem ... have made a mistakes somewhere.",
+    ],
+)
+def test_a_snippet_whose_middle_was_left_out_is_placed_by_both_ends(snippet):
+    assert found(PROSE, snippet) == [MISTAKE]
+
+
+@pytest.mark.parametrize(
+    ("snippet", "place"),
+    [
+        ("... 2,048 plus 2,022 is 4,070, which is even", "2,048 plus 2,022 is 4,070, which is even"),
+        ("2,048 plus 2,022 is 4,070, which is even…", "2,048 plus 2,022 is 4,070, which is even"),
+        ("[...] 2,048 plus 2,022 is 4,070 [...]", "2,048 plus 2,022 is 4,070"),
+        ("both numbers are even... so I must have", "both numbers are even... so I must have"),
+        ("both numbers are evven... so I must have", "both numbers are even... so I must have"),
+    ],
+)
+def test_an_ellipsis_at_an_end_or_of_the_trace_itself_costs_nothing(snippet, place):
+    assert found(PROSE, snippet) == [place]
+
+
+def test_of_several_places_between_the_ends_the_nearest_counts():
+    text = "We add 5 to it. And so on. We add 5 to both. Then it is done. And so on. Then it is done."
+    assert found(text, "We add 5 ... Then it is done.") == ["We add 5 to both. Then it is done."]
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [" … ", "a ... b", "So ... is", "The moon is ... green cheese", "is 3. ... First I look"],
+)
+def test_ends_that_say_nothing_or_stand_the_wrong_way_round_are_not_placed(snippet):
+    assert found(PROSE, snippet) in ([], ["First I look"])
+
+
+def test_ends_that_are_too_far_apart_are_not_joined():
+    text = f"{PROSE} {'And on it goes. ' * 300}{TRACE}"
+    assert found(text, "First I look at the two ... the parity of 3.14 and 1,000 again") == [
+        "the parity of 3.14 and 1,000 again"
+    ]
+
+
+def test_one_huge_snippet_is_cut_at_a_sentence_and_its_rest_is_told():
+    spans, unplaced = align(PROSE, [PROSE], AlignConfig(fraction=0.3))
+    assert [PROSE[one.start : one.end] for one in spans] == [PROSE[: PROSE.index(" Hmm")]]
+    assert [(one.snippet, one.reason) for one in unplaced] == [(PROSE[PROSE.index("Hmm") :], "over the fraction")]
+
+
+@pytest.mark.parametrize("snap", ["word", "line"])
+def test_prose_on_one_line_is_marked_by_its_sentences(snap):
+    snippet = "2,048 plus 2,022 is 4,070"
+    spans, unplaced = align(PROSE, [snippet], AlignConfig(fraction=0.3, snap=snap))
+    line = "Let me add them again: 2,048 plus 2,022 is 4,070, which is even as it should be."
+    assert [PROSE[one.start : one.end] for one in spans] == [snippet if snap == "word" else line]
+    assert unplaced == []
+
+
+def test_of_thousands_of_snippets_few_are_looked_for_and_all_are_accounted_for():
+    snippets = [f"{number} moons are made of green cheese" for number in range(5000)]
+    spans, unplaced = align(PROSE, [*snippets, "That gives 4,071"], WHOLE)
+    assert [PROSE[one.start : one.end] for one in spans] == ["That gives 4,071"]
+    reasons = [one.reason for one in unplaced]
+    assert (reasons.count("not found"), reasons.count("too many")) == (MOST_SEARCHED, 5000 - MOST_SEARCHED)
+
+
+def test_a_snippet_given_too_often_is_repeated_and_not_lost():
+    _, unplaced = align(PROSE, ["That gives 4,071"] * 3, WHOLE)
+    assert [one.reason for one in unplaced] == ["repeated", "repeated"]

@@ -1,14 +1,16 @@
 import itertools
 
+import orjson
 import pytest
 
-from splitreason_cli.annotating.alignment import keep_hardest
 from splitreason_cli.annotating.annotate import AnnotateConfig, AnnotateWatcher, annotate
 from splitreason_cli.annotating.annotators.named import ANNOTATORS, check_flags
 from splitreason_cli.annotating.annotators.surprisal import hard_lines
+from splitreason_cli.annotating.cap import keep_hardest
+from splitreason_cli.annotating.tally import AnnotationTally
 from splitreason_cli.errors import UsageError
 from splitreason_cli.records import markup
-from splitreason_cli.records.data import AnnotatedTrace, Trace
+from splitreason_cli.records.data import AnnotatedTrace, Rejected, Trace
 from splitreason_cli.store.artifacts import Store
 from splitreason_cli.store.embedded import MINI_TRACES
 from splitreason_cli.store.jsonl import decode, encode, read_lines, write_atomically
@@ -142,3 +144,81 @@ def test_an_annotator_of_ours_may_take_arguments(source, store, monkeypatch):
 def test_annotators_that_take_flags_take_no_arguments(name):
     with pytest.raises(UsageError, match=rf"'{name}\(3\)': {name} takes no arguments\. Give its flags instead"):
         check_flags(AnnotateConfig(f"{name}(3)"), FLAGS)
+
+
+THOUGHT = "We add two and two, which is four because two is one more than one, and one is one."
+ASKED = {"role": "user", "content": "2+2?"}
+ROW = {"problem": "2+2?", "answer": "4", "correctness_math_verify": [True]}
+
+
+def rows_annotated(rows, tmp_path, store):
+    write_atomically(tmp_path / "rows.jsonl", (orjson.dumps(row) + b"\n" for row in rows))
+    source = Source.open(str(tmp_path / "rows.jsonl"), store)
+    return annotate(source, AnnotateConfig("numbers(2)"), store)[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"generations": [f"<think>\n{THOUGHT}"]}, "is cut"),
+        ({"generations": [f"<|begin_of_thought|>\n{THOUGHT}"]}, "is cut"),
+        ({"messages": [ASKED, {"role": "assistant", "content": f"<think>{THOUGHT}"}]}, "is cut"),
+        ({"generations": [f"{THOUGHT}</think>4"], "is_reasoning_complete": [False]}, "is cut"),
+        ({"generations": [f"{THOUGHT}</think>4"], "finish_reasons": ["length"]}, "is cut"),
+        ({"reasoning": THOUGHT, "finish_reason": "length"}, "finish_reason is length"),
+        ({"reasoning": f"{THOUGHT} So the"}, "it ends with 'the'"),
+        ({"generations": [f"<think>{THOUGHT}</think>4<|im_end|>"]}, "field 'response' contains <|im_end|>"),
+        ({"generations": [f"<think>{THOUGHT}<think>so</think>4"]}, "field 'reasoning' contains <think>"),
+        ({"reasoning": f"{THOUGHT}<｜end▁of▁sentence｜>"}, "field 'reasoning' contains <｜end▁of▁sentence｜>"),
+        ({"reasoning": f"<start_of_turn>{THOUGHT}"}, "field 'reasoning' contains <start_of_turn>"),
+    ],
+)
+def test_what_would_teach_wrongly_is_refused_before_anyone_is_asked(row, reason, tmp_path, store, monkeypatch):
+    monkeypatch.setitem(ANNOTATORS.own, "numbers", Numbers)
+    good = {"problem": "1+1?", "answer": "2", "reasoning": THOUGHT}
+    artifact = rows_annotated([{**ROW, **row}, good], tmp_path, store)
+    assert [one.problem for one in annotated(artifact)] == ["1+1?"]
+    (rejected,) = (decode(line, Rejected.from_dict) for line in read_lines(artifact.rejected))
+    assert reason in rejected.reason
+
+
+def test_a_row_of_whole_and_cut_generations_gives_the_whole_ones(tmp_path, store, monkeypatch):
+    monkeypatch.setitem(ANNOTATORS.own, "numbers", Numbers)
+    whole, cut = f"<think>{THOUGHT}</think>4", f"<think>{THOUGHT}"
+    flags = {"correctness_math_verify": [True] * 3, "is_reasoning_complete": [True, False, True]}
+    artifact = rows_annotated([{**ROW, **flags, "uuid": "u", "generations": [whole, cut, whole]}], tmp_path, store)
+    assert [one.id for one in annotated(artifact)] == ["u-0", "u-2"]
+    assert all("is_reasoning_complete" not in one.extra for one in annotated(artifact))
+
+
+def test_what_build_sft_will_drop_is_annotated_named_once_and_counted(tmp_path, store, monkeypatch):
+    monkeypatch.setitem(ANNOTATORS.own, "numbers", Numbers)
+    rows = [{"problem": f"{n}?", "reasoning": THOUGHT, "response": answer} for n, answer in enumerate(["4", "", ""])]
+    notes = []
+    store.on_note = notes.append
+    artifact = rows_annotated(rows, tmp_path, store)
+    assert len(annotated(artifact)) == 3
+    (warning,) = [note for note in notes if "build-sft" in note]
+    assert "rows.jsonl:2: there is neither an answer nor a response, so build-sft will drop it" in warning
+    assert "2 of 3 traces have no answer to teach" in list(AnnotationTally.of(artifact).complaints(0.2))[-1]
+
+
+def test_the_tally_is_that_of_the_whole_run(source, store):
+    artifact, _ = annotate(source, AnnotateConfig(), store)
+    tally, records = AnnotationTally.of(artifact), annotated(artifact)
+    assert (tally.traces, tally.characters) == (len(records), sum(len(one.reasoning) for one in records))
+    assert tally.marked == sum(span.end - span.start for one in records for span in one.spans)
+    assert tally.without_spans == {"without a token above --threshold": sum(not one.spans for one in records)}
+
+
+def test_prose_on_one_line_is_marked_by_whole_sentences(tmp_path, store):
+    """The pair knows no prose, so that nearly every sentence surprises the small model."""
+    prose = " ".join(f"Then we add {n} to {n * n} and see whether it is even." for n in range(20))
+    write_atomically(tmp_path / "p.jsonl", [encode(Trace(id="p", problem="p", answer="1", reasoning=prose))])
+    artifact, _ = annotate(Source.open(str(tmp_path / "p.jsonl"), store), AnnotateConfig(), store)
+    (one,) = annotated(artifact)
+    parts = [one.reasoning[span.start : span.end] for span in one.spans]
+    assert parts
+    assert all(part.startswith("Then we add") and part.endswith("even.") for part in parts)
+    assert 0.1 * len(prose) < sum(map(len, parts)) <= 0.2 * len(prose)
+    assert {left.reason for left in one.unplaced} <= {"over the fraction"}

@@ -5,16 +5,26 @@ The server speaks vLLM's protocol for `prompt_logprobs`, around the embedded mod
 
 import itertools
 import json
+import re
 
 import pytest
 import torch
 from starlette.responses import JSONResponse
 
 from splitreason_cli.annotating.annotators.base import Failure
-from splitreason_cli.annotating.annotators.surprisal import LocalSurprisal, ServedSurprisal, SurprisalConfig
+from splitreason_cli.annotating.annotators.surprisal import (
+    HardUnits,
+    LocalSurprisal,
+    ServedSurprisal,
+    SurprisalConfig,
+    annotated_with,
+    hard_units,
+)
 from splitreason_cli.models.endpoint import EndpointConfig
 from splitreason_cli.models.loading import load_model
+from splitreason_cli.records import markup
 from splitreason_cli.records.data import Trace
+from splitreason_cli.records.sentences import sentences
 from splitreason_cli.store.embedded import MINI_TRACES
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.store.replies import Replies
@@ -95,3 +105,39 @@ def test_a_trace_longer_than_the_models_here_fails_for_good(tmp_path, traces):
     assert outcomes[0].spans
     assert outcomes[1].permanent
     assert "the models read" in outcomes[1].reason
+
+
+def marked(text, hard, fraction):
+    """What is marked if the tokens of these words surprise by so much, in the order of the text."""
+    offsets = [match.span() for match in re.finditer(r"\S+", text)]
+    gaps = [hard.get(text[start:end], 0.0) for start, end in offsets]
+    units = (markup.line_spans(text, [(0, len(text))]), sentences(text), offsets)
+    scored = ([(one.start, one.end, one.score) for one in hard_units(unit, offsets, gaps, 0.7)] for unit in units)
+    trace = Trace(id="t", problem="p", answer="1", reasoning=text)
+    config = SurprisalConfig("a", "b", 0.7, fraction)
+    found = annotated_with(trace, HardUnits(*scored), config)
+    return [text[span.start : span.end] for span in found.spans], [one.snippet for one in found.unplaced]
+
+
+LINE = "We add one. Then we subtract two. So it is even. Is it? It is three."
+LINES = f"{LINE}\nAnd then?\n{LINE.replace('subtract', 'divide')}"
+
+
+def test_whole_lines_are_marked_where_they_fit():
+    assert marked(LINES, {"then?": 1.0}, 0.2) == (["And then?"], [])
+    assert marked(LINES, {"subtract": 1.0}, 0.5) == ([LINE], [])
+
+
+def test_sentences_are_marked_where_lines_are_too_long():
+    assert marked(LINES, {"subtract": 1.0}, 0.3) == (["Then we subtract two."], [])
+    assert marked(LINES, {"subtract": 1.0, "divide": 2.0}, 0.2) == (["Then we divide two."], ["Then we subtract two."])
+
+
+def test_neighbouring_sentences_are_one_span():
+    assert marked(LINE, {"subtract": 1.0, "even.": 1.0}, 0.6) == (["Then we subtract two. So it is even."], [])
+
+
+def test_words_are_marked_where_no_sentence_fits():
+    text = "we add the numbers and then we subtract seventeen of them and so on " * 4
+    assert marked(text, {"subtract": 1.0, "seventeen": 1.5}, 0.2)[0] == ["subtract seventeen"] * 2 + ["seventeen"] * 2
+    assert marked(text, {"subtract": 1.0}, 0.0)[0] == []

@@ -4,8 +4,9 @@
     python tests/benchmarks/alignment.py --smallest
 
 Cuts 1,000 passages of 80 to 400 characters out of the file's traces, at white space, and edits 6 % of their characters:
-a third each replaced, inserted and left out. Of a passage that occurs several times, any occurrence is right. Without
-a file the sample traces are taken.
+a third each replaced, inserted and left out. Of a passage that occurs several times, any occurrence is right. Further
+passages are shortened to their first and last 30 to 60 characters with an ellipsis between; and all edited passages at
+once are looked for in the longest trace. Without a file the sample traces are taken.
 """
 
 import argparse
@@ -47,7 +48,9 @@ def main() -> None:
         if isinstance(trace, Trace)
     ]
     count, difflib_count = (20, 2) if arguments.smallest else (arguments.cases, arguments.difflib_cases)
-    Console().print(compared(cut(texts, count), difflib_count))
+    cases = cut(texts, count)
+    Console().print(compared(cases, difflib_count))
+    Console().print(of_other_kinds(cases, max(texts, key=len)))
 
 
 def compared(cases: list[Case], difflib_count: int) -> Table:
@@ -67,6 +70,33 @@ def compared(cases: list[Case], difflib_count: int) -> Table:
         milliseconds = f"{1000 * taken / len(found):,.2f}"
         table.add_row(name, f"{len(found):,}", f"{np.mean(ious):.4f}", f"{low}", f"{lost}", milliseconds, faster)
     return table
+
+
+def of_other_kinds(cases: list[Case], longest: str) -> Table:
+    """Passages without their middle, and a reply of as many snippets as there are cases."""
+    table = Table("snippets", "cases", "not placed", "mean IoU", "ms in all")
+    rng = random.Random(0)
+    shortened = [(text, passage, without_middle(passage, rng)) for text, passage, _ in cases]
+    spans, seconds = timed(srx_place, shortened)
+    mean = np.mean([iou(case, span) for case, span in zip(shortened, spans, strict=True)])
+    table.add_row(
+        "without their middle", f"{len(spans):,}", f"{spans.count(None)}", f"{mean:.4f}", f"{1e3 * seconds:,.0f}"
+    )
+    started = time.perf_counter()
+    placed = place(longest, [case[2] for case in cases], AlignConfig())
+    seconds = time.perf_counter() - started
+    lost = sum(one.span is None for one in placed)
+    table.add_row(
+        f"all of one trace of {len(longest):,} characters", f"{len(placed):,}", f"{lost}", "", f"{1e3 * seconds:,.0f}"
+    )
+    return table
+
+
+def without_middle(passage: str, rng: random.Random) -> str:
+    if len(passage) < 3 * 60:
+        return passage
+    head, tail = passage[: rng.randint(30, 60)], passage[-rng.randint(30, 60) :]
+    return f"{head.rpartition(' ')[0]}{rng.choice([' ... ', '…', ' [...] '])}{tail.partition(' ')[2]}"
 
 
 def cut(texts: list[str], count: int) -> list[Case]:

@@ -32,7 +32,12 @@ TABLES = {
             ("method", "cases", "mean IoU", "IoU < .9", "not placed", "ms a snippet", "times faster"),
             ("srx", "srx", "difflib, sliding"),
             5,
-        )
+        ),
+        Rows(
+            ("snippets", "cases", "not placed", "mean IoU", "ms in all"),
+            ("without their middle", "all of one trace"),
+            3,
+        ),
     ],
     "annotate.py": [Rows(("traces", "run", "seconds", "traces/s", "calls", "peak MB"), ("64", "64"), 5)],
     "grading.py": [
@@ -78,6 +83,13 @@ TABLES = {
             ("verb", "rows", "seconds", "CPU seconds", "peak MB"),
             ("annotate", "stats", "build-sft", "build-sft --check", "build-sft --dataset --tokenizer"),
             4,
+        )
+    ],
+    "marking.py": [
+        Rows(
+            ("lines", "marked by", "traces", "without a span", "recall", "share marked"),
+            ("1",) * 3 + ("5",) * 3 + ("40",) * 3,
+            5,
         )
     ],
     "report.py": [],

@@ -124,6 +124,36 @@ def test_snippets_made_elsewhere_are_placed(srx, source):
     assert set("\n".join(marked).split("\n")) == set(hardest_lines(reasoning(0)))
 
 
+def test_traces_without_spans_and_what_little_is_marked_are_told_with_the_reasons(srx, source):
+    lines = [orjson.dumps({"id": f"t{n}", "snippets": ["the moon is made of cheese", "gone"]}) for n in range(COUNT)]
+    (source.parent / "s.jsonl").write_bytes(b"\n".join(lines))
+    command = [
+        "annotate",
+        "--in",
+        "traces.jsonl",
+        "--annotator",
+        "snippets",
+        "--snippets",
+        "s.jsonl",
+        "--out",
+        "a.jsonl",
+    ]
+    for _ in range(2):
+        done = srx(*command)
+        assert done.returncode == 0, done.stderr
+        said = done.stderr.decode()
+        assert f"annotate: {COUNT} of {COUNT} traces have no span: {COUNT} every passage not found" in said
+        assert f"less than half of the 20% asked for: of the passages, {2 * COUNT} not found" in said
+
+
+def test_an_empty_answer_is_told_before_it_is_paid_for(srx, source):
+    (source.parent / "traces.jsonl").write_bytes(orjson.dumps({"problem": "p", "reasoning": reasoning(0)}))
+    with serving(ScriptedEndpoint()) as url:
+        done = srx(*flags(url))
+    assert done.returncode == 0
+    assert b"traces.jsonl:1: there is neither an answer nor a response, so build-sft will drop it" in done.stderr
+
+
 def test_rows_can_come_from_parquet_and_from_a_dataset_folder(srx, source):
     import pyarrow as pa
     import pyarrow.parquet as pq

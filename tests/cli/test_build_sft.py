@@ -1,10 +1,13 @@
 """srx build-sft as a user meets it: what it says, where it leaves things, what it exits with."""
 
+import shutil
+
 import datasets
 import orjson
 import pytest
 
-from splitreason_cli.store.embedded import SAMPLE_DATA
+from splitreason_cli.store.embedded import EMBEDDED_MODELS, SAMPLE_DATA
+from tests import chat_templates
 from tests.cli.test_bad_input import complaint, lines
 from tests.cli.test_pipeline import shell
 
@@ -46,6 +49,28 @@ def test_drops_are_named_and_listed_and_do_not_change_the_exit_code(srx, tmp_pat
         listed = written(tmp_path / line.partition("; see ")[2])
         assert [entry["where"] for entry in listed] == ["<stdin>:4", "<stdin>:5", "<stdin>:6"]
     assert b"already done" in done.stderr
+
+
+def test_no_empty_box_is_taught_and_what_was_dropped_is_said(srx):
+    data = lines(trace(0, answer=""), trace(1, response="\\boxed{}"), trace(2))
+    done = srx("build-sft", stdin=data)
+    assert done.returncode == 0
+    assert b"boxed{}" not in done.stdout
+    assert b"dropped: 2 without an answer; see " in done.stderr
+    assert "checked 3 records: 1 fine, 2 rejected" in complaint(srx("build-sft", "--check", stdin=data), 4)
+
+
+def test_a_template_that_does_not_fit_is_one_line_for_both_building_and_checking(srx, tmp_path):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(EMBEDDED_MODELS["mini-small"] / name, tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(chat_templates.OPENS_NONE)
+    assert "Add --think" in complaint(srx("build-sft", "--tokenizer", ".", stdin=lines(trace(0))), 2)
+    built = srx("build-sft", stdin=lines(trace(0))).stdout
+    assert "1 rejected" in complaint(srx("build-sft", "--check", "--tokenizer", ".", stdin=built), 4)
+    (tmp_path / "chat_template.jinja").write_text(chat_templates.FAILS)
+    for more in ((), ("--check",)):
+        said = complaint(srx("build-sft", "--tokenizer", ".", *more, stdin=built if more else lines(trace(0))), 6)
+        assert "the chat template fails (roles must alternate in)" in said
 
 
 def test_nothing_is_said_about_drops_where_there_are_none(srx):

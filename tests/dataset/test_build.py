@@ -1,14 +1,18 @@
+import shutil
+
 import orjson
 import pytest
 
 from splitreason_cli.dataset import build, ledger
 from splitreason_cli.dataset.build import DROPPED, build_sft, tally_of
 from splitreason_cli.dataset.sft import BuildSftConfig, Format
-from splitreason_cli.errors import InputError, RecordError
+from splitreason_cli.errors import InputError, ModelError, RecordError, UsageError
 from splitreason_cli.records.data import Rejected, SftConversation, SftExample
 from splitreason_cli.store.artifacts import Store
+from splitreason_cli.store.embedded import EMBEDDED_MODELS
 from splitreason_cli.store.jsonl import decode, read_lines
 from splitreason_cli.store.source import Source
+from tests import chat_templates
 
 
 def trace(number, problem=None, **changes):
@@ -85,6 +89,50 @@ def test_tokens_are_counted_and_limited(run):
     assert dropped(artifact)[0].reason.endswith(f"tokens, more than {longest}")
     _, kept, _ = run([trace(0), trace(1)], tokenizer="mini-small", max_tokens=longest - 1)
     assert len(kept) < 2
+
+
+@pytest.fixture
+def tokenizer(tmp_path):
+    """Makes a folder of the embedded tokenizer with another template."""
+
+    def make(template):
+        folder = tmp_path / "tokenizer"
+        folder.mkdir(exist_ok=True)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(EMBEDDED_MODELS["mini-small"] / name, folder)
+        (folder / "chat_template.jinja").write_text(template)
+        return str(folder)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("template", "config", "hint"),
+    [
+        (chat_templates.OPENS_NONE, {}, "neither .* Add --think"),
+        (chat_templates.OPENS, {"think": True}, "opened 2 times .* Leave out --think"),
+        (chat_templates.OPENS_TURNS, {"format": Format.MESSAGES}, "opened 2 times"),
+    ],
+)
+def test_a_template_that_does_not_fit_the_completions_stops_the_work(run, tokenizer, template, config, hint):
+    with pytest.raises(UsageError, match=hint):
+        run([trace(0)], tokenizer=tokenizer(template), **config)
+
+
+@pytest.mark.parametrize("template", [chat_templates.FAILS, chat_templates.MISUSED, chat_templates.LEAVES_OUT])
+def test_a_template_that_fails_stops_the_work(run, tokenizer, template):
+    with pytest.raises(ModelError, match="the chat template"):
+        run([trace(0)], tokenizer=tokenizer(template))
+
+
+def test_traces_without_an_answer_are_dropped_listed_and_counted(run):
+    artifact, records, _ = run([trace(0, answer=""), trace(1, response="\\boxed{}"), trace(2, answer="", response="4")])
+    assert [record.id for record in records] == ["2"]
+    assert [entry.reason for entry in dropped(artifact)] == [
+        "there is neither an answer nor a response",
+        "the response ends in an empty \\boxed{}",
+    ]
+    assert tally_of(artifact).describe_dropped(None) == "2 without an answer"
 
 
 def test_the_work_is_done_anew_only_if_a_benchmark_or_a_setting_changes(run, tmp_path):

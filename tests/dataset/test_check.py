@@ -1,10 +1,13 @@
+import shutil
+
 import orjson
 import pytest
 
 from splitreason_cli.dataset.check import check_sft
-from splitreason_cli.errors import InputError, RecordError
-from splitreason_cli.store.embedded import SAMPLE_DATA
+from splitreason_cli.errors import InputError, ModelError, RecordError
+from splitreason_cli.store.embedded import EMBEDDED_MODELS, SAMPLE_DATA
 from splitreason_cli.store.source import Source
+from tests import chat_templates
 
 SAMPLES = SAMPLE_DATA / "records"
 TAGGED = ("annotated_trace", "sft_example", "sft_conversation")
@@ -55,3 +58,17 @@ def test_inputs_without_records_and_bad_traces_are_errors(write):
         check_sft(write("in.jsonl"))
     with pytest.raises(RecordError, match=r"traces\.jsonl:1: expected a record of kind trace or annotated_trace"):
         check_sft(write("in.jsonl", sample("sft_example")), write("traces.jsonl", sample("problem")))
+
+
+def test_records_are_checked_against_the_template_they_are_to_be_trained_with(write, tmp_path):
+    faults = []
+    source = write("in.jsonl", *map(sample, TAGGED))
+    assert check_sft(source, tokenizer="mini-small").rejected == 0
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(EMBEDDED_MODELS["mini-small"] / name, tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(chat_templates.OPENS_NONE)
+    assert check_sft(source, tokenizer=str(tmp_path), on_fault=faults.append).rejected == 3
+    assert all("neither the chat template nor the completion" in fault.reason for fault in faults)
+    (tmp_path / "chat_template.jinja").write_text(chat_templates.FAILS)
+    with pytest.raises(ModelError, match="the chat template fails"):
+        check_sft(source, tokenizer=str(tmp_path))

@@ -110,10 +110,33 @@ def completed(text):
         ("a <bigmodel>b\n</think>\n\n4</bigmodel>", "stands after </think>"),
         ("a\n</think>\n\n<bigmodel>4</bigmodel>", "stands after </think>"),
         ("a <bigmodel>b</bigmodel>", "holds no </think>"),
+        ("a\n</think>\n\n\\boxed{}", "empty \\boxed{}"),
+        ("a\n</think>\n\nSo it is\n\\boxed{ }.", "empty \\boxed{}"),
+        ("a\n</think>\n\n", "nothing stands after </think>"),
+        ("a <|im_end|>\n</think>\n\n4", "<|im_end|> stands inside the thinking"),
+        ("<think>\n<think>\na\n</think>\n\n4", "<think> stands inside the thinking"),
+        ("a\n</think>\n\n4</think>", "</think> stands after the end of thinking"),
+        ("a\n</think>\n\n4<｜end▁of▁sentence｜>", "stands after the end of thinking"),
+        ("a and the\n</think>\n\n\\boxed{4}", "the generation was cut"),
     ],
 )
 def test_each_fault_has_its_reason(text, reason):
     assert reason in why_wrong(completed(text))
+
+
+def test_a_finished_record_that_a_column_calls_cut_is_rejected():
+    record = replace(completed("a\n</think>\n\n4"), extra={"finish_reason": "length"})
+    assert "its finish_reason is length" in why_wrong(record)
+
+
+def test_a_response_may_follow_thinking_that_stops_in_a_sentence():
+    assert why_wrong(completed("a and the\n</think>\n\nIt is 4.")) is None
+
+
+@pytest.mark.parametrize("answer", ["", " "])
+def test_an_annotated_trace_without_an_answer_is_rejected(answer):
+    trace = AnnotatedTrace(id="t", problem="p", answer=answer, reasoning="a", spans=(), annotator="x")
+    assert "neither an answer nor a response" in why_wrong(trace)
 
 
 def test_a_conversation_without_an_answer_is_rejected():

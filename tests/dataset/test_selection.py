@@ -1,10 +1,14 @@
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from splitreason_cli.dataset.decontamination import NgramIndex
 from splitreason_cli.dataset.selection import Drop, Selection, SelectionTally, problem_digest
-from splitreason_cli.dataset.sft import BuildSftConfig
+from splitreason_cli.dataset.sft import BuildSftConfig, why_malformed
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+from tests.records.strategies import annotated_traces
 
 PROBLEMS = st.sampled_from(["two plus two", "Two  Plus\ntwo ", "TWO PLUS TWO", "three plus three", "a", "A", "b"])
 
@@ -101,6 +105,29 @@ def test_a_contaminated_problem_is_dropped_with_the_row_that_matched():
     assert dropped == Drop("the problem shares the 2-gram 'one two' with aime24.jsonl:7")
     assert selection.tally.found_in == {"aime24.jsonl": 1}
     assert selection.choose(trace("two one")).id == "0"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"answer": ""}, {"answer": " \n"}, {"response": r"So it is \boxed{}."}, {"answer": r"\boxed{}"}]
+)
+def test_a_trace_without_an_answer_is_dropped_and_costs_no_problem(changes):
+    selection = Selection(BuildSftConfig())
+    first, second = selection.choose(replace(trace("p"), **changes)), selection.choose(trace("p", number=1))
+    assert isinstance(first, Drop)
+    assert second.id == "1"
+    assert (selection.tally.unanswered, selection.tally.kept, selection.tally.dropped) == (1, 1, 1)
+    assert selection.tally.describe_dropped(None) == "1 without an answer"
+
+
+def test_a_response_stands_for_a_missing_answer():
+    chosen = Selection(BuildSftConfig()).choose(replace(trace("p"), answer="", response="It is 4."))
+    assert chosen.completion.endswith("</think>\n\nIt is 4.")
+
+
+@given(annotated_traces())
+def test_no_empty_box_is_ever_written(of):
+    chosen = Selection(BuildSftConfig()).choose(of) if not why_malformed(of) else Drop("")
+    assert isinstance(chosen, Drop) or not chosen.completion.endswith(r"\boxed{}")
 
 
 def test_the_tally_counts_what_is_kept_and_survives_the_round_trip():

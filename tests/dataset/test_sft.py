@@ -98,9 +98,14 @@ def test_spans_that_do_not_fit_are_malformed(spans):
 
 
 @pytest.mark.parametrize("field", ["reasoning", "response", "answer"])
-@pytest.mark.parametrize("mark", ["<think>", "</think>", "</bigmodel>"])
+@pytest.mark.parametrize("mark", ["<think>", "</think>", "</bigmodel>", "<|im_end|>", "◁/think▷", "[/INST]"])
 def test_marks_inside_a_text_are_malformed(field, mark):
     assert mark in why_malformed(replace(trace(spans=()), **{field: f"x {mark} y"}))
+
+
+def test_a_cut_trace_is_malformed():
+    assert "the generation was cut" in why_malformed(trace(is_reasoning_complete=False))
+    assert "the generation was cut" in why_malformed(replace(trace(), reasoning="one two,"))
 
 
 def test_a_limit_without_a_tokenizer_is_a_usage_error():

@@ -13,10 +13,12 @@ from splitreason_cli.models.tokenizing import (
     example_ids,
     load_tagging_tokenizer,
     tokenizer_digest,
+    why_unteachable,
 )
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
 from splitreason_cli.store.embedded import EMBEDDED_MODELS
+from tests import chat_templates
 from tests.trained_tokenizers import byte_level, unigram
 
 MINI = EMBEDDED_MODELS["mini-small"]
@@ -30,19 +32,20 @@ TRACE = AnnotatedTrace(
     annotator="x",
     spans=(HardSpan(start=9, end=12, score=1.0),),
 )
-STRIPS_THINKING = (
-    "{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{{ m.content.split('</think>')[-1] }}"
-    "{{ eos_token }}{% else %}<|user|>{{ m.content }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
-)
 
 
 def counted(tokenizer, record):
     return count_tokens(tokenizer, [record])[0]
 
 
-def built(layout):
-    return build(TRACE, BuildSftConfig(format=layout), "train")
+def built(layout, **config):
+    return build(TRACE, BuildSftConfig(format=layout, **config), "train")
+
+
+def with_template(template):
+    tokenizer = load_tagging_tokenizer("mini-small")
+    tokenizer.chat_template = template
+    return tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +115,64 @@ def test_a_tokenizer_without_an_end_of_text_is_refused_where_one_is_needed(token
 def test_a_template_that_strips_the_thinking_does_not_shorten_the_text_to_train_on(tokenizer):
     chat = built(Format.MESSAGES)
     whole = conversation_text(tokenizer, chat.messages)
-    stripping = load_tagging_tokenizer("mini-small")
-    stripping.chat_template = STRIPS_THINKING
-    assert conversation_text(stripping, chat.messages) == whole
+    assert conversation_text(with_template(chat_templates.STRIPS), chat.messages) == whole
+
+
+@pytest.mark.parametrize(
+    ("template", "think", "said"),
+    [
+        (chat_templates.OPENS, False, None),
+        (chat_templates.STRIPS, False, None),
+        (chat_templates.OPENS_TURNS, False, None),
+        (chat_templates.OPENS_NONE, True, None),
+        (chat_templates.OPENS_NONE, False, "neither the chat template nor the completion opens the thinking"),
+        (chat_templates.OPENS, True, "opened 2 times"),
+        (chat_templates.CLOSES, False, "the chat template closes the thinking"),
+        (chat_templates.CLOSES, True, "the chat template closes the thinking"),
+        (chat_templates.OPENS_ANOTHER, True, "opens the thinking with ◁think▷"),
+    ],
+)
+def test_a_completion_and_its_template_open_the_thinking_once(template, think, said):
+    reason = why_unteachable(with_template(template), built(Format.PROMPT_COMPLETION, think=think))
+    assert reason is None if said is None else said in reason
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (chat_templates.OPENS, None),
+        (chat_templates.OPENS_NONE, None),
+        (chat_templates.STRIPS, None),
+        (chat_templates.OPENS_TURNS, "opened 2 times"),
+        (chat_templates.CLOSES, "the chat template closes the thinking"),
+        (chat_templates.OPENS_ANOTHER, "opens the thinking with ◁think▷"),
+    ],
+)
+def test_a_conversation_and_its_template_open_the_thinking_once(template, said):
+    reason = why_unteachable(with_template(template), built(Format.MESSAGES))
+    assert reason is None if said is None else said in reason
+
+
+def test_a_problem_that_speaks_of_marks_or_stands_in_the_template_is_no_fault():
+    for problem in ("assistant", "<think>", "Why </think>?", ""):
+        record = build(replace(TRACE, problem=problem), BuildSftConfig(hint=False), "train")
+        assert why_unteachable(with_template(chat_templates.OPENS), record) is None
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (chat_templates.FAILS, r"the chat template fails \(roles must alternate in\)\. Correct its chat_template"),
+        (chat_templates.BROKEN, "the chat template fails"),
+        (chat_templates.MISUSED, "the chat template fails"),
+        ({"tool_use": "x"}, "the chat template fails"),
+        (chat_templates.LEAVES_OUT, "the chat template leaves out the user's message"),
+    ],
+)
+def test_a_template_that_fails_is_one_clear_line(template, said):
+    for layout in Format:
+        with pytest.raises(ModelError, match=said):
+            why_unteachable(with_template(template), built(layout))
 
 
 def test_a_folder_without_weights_is_enough_and_they_do_not_change_its_digest(folder):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from splitreason_cli.dataset.sft import why_malformed
 from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan
+from splitreason_cli.records.lessons import why_unanswered
 
 # Pieces of tags and marks stand among the text, where they can meet the real ones.
 TEXT = st.lists(
@@ -31,4 +32,7 @@ def annotated_traces(draw, problems=TEXT):
 
 
 def well_formed(problems=TEXT):
-    return annotated_traces(problems).filter(lambda trace: why_malformed(trace) is None)
+    """Annotated traces that become training records."""
+    return annotated_traces(problems).filter(
+        lambda trace: not why_malformed(trace) and not why_unanswered(trace.answer, trace.response)
+    )

@@ -74,6 +74,7 @@ class Annotator(ABC):
         libraries: names of the distributions that compute its result.
         flags: of the command line that are for it alone. required: those among them that it cannot do without.
         takes_arguments: whether any may stand in parentheses; `make` judges them.
+        nothing: what is true of a trace that it marks nothing in. is_asked: whether it is to mark about the fraction.
     """
 
     summary: ClassVar[str] = ""
@@ -81,6 +82,8 @@ class Annotator(ABC):
     flags: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[str, ...]] = ()
     takes_arguments: ClassVar[bool] = True
+    nothing: ClassVar[str] = "nothing marked"
+    is_asked: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: AnnotateConfig, given: Mapping[str, str | None]) -> None:

@@ -18,6 +18,9 @@ from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, annotated,
 TEMPERATURES = (0.0, 0.3, 0.6)
 """Of the attempts at one trace; a further one is made only if the last reply was of no use."""
 
+LOST = ("not found", "too many")
+"""Why snippets of a reply are not in the trace."""
+
 _JSON_SCHEMA = {
     "type": "json_schema",
     "json_schema": {"name": "snippets", "strict": True, "schema": snippets.SCHEMA},
@@ -69,6 +72,7 @@ class LlmAnnotator(Annotator):
     libraries = ("json-repair", "rapidfuzz", "regex")
     flags = required = ("--model", "--base-url")
     takes_arguments = False
+    is_asked = True
 
     endpoint: EndpointConfig
     fraction: float
@@ -127,7 +131,7 @@ class LlmAnnotator(Annotator):
                 return Failure(str(error))
             parsed = snippets.parse(text)
             placed = self._placed(trace, parsed.snippets)
-            found = len(parsed.snippets) - len(placed.unplaced)
+            found = len(parsed.snippets) - sum(one.reason in LOST for one in placed.unplaced)
             reply = {"snippets": parsed.snippets, "temperature": temperature, "tokens": tokens}
             if found and 2 * found >= len(parsed.snippets) and parsed.complete and not cut:
                 self._keep(key, reply)

@@ -24,6 +24,8 @@ class SnippetsAnnotator(Annotator):
     libraries = ("rapidfuzz", "regex")
     flags = required = ("--snippets",)
     takes_arguments = False
+    nothing = "without snippets"
+    is_asked = True
 
     def __init__(self, path: Path, config: AlignConfig) -> None:
         self._path = path

@@ -1,12 +1,15 @@
 """The pair itself as annotator: lines that surprise the small model and not the big one.
 
 A token's surprisal gap is NLL_small - NLL_big in nats. A line is hard if any of its tokens has a gap above the
-threshold. If the hard lines hold more than `fraction` of a trace's characters, those with the smallest gaps go.
+threshold. If the hard lines hold more than `fraction` of a trace's characters, their hard sentences are marked in their
+place; of these, those with the smallest gaps go. Where not one fits, the words of the hard tokens are marked.
 """
 
 import asyncio
 import hashlib
 import itertools
+import re
+from bisect import bisect_right
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,9 +21,11 @@ from ...models.loading import LoadedModel, default_device, load_pair, load_token
 from ...models.protocols import Encoding
 from ...records import markup
 from ...records.data import AnnotatedTrace, Code, HardSpan, Trace
+from ...records.sentences import sentences
 from ...store.artifacts import Recipe
 from ...store.replies import Replies
-from ..alignment import keep_hardest
+from ..alignment import over_fraction
+from ..cap import keep_hardest
 from ..concurrent import map_ordered
 from ..config import AnnotateConfig
 from .base import Annotator, Failure, Job, Outcome, annotated, trace_key
@@ -41,10 +46,16 @@ class SurprisalConfig:
     fraction: float
 
 
-class HardLines(msgspec.Struct):
-    """What is kept of a trace: its hard lines as start, end and score."""
+Scored = list[tuple[int, int, float]]
+"""Spans as start, end and score."""
 
-    lines: list[tuple[int, int, float]]
+
+class HardUnits(msgspec.Struct):
+    """What is kept of a trace: its hard lines, and what is hard in these."""
+
+    lines: Scored
+    sentences: Scored = []
+    words: Scored = []
 
 
 class LocalSurprisal(Annotator):
@@ -54,6 +65,7 @@ class LocalSurprisal(Annotator):
     libraries = ("jinja2", "tokenizers", "torch", "transformers")
     flags = ("--small-url", "--big-url")
     takes_arguments = False
+    nothing = "without a token above --threshold"
 
     def __init__(self, config: SurprisalConfig, replies: Replies) -> None:
         self._config, self._replies = config, replies
@@ -87,7 +99,11 @@ class LocalSurprisal(Annotator):
             self._score([trace for trace in group if _kept(self._replies, trace) is None])
             for trace in group:
                 kept = _kept(self._replies, trace)
-                yield _annotated(trace, kept, self._config) if kept else Failure(self._too_long(trace), permanent=True)
+                yield (
+                    annotated_with(trace, kept, self._config)
+                    if kept
+                    else Failure(self._too_long(trace), permanent=True)
+                )
 
     def _score(self, traces: Sequence[Trace]) -> None:
         """Score the traces that fit the models, and keep their hard lines."""
@@ -127,7 +143,7 @@ class ServedSurprisal(Annotator):
 
         async def one(trace: Trace) -> Outcome:
             if kept := _kept(self._replies, trace):
-                return _annotated(trace, kept, self._config)
+                return annotated_with(trace, kept, self._config)
             encoding = _encode(self._small, trace)
             prompt = self._small.prompt_ids(trace.problem, hint=False)
             try:
@@ -136,7 +152,7 @@ class ServedSurprisal(Annotator):
                 )
             except CallError as error:
                 return Failure(str(error))
-            return _annotated(trace, _keep(self._replies, trace, encoding, small, big, self._config), self._config)
+            return annotated_with(trace, _keep(self._replies, trace, encoding, small, big, self._config), self._config)
 
         async def close() -> None:
             await asyncio.gather(*(client.close() for client in clients))
@@ -146,11 +162,23 @@ class ServedSurprisal(Annotator):
 
 def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float) -> list[HardSpan]:
     """The lines of a text whose tokens cover `offsets` (characters) and have these surprisal gaps (nats)."""
-    hits = [(start, end, gap) for (start, end), gap in zip(offsets, gaps, strict=True) if gap > threshold]
-    return [
-        HardSpan(start=start, end=end, score=max(gap for left, right, gap in hits if left < end and right > start))
-        for start, end in markup.line_spans(text, [(left, right) for left, right, _ in hits])
-    ]
+    return hard_units(markup.line_spans(text, [(0, len(text))]), offsets, gaps, threshold)
+
+
+def hard_units(
+    units: Sequence[markup.Span], offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float
+) -> list[HardSpan]:
+    """Those of the sorted and disjoint `units` that a token above the threshold shares a character with."""
+    worst: dict[markup.Span, float] = {}
+    ends = [end for _, end in units]
+    for (start, end), gap in zip(offsets, gaps, strict=True):
+        if gap <= threshold or start == end:
+            continue
+        at = bisect_right(ends, start)
+        while at < len(units) and units[at][0] < end:
+            worst[units[at]] = max(gap, worst.get(units[at], gap))
+            at += 1
+    return [HardSpan(start=start, end=end, score=worst[start, end]) for start, end in sorted(worst)]
 
 
 def _scores(recipe: Recipe, code: Code) -> str:
@@ -165,23 +193,41 @@ def _encode(loaded: LoadedModel, trace: Trace) -> Encoding:
 
 def _keep(
     replies: Replies, trace: Trace, encoding: Encoding, small: list[float], big: list[float], config: SurprisalConfig
-) -> HardLines:
+) -> HardUnits:
     # Rounding hides what the padding of a group, or a server's batch, does to the last bits.
     gaps = [round(a - b, 3) for a, b in zip(small, big, strict=True)]
-    lines = hard_lines(trace.reasoning, encoding["offset_mapping"], gaps, config.threshold)
-    kept = HardLines([(line.start, line.end, line.score) for line in lines])
-    replies.put(trace_key(trace), {"lines": kept.lines})
+    text, offsets = trace.reasoning, encoding["offset_mapping"]
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    kept = HardUnits(
+        *(
+            [(span.start, span.end, span.score) for span in hard_units(units, offsets, gaps, config.threshold)]
+            for units in (markup.line_spans(text, [(0, len(text))]), sentences(text), words)
+        )
+    )
+    replies.put(trace_key(trace), msgspec.to_builtins(kept))
     return kept
 
 
-def _kept(replies: Replies, trace: Trace) -> HardLines | None:
+def _kept(replies: Replies, trace: Trace) -> HardUnits | None:
     reply = replies.get(trace_key(trace))
-    return msgspec.convert(reply, HardLines) if reply else None
+    return msgspec.convert(reply, HardUnits) if reply else None
 
 
-def _annotated(trace: Trace, kept: HardLines, config: SurprisalConfig) -> AnnotatedTrace:
-    lines = [HardSpan(start=start, end=end, score=score) for start, end, score in kept.lines]
-    return annotated(trace, NAME, keep_hardest(lines, config.fraction * len(trace.reasoning)))
+def annotated_with(trace: Trace, kept: HardUnits, config: SurprisalConfig) -> AnnotatedTrace:
+    """The trace with its hard lines or, where these are too long for the fraction, what is hard in them."""
+    lines, parts, words = map(_spans, (kept.lines, kept.sentences, kept.words))
+    limit = config.fraction * len(trace.reasoning)
+    spans = keep_hardest(lines, limit)
+    if len(spans) == len(lines):
+        return annotated(trace, NAME, spans)
+    units = parts or lines
+    spans = keep_hardest(units, limit, merge_gap=1) or keep_hardest(words, limit, merge_gap=1)
+    left = [span for span in units if not any(one.start < span.end and span.start < one.end for one in spans)]
+    return annotated(trace, NAME, spans, [over_fraction(trace.reasoning, span) for span in left])
+
+
+def _spans(scored: Scored) -> list[HardSpan]:
+    return [HardSpan(start=start, end=end, score=score) for start, end, score in scored]
 
 
 async def _served_nlls(client: Endpoint, prompt: list[int], text: list[int]) -> list[float]:
