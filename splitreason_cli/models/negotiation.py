@@ -44,6 +44,7 @@ class Negotiation:
     options: Options
     needed: Options = frozenset()
     _proven: set[str] = field(init=False, default_factory=set)
+    _in_vain: set[str] = field(init=False, default_factory=set)
 
     async def ask(self, client: Endpoint, body: Callable[[Options], JsonObject]) -> Answer:
         """The answer to `body`, which makes a request with some of the options. Raises CallError, EndpointError."""
@@ -60,6 +61,7 @@ class Negotiation:
                 first = first or error
                 following = next((one for one in self._without(start, current, error) if one not in tried), None)
                 if following is None:
+                    self._in_vain.add(str(first))
                     raise client.failed(first) from None
                 current = following
             else:
@@ -76,7 +78,6 @@ class Negotiation:
             return
         for option in sorted(named_options(str(error)) & optional & current):
             yield current - {option}
-        for option in (RESPONSE_FORMAT, TEMPERATURE, MAX_COMPLETION_TOKENS):
-            if option in optional:
-                yield start - {option}
+        if str(error) not in self._in_vain:
+            yield from (start - {option} for option in _NAMES if option in optional)
         yield start - optional

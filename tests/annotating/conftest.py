@@ -42,9 +42,9 @@ class Case:
         self.folder, self.store, self.endpoint, self.url = folder, store, endpoint, url
         self.at = Progress()
 
-    def run(self, *, config=None, budget=None, strict=False, response_format="auto", **changes):
+    def run(self, *, config=None, budget=None, strict=False, response_format="auto", tokens=None, **changes):
         settings = {"model": "m", "concurrency": 8, "timeout_seconds": 60.0, "max_retries": 3, **changes}
-        resources = Resources((EndpointConfig(self.url, **settings),), response_format, budget)
+        resources = Resources((EndpointConfig(self.url, **settings),), response_format, budget, tokens)
         config = config or AnnotateConfig(annotator="llm", model="m")
         source = Source.open(str(self.folder / "in.jsonl"), self.store)
 

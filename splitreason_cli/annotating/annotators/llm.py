@@ -27,7 +27,7 @@ from ..batches import BatchReplies, BatchReply, custom_id
 from ..concurrent import map_ordered
 from ..config import AnnotateConfig
 from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, annotated, trace_key
-from .reading import Reading, judge
+from .reading import ReadReply, judge
 
 TEMPERATURES = (0.0, 0.3, 0.6)
 """Of the attempts at one trace; a further one is made only if the last reply was of no use."""
@@ -163,7 +163,7 @@ class LlmAnnotator(Annotator):
         return None if reason is None else _for_good(reason)
 
     async def _ask(self, client: Endpoint | None, key: str, trace: Trace) -> Outcome:
-        best: Reading | None = None
+        best: ReadReply | None = None
         best_reply: JsonObject = {}
         reason, attempts, is_read = self._batch.missing, 0, False
         for ask in self._attempts(client, key, trace):
@@ -238,7 +238,7 @@ class LlmAnnotator(Annotator):
         spans, unplaced = align(trace.reasoning, list(texts), self._config.alignment)
         return annotated(trace, f"llm:{self._config.model}", spans, unplaced)
 
-    def _keep(self, key: str, reply: JsonObject, reading: Reading) -> AnnotatedTrace:
+    def _keep(self, key: str, reply: JsonObject, reading: ReadReply) -> AnnotatedTrace:
         self._replies.put(key, reply)
         self._on_tokens(*self._meter.tokens)
         return reading.placed

@@ -15,7 +15,7 @@ _MORE_TOKENS = "Raise --max-completion-tokens"
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadReply:
     """One answer, read.
 
     Args:
@@ -35,20 +35,20 @@ class Reading:
     is_hopeless: bool = False
 
 
-def judge(answer: ReadAnswer, place: Callable[[Sequence[str]], AnnotatedTrace]) -> Reading:
+def judge(answer: ReadAnswer, place: Callable[[Sequence[str]], AnnotatedTrace]) -> ReadReply:
     """Read an answer; `place` finds snippets in the trace."""
     parsed = _parsed(answer)
     placed = place(parsed.snippets)
     found = len(parsed.snippets) - len(placed.unplaced) if placed.spans else 0
     is_cut = answer.finish_reason == "length" or not parsed.complete
     if found and 2 * found >= len(parsed.snippets) and not is_cut:
-        return Reading(parsed.snippets, placed, found)
+        return ReadReply(parsed.snippets, placed, found)
     is_hopeless = answer.finish_reason == "length" and not parsed.snippets
     complaint = _cut(answer, parsed) if is_cut else _complaint(answer, parsed, placed)
     is_filtered = answer.finish_reason == "content_filter"
     if is_filtered:
         complaint = "the content filter cut the reply off (finish_reason content_filter)"
-    return Reading(parsed.snippets, placed, found, complaint, is_filtered, is_hopeless)
+    return ReadReply(parsed.snippets, placed, found, complaint, is_filtered, is_hopeless)
 
 
 def _parsed(answer: ReadAnswer) -> ParsedReply:
