@@ -67,7 +67,9 @@ def write_requests(out: Path, lines: Iterable[bytes]) -> list[Path]:
 
         def one_file(held: list[bytes | None] = held) -> Iterator[bytes]:
             count = size = 0
-            while (line := held[0]) is not None and count < MOST_REQUESTS and size + len(line) <= MOST_BYTES:
+            while (line := held[0]) is not None:
+                if count and (count == MOST_REQUESTS or size + len(line) > MOST_BYTES):
+                    return
                 count, size = count + 1, size + len(line)
                 yield line
                 held[0] = next(rest, None)
