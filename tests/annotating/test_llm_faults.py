@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 import pytest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from splitreason_cli.annotating.annotate import AnnotateConfig
+from splitreason_cli.annotating.annotators.reading import MOST_SNIPPETS
 from splitreason_cli.errors import EndpointError
-from tests.annotating.conftest import annotated, reasoning, rejected
+from splitreason_cli.records.data import Trace
+from splitreason_cli.store.jsonl import encode, write_atomically
+from tests.annotating.conftest import annotated, reasoning, rejected, traces
 from tests.scripted_endpoint import ScriptedEndpoint, completion, hardest_lines, refusal
 
 ALL = ["t0", "t1", "t2", "t3"]
@@ -182,3 +186,72 @@ def test_a_fault_costs_what_it_must_and_spoils_what_it_must(case, name):
     else:
         assert fault.reason in reason
     assert ended()[3] == fault.again
+
+
+@pytest.mark.parametrize("message", [TOO_LONG, "Your input was flagged", "bad request", "invalid json in request"])
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_the_refusal_of_the_first_trace_changes_nothing_for_the_others(case, status, message):
+    first = reasoning(0)
+    endpoint = ScriptedEndpoint()
+    endpoint.refuses = lambda body: refusal(status, message) if first in body["messages"][1]["content"] else None
+    run = case(endpoint, count=5)
+    artifact, _ = run.run(concurrency=1)
+    assert [trace.id for trace in annotated(artifact)] == ["t1", "t2", "t3", "t4"]
+    assert [line.where.rpartition(":")[2] for line in rejected(artifact)] == ["1"]
+    assert all("response_format" in body and "temperature" in body for body in endpoint.bodies)
+
+
+def test_more_traces_than_count_as_a_fault_of_the_endpoint_may_be_too_long(case):
+    endpoint = ScriptedEndpoint()
+    long = [reasoning(n) for n in range(18)]
+    endpoint.refuses = lambda body: (
+        refusal(400, TOO_LONG) if body["messages"][1]["content"].partition("# Reasoning\n\n")[2] in long else None
+    )
+    artifact, _ = case(endpoint, count=20).run(concurrency=2)
+    assert [trace.id for trace in annotated(artifact)] == ["t18", "t19"]
+    assert len(endpoint.asked) == 20
+
+
+def test_many_calls_in_flight_at_an_endpoint_without_json_lose_one_each_at_most(case):
+    endpoint = ScriptedEndpoint(refuses=without("response_format", 500, "Grammar error"))
+    artifact, _ = case(endpoint, count=40).run(concurrency=32, max_retries=0)
+    assert len(annotated(artifact)) == 40
+    assert len(endpoint.asked) <= 40 + 32
+
+
+def test_a_snippet_of_the_whole_trace_never_counts_as_done_without_a_span(case):
+    whole = completion({"content": json.dumps({"snippets": [BAD]})})
+    run = case(ScriptedEndpoint(lambda text, call: whole if text == BAD else "good"), count=4)
+    artifact, _ = run.run()
+    assert all(trace.spans for trace in annotated(artifact))
+    assert len(annotated(artifact)) + len(rejected(artifact)) == 4
+
+
+@pytest.mark.parametrize("made_up", [False, True])
+def test_thousands_of_snippets_are_cut_to_those_that_rank_first(case, made_up):
+    lines = hardest_lines(BAD)
+    many = [f"this stands nowhere in the trace, {n}" for n in range(5000)] if made_up else lines * 2500
+    reply = completion({"content": json.dumps({"snippets": [*lines, *many]})})
+    run = case(ScriptedEndpoint(lambda text, call: reply if text == BAD else "good"), count=4)
+    artifact, _ = run.run()
+    (trace,) = [trace for trace in annotated(artifact) if trace.id == "t1"]
+    assert trace.spans
+    assert len(trace.unplaced) <= MOST_SNIPPETS
+
+
+def test_a_trace_too_short_for_a_snippet_is_paid_for_once(case):
+    run = case(ScriptedEndpoint(), count=3)
+    short = Trace(id="short", problem="1+1?", answer="2", reasoning="1+1=2, so two.", response="2")
+    write_atomically(run.folder / "in.jsonl", map(encode, [*traces(3), short]))
+    artifact, _ = run.run()
+    assert "the trace is too short, it has 14 characters" in rejected(artifact)[0].reason
+    asked = len(run.endpoint.asked)
+    run.run(config=AnnotateConfig(annotator="llm", model="m", snap="line"))
+    assert (asked, len(run.endpoint.asked)) == (6, 6)
+
+
+def test_a_limit_on_completion_tokens_is_sent_under_the_name_that_the_endpoint_knows(case):
+    endpoint = ScriptedEndpoint(refuses=without("max_completion_tokens", 400, LIMIT))
+    case(endpoint, count=2).run(concurrency=1, tokens=77)
+    assert [body.get("max_completion_tokens") for body in endpoint.asked] == [77, None, None]
+    assert [body.get("max_tokens") for body in endpoint.bodies] == [77, 77]
