@@ -31,6 +31,7 @@ class AnswerChoice(msgspec.Struct):
     """`prompt_logprobs`, which only vLLM has, are null at the first token and else keyed by token ids."""
 
     message: AnswerMessage | None = None
+    error: object = None
     finish_reason: object = None
     prompt_logprobs: list[dict[str, PromptLogprob] | None] | None = None
 
@@ -44,6 +45,7 @@ class ReadAnswer:
         thinking: what stands in a field for the thinking.
         arguments: those of tool calls.
         refusal: why the model declines.
+        error: what went wrong at the server, as routers say it beside the message.
         finish_reason: such as stop, length or content_filter.
         tokens: prompt and completion tokens, 0 where the server does not say.
     """
@@ -52,6 +54,7 @@ class ReadAnswer:
     thinking: str = ""
     arguments: str = ""
     refusal: str = ""
+    error: str = ""
     finish_reason: str = ""
     tokens: tuple[int, int] = (0, 0)
 
@@ -78,6 +81,7 @@ class Answer(msgspec.Struct):
             text_of(message.reasoning_content) or text_of(message.reasoning),
             "".join(_arguments(message.tool_calls)),
             text_of(message.refusal),
+            text_of(choice.error),
             text_of(choice.finish_reason),
             self.tokens,
         )

@@ -130,9 +130,7 @@ class Endpoint:
         with self._explained():
             value = await self._client.post(path, cast_to=object, body={"model": self.config.model, **body})
             if isinstance(value, dict) and value.get("error") and not value.get("choices"):
-                text = " ".join(str(value["error"]).split())
-                if is_of_input(text):
-                    raise InputRefusedError(self._redact(text[:300]))
+                raise self._error_in_answer(value["error"])
             answer = read_answer(value)
         self._failures, self.has_answered = 0, True
         self._refusals.clear()
@@ -175,6 +173,18 @@ class Endpoint:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def _error_in_answer(self, error: object) -> CallError:
+        """What an error means that came with the status of a success, and maybe with its own in a field."""
+        fields = error if isinstance(error, dict) else {}
+        words = self._redact(" ".join(str(fields.get("message") or error).split())[:300])
+        code = fields.get("code")
+        status = code if isinstance(code, int) else None
+        if is_of_input(f"{words} {code}"):
+            return InputRefusedError(words, status)
+        return (
+            RefusedError(words, status) if is_refusal(status or 0) else UnreadableError(f"unreadable answer ({words})")
+        )
 
     def failed(self, error: CallError) -> CallError | EndpointError:
         """Count a failure; returns what to raise: fatal after too many in a row, or if the first calls are refused."""

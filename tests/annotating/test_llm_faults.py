@@ -85,6 +85,12 @@ FAULTS = {
     "400 for max_completion_tokens": none_lost(
         5, refuses=without("max_completion_tokens", 400, LIMIT), settings={"tokens": 500}
     ),
+    "400 in 200 for response_format": none_lost(
+        5,
+        refuses=lambda body: (
+            JSONResponse({"error": {"code": 400, "message": "no schema"}}) if "response_format" in body else None
+        ),
+    ),
     "400 for both": none_lost(
         6,
         refuses=lambda body: (
@@ -135,6 +141,12 @@ FAULTS = {
     "HTML": one_lost(6, 3, "unreadable answer", bad=HTMLResponse("<html>proxy</html>")),
     "broken JSON": one_lost(6, 3, "unreadable", bad=Response(b'{"choices": [', media_type="application/json")),
     "error in 200": one_lost(6, 3, "unreadable", bad=JSONResponse({"error": {"message": "overloaded"}})),
+    "error in the choice": one_lost(
+        6,
+        3,
+        "the server broke off: 'provider gone'",
+        bad=JSONResponse({"choices": [{"error": {"text": "provider gone"}, "finish_reason": "error"}]}),
+    ),
     "refusal": one_lost(6, 3, "the model refused: 'I cannot.'", bad=completion({**EMPTY, "refusal": "I cannot."})),
     "empty tool call": one_lost(
         6, 3, "a tool call", bad=completion({**EMPTY, "tool_calls": [{"function": {"arguments": "{}"}}]})

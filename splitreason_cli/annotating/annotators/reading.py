@@ -78,6 +78,7 @@ def _complaint(answer: ReadAnswer, parsed: ParsedReply, placed: AnnotatedTrace) 
     if not parsed.snippets:
         said = {
             "the reply holds no snippets": answer.text,
+            "the server broke off": answer.error,
             "the model refused": answer.refusal,
             "the reply is a tool call without snippets": answer.arguments,
             "the reply is empty, only its thinking is not, and holds no snippets": answer.thinking,
