@@ -216,7 +216,7 @@ def _write_questions(
         for line in lines:
             console.emit(line)
     where = f" -> {', '.join(map(str, files))}" if files else ""
-    known = f"; {last.traces:,} traces have a reply" if last.traces else ""
+    known = f"; {last.traces:,} traces are answered, or refused for good" if last.traces else ""
     console.say(f"annotate: {last.questions:,} questions{where}{known}")
     if last.quarantined:
         console.say(f"annotate: {last.quarantined:,} rows cannot be annotated; --batch-in names them")

@@ -18,7 +18,7 @@ _TOO_LONG = re.compile(
 _FLAGGED = re.compile(
     r"content[ _-]?(filter|polic|management|moderation)|flagged|moderat(ion|ed)|responsible ?ai|data_?inspection"
     r"|inappropriate|content exists risk|sensitive (content|word|info)|safety[ _](system|filter|polic|setting|reason)"
-    r"|prohibited[ _]content|harmful",
+    r"|prohibited[ _]content|harmful|violat\w+ [^.]{0,40}(polic|terms|guideline)|invalid_prompt|usage polic",
     re.IGNORECASE,
 )
 _OF_THE_CALLER = re.compile(r"\b(your|this) (account|organi[sz]ation|api key|key|project|user)\b", re.IGNORECASE)

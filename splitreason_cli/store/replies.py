@@ -97,8 +97,9 @@ class Replies:
         return Claims(self._folder / "claims")
 
     def put(self, key: str, reply: dict[str, Any]) -> None:
-        """Keep a reply, which may say what it cost under `tokens` ([prompt, completion])."""
-        self._places[key] = (0, self._append({"key": key, **reply}))
+        """Keep a reply in place of an earlier one. It may say what it cost under `tokens` ([prompt, completion])."""
+        again = {"again": True} if key in self._places else {}
+        self._places[key] = (0, self._append({"key": key, **again, **reply}))
 
     def charge(self, key: str, reason: str, tokens: tuple[int, int], source: str = "") -> None:
         """Write down what a useless reply has cost, and where it comes from if it may come again."""
@@ -138,8 +139,8 @@ class Replies:
         file = self._files[number]
         for offset, line in _lines(file.path, file.read):
             value = orjson.loads(line)
-            if "key" in value:
-                self._places.setdefault(value["key"], (number, offset))
+            if "key" in value and ("again" in value or value["key"] not in self._places):
+                self._places[value["key"]] = (number, offset)
             self._note(value)
             if number == 0:
                 self._charge(value)

@@ -267,3 +267,16 @@ def test_a_limit_on_completion_tokens_is_sent_under_the_name_that_the_endpoint_k
     case(endpoint, count=2).run(concurrency=1, tokens=77)
     assert [body.get("max_completion_tokens") for body in endpoint.asked] == [77, None, None]
     assert [body.get("max_tokens") for body in endpoint.bodies] == [77, 77]
+
+
+def test_a_kept_reply_of_no_use_is_asked_for_once_more(case):
+    run = case(ScriptedEndpoint(), count=2)
+    run.run()
+    (journal,) = (run.store.root / "replies").glob("*/*.jsonl")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines[0]["snippets"] = []
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for similarity in (0.8, 0.81, 0.82):
+        artifact, _ = run.run(config=AnnotateConfig(annotator="llm", model="m", min_similarity=similarity))
+        assert all(trace.spans for trace in annotated(artifact))
+    assert len(run.endpoint.asked) == 3

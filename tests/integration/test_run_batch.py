@@ -19,7 +19,7 @@ ENV = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "PYTHONSAFEPATH": "1"}
 
 
 def test_every_question_gets_a_reply_or_a_reason_from_vllm(srx, tmp_path):  # noqa: F811
-    lengths = (10, 12, 1000)
+    lengths = (20, 21, 1000)
     texts = ["\n".join(f"{n}) {n} * {size} = {n * size}" for n in range(size)) for size in lengths]
     traces = [Trace(id=f"t{n}", problem="Multiply.", answer="1", reasoning=text) for n, text in enumerate(texts)]
     write_atomically(tmp_path / "in.jsonl", map(encode, traces))

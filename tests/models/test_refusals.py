@@ -16,6 +16,8 @@ OF_THE_INPUT = [
     "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
     "Content Exists Risk",
     "Input data may contain inappropriate content. DataInspectionFailed",
+    "Invalid prompt: it may violate our usage policy",
+    "The prompt violates our community guidelines",
     "Your request was rejected as a result of our safety system.",
 ]
 OF_THE_ENDPOINT = [

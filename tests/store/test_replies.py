@@ -27,6 +27,13 @@ def test_every_run_knows_what_it_has_spent_itself_useless_replies_included(tmp_p
     assert Replies(tmp_path, "two").spent == [0, 0]
 
 
+def test_a_reply_replaces_an_earlier_one_of_whichever_run(tmp_path):
+    Replies(tmp_path, "b").put("a", {"n": 1})
+    Replies(tmp_path, "a").put("a", {"n": 2})
+    for name in ("a", "b", "c"):
+        assert Replies(tmp_path, name).get("a")["n"] == 2
+
+
 def test_a_torn_last_line_is_forgotten_and_overwritten(tmp_path):
     run = Replies(tmp_path, "one")
     run.put("a", {"n": 1})

@@ -183,7 +183,7 @@ class LlmAnnotator(Annotator):
             reply = {"snippets": reading.snippets, "temperature": said.temperature, "tokens": tokens}
             if not reading.complaint:
                 return self._keep(key, reply, reading)
-            reason, is_read = reading.complaint, True
+            reason, is_read = reading.complaint, not reading.is_hopeless
             self._charge(key, reason, tokens, said.source)
             if reading.is_filtered:
                 return self._refuse(key, reason)
