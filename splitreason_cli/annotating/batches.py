@@ -18,6 +18,10 @@ MOST_BYTES = 200 * 10**6
 """What OpenAI takes in one file."""
 
 
+_ASK = "Ask with --base-url, or by another --batch-out"
+_FEW = 5
+
+
 class BatchLine(msgspec.Struct):
     """One answer of a batch's output or error file."""
 
@@ -95,9 +99,10 @@ class BatchReplies:
         self._paths, self._question = paths, question
         self._places: dict[str, list[int]] = {}
         self._unseen: set[str] = set()
+        self._missed: list[str] = []
         self._odd: Counter[str] = Counter()
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
-        self.missing = f"{', '.join(paths)}: no reply to this trace. Ask with --base-url, or by another --batch-out"
+        self.missing = f"{', '.join(paths)}: no reply to this trace. {_ASK}"
 
     def load(self) -> None:
         """Read the files. Raises InputError if one is missing or holds nothing of a batch."""
@@ -127,6 +132,10 @@ class BatchReplies:
         """Note that a trace is among those that are annotated."""
         self._unseen.discard(key)
 
+    def miss(self, identifier: str) -> None:
+        """Note the id of a trace that nothing is said of."""
+        self._missed.append(identifier)
+
     def of(self, key: str) -> Iterator[BatchReply]:
         """What the files say of a trace, in their order."""
         for place in self._places.get(key, ()):
@@ -141,6 +150,9 @@ class BatchReplies:
         if self._odd["of another question"]:
             hint = "They answer no question of this --model and --fraction"
             yield f"{where}: {self._odd['of another question']:,} replies have an unknown custom_id. {hint}"
+        if self._missed:
+            few = ", ".join(self._missed[:_FEW]) + (", ..." if len(self._missed) > _FEW else "")
+            yield f"{where}: no reply to {len(self._missed):,} traces ({few}). {_ASK}"
         if self._unseen:
             yield f"{where}: {len(self._unseen):,} replies are about traces that are not in this input"
 

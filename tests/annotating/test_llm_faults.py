@@ -280,3 +280,13 @@ def test_a_kept_reply_of_no_use_is_asked_for_once_more(case):
         artifact, _ = run.run(config=AnnotateConfig(annotator="llm", model="m", min_similarity=similarity))
         assert all(trace.spans for trace in annotated(artifact))
     assert len(run.endpoint.asked) == 3
+
+
+def test_a_budget_holds_where_the_endpoint_does_not_say_what_a_call_costs(case):
+    def silent(text, call):
+        return completion({"content": json.dumps({"snippets": hardest_lines(text)})}, usage=None)
+
+    run = case(ScriptedEndpoint(silent), count=30)
+    artifact, _ = run.run(budget=8000, concurrency=2)
+    assert "stopped by --max-tokens-total" in artifact.unfinished
+    assert 0 < len(run.endpoint.asked) < 15

@@ -117,6 +117,7 @@ def test_faults_of_a_batch_stay_with_their_traces_and_only_what_is_left_is_asked
     assert done.returncode == 4, done.stderr
     assert b"1 lines are no replies of a batch" in done.stderr
     assert b"1 replies have an unknown custom_id" in done.stderr
+    assert b"a.jsonl: no reply to 1 traces (t5). Ask with --base-url, or by another --batch-out" in done.stderr
     assert ids((source / "out.jsonl").read_bytes()) == ["t0", "t4"]
     reasons = {orjson.loads(one["line"])["id"]: one["reason"] for one in questions(source / "out.jsonl.rejected.jsonl")}
     assert sorted(reasons) == ["t1", "t2", "t3", "t5"]

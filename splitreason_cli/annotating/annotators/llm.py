@@ -46,10 +46,14 @@ class Meter:
     """What the calls of a run cost, in tokens, against an optional budget for the whole run.
 
     A call starts only if the budget has room for it and those in flight, by what each is estimated to cost.
+
+    Attributes:
+        unsaid: estimated tokens of answers that did not say what they cost.
     """
 
     replies: Replies
     budget: int | None = None
+    unsaid: float = 0
     _in_flight: float = 0
 
     @property
@@ -58,17 +62,18 @@ class Meter:
         return self.replies.spent[0], self.replies.spent[1]
 
     @contextlib.contextmanager
-    def call(self, characters: int, fraction: float) -> Iterator[None]:
-        """One call about so many characters of text. Raises BudgetSpentError before it begins.
+    def call(self, characters: int, fraction: float) -> Iterator[float]:
+        """One call about so many characters of text, and its estimate. Raises BudgetSpentError before it begins.
 
         The estimate is on the dear side: a token for every 2.5 characters, read and, of the fraction, written.
         """
         estimate = (1 + fraction) * characters / 2.5
-        if self.budget is not None and sum(self.replies.spent) + self._in_flight + estimate > self.budget:
+        before = sum(self.replies.spent) + self.unsaid + self._in_flight
+        if self.budget is not None and before + estimate > self.budget:
             raise BudgetSpentError("stopped by --max-tokens-total", "Raise it and run again to go on")
         self._in_flight += estimate
         try:
-            yield
+            yield estimate
         finally:
             self._in_flight -= estimate
 
@@ -191,6 +196,8 @@ class LlmAnnotator(Annotator):
                 best, best_reply = reading, {**reply, "tokens": (0, 0)}
             if reading.is_hopeless:
                 break
+        if not attempts:
+            self._batch.miss(trace.id)
         if best:
             return self._keep(key, best_reply, best)
         if is_read and self._config.fraction * len(trace.reasoning) < SHORTEST_SNIPPET:
@@ -219,8 +226,10 @@ class LlmAnnotator(Annotator):
         body = partial(self._body, trace, temperature)
         messages = snippets.request(trace.problem, trace.reasoning, self._config.fraction, as_json=True)
         characters = sum(len(message["content"]) for message in messages)
-        with self._meter.call(characters, self._config.fraction):
+        with self._meter.call(characters, self._config.fraction) as estimate:
             answer = await self._options.ask(client, body)
+        if not any(answer.tokens):
+            self._meter.unsaid += estimate
         return _Said(answer.read(), temperature)
 
     def _body(self, trace: Trace, temperature: float, options: Options) -> JsonObject:
