@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 FAULTS = ("429", "500", "reset", "time-out", "truncated", "empty", "invented", "translated")
 
-Script = Callable[[str, int], str]
-"""From a trace's reasoning and the number of the call about it (from 1) to "good" or one of FAULTS."""
+Script = Callable[[str, int], str | Response]
+"""From a trace's reasoning and the number of the call about it (from 1) to "good", one of FAULTS, or what is sent."""
 
 
 def good(reasoning: str, call: int) -> str:
@@ -52,8 +52,9 @@ def hardest_lines(reasoning: str) -> list[str]:
 
 @dataclass
 class ScriptedEndpoint:
-    """What the server does, and what it has seen. `calls` counts by reasoning text.
+    """What the server does, and what it has seen. `calls` counts by reasoning text those that are not refused.
 
+    `refuses` says what is refused, by its body, and with what; `asked` holds all bodies.
     Unless None, calls beyond the first `hold_after` are not answered before `released` is set.
     """
 
@@ -62,7 +63,9 @@ class ScriptedEndpoint:
     hold_after: int | None = None
     released: bool = False
     supports_json: bool = True
+    refuses: Callable[[dict[str, Any]], Response | None] = lambda body: None
     key: str | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keep_bodies: bool = True
@@ -73,9 +76,13 @@ class ScriptedEndpoint:
         body = json.loads(await request.body())
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             sent = request.headers.get("authorization")
-            return _error(401, f"Incorrect API key provided: {sent}")
+            return refusal(401, f"Incorrect API key provided: {sent}")
+        if self.keep_bodies:
+            self.asked.append(body)
+        if refused := self.refuses(body):
+            return refused
         if "response_format" in body and not self.supports_json:
-            return _error(400, "This response_format type is unavailable now")
+            return refusal(400, "This response_format type is unavailable now")
         reasoning = body["messages"][1]["content"].partition("# Reasoning\n\n")[2]
         self.calls[reasoning] += 1
         if self.keep_bodies:
@@ -93,10 +100,12 @@ class ScriptedEndpoint:
 
     async def _answer(self, request: Request, body: dict[str, Any], reasoning: str) -> Response:
         fault = self.script(reasoning, self.calls[reasoning])
+        if isinstance(fault, Response):
+            return fault
         if fault == "429":
-            return _error(429, "slow down", {"Retry-After": "0.01"})
+            return refusal(429, "slow down")
         if fault == "500":
-            return _error(500, "out of order", {"Retry-After": "0.01"})
+            return refusal(500, "out of order")
         if fault == "reset":
             request.scope["extensions"]["srx.transport"]().abort()
             return Response()
@@ -107,6 +116,8 @@ class ScriptedEndpoint:
             snippets = []
         elif fault == "invented":
             snippets = ["The moon is made of green cheese, as everybody in the village knows well."]
+        elif fault == "huge":
+            snippets = [reasoning]
         elif fault == "translated":
             snippets = ["Нам нужно найти остаток от деления суммы на семь, поэтому сложим числа."]
         if "response_format" in body:
@@ -115,15 +126,21 @@ class ScriptedEndpoint:
             text = "\n".join(f"<snippet>{snippet}</snippet>" for snippet in snippets)
         if fault == "truncated":
             text = text[: len(text) // 2]
-        if fault == "parts":
-            text = [{"type": "text", "text": text}]
         usage = {"prompt_tokens": len(reasoning) // 4 + 200, "completion_tokens": len(text) // 4}
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         return JSONResponse({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage})
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"message": message}}, status_code=status, headers=headers)
+def refusal(status: int, message: str, **more: Any) -> Response:
+    """An error as OpenAI's servers send it, which asks for no long wait where the client tries again."""
+    return JSONResponse({"error": {"message": message, **more}}, status_code=status, headers={"Retry-After": "0.01"})
+
+
+def completion(message: Any, finish_reason: Any = "stop", **more: Any) -> Response:
+    """An answer with this message, whatever it is."""
+    usage = {"prompt_tokens": 100, "completion_tokens": 10}
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message}
+    return JSONResponse({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage, **more})
 
 
 @contextlib.contextmanager

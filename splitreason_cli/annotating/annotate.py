@@ -21,11 +21,13 @@ from ..store.journal import Journal
 from ..store.jsonl import Line, encode, write_atomically
 from ..store.source import Quarantine, Source, located_records
 from .annotators.base import Annotator, BudgetSpentError, Failure, Job
+from .annotators.llm import LlmAnnotator
 from .annotators.named import ANNOTATORS, annotator_of
+from .batches import request_line
 from .config import LOCAL, AnnotateConfig, Resources
 from .tally import TALLY, AnnotationTally
 
-__all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate"]
+__all__ = ["AnnotateConfig", "AnnotateWatcher", "Progress", "Resources", "annotate", "questions"]
 
 STAGE = "annotate"
 WRITE_EVERY = 256
@@ -34,12 +36,14 @@ WRITE_EVERY = 256
 @dataclass(frozen=True)
 class Progress:
     """How far a run is. `rows` counts input rows, `empty_rows` those without a wanted generation, `traces` annotated
-    ones; tokens are those of paid calls, also of earlier runs of the same command."""
+    ones, `questions` those written for a batch; tokens are those of paid calls, also of earlier runs of this command.
+    """
 
     rows: int = 0
     empty_rows: int = 0
     traces: int = 0
     quarantined: int = 0
+    questions: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -77,10 +81,7 @@ def annotate(
         EndpointError: a server refuses every call, or does not answer.
         InputError, RecordError: see `read_records`.
     """
-    name, kind = annotator_of(config.annotator)
-    source_code = ANNOTATORS.source(name)
-    inputs = {"in": source.digest, **kind.inputs(config), **({"annotator": source_code} if source_code else {})}
-    recipe = Recipe(STAGE, asdict(config), inputs, code_of(__name__, kind.libraries))
+    kind, recipe = _recipe(source, config)
     if found := store.find(recipe):
         return found, True
     with store.work(recipe) as work:
@@ -95,6 +96,29 @@ def annotate(
         if unfinished:
             return store.draft(recipe, work, run.progress.traces, unfinished), False
         return store.publish(recipe, work, run.progress.traces), False
+
+
+def questions(
+    source: Source, config: AnnotateConfig, store: Store, resources: Resources, watcher: AnnotateWatcher
+) -> Iterator[bytes]:
+    """A batch request for each trace of `source` that has no paid reply and was not refused for good.
+
+    Progress counts those that have one as `traces`. Raises as `annotate` does, which quarantines what is quarantined
+    here.
+    """
+    _, recipe = _recipe(source, config)
+    with store.work(recipe) as work:
+        run = _Run(source, config, Quarantine(work / REJECTED), watcher, store.on_note)
+        annotator = LlmAnnotator(Job(config, resources, store, recipe, Begun.of(work), run.paid))
+        yield from run.questions(annotator)
+
+
+def _recipe(source: Source, config: AnnotateConfig) -> tuple[type[Annotator], Recipe]:
+    """Who annotates, and what makes the result."""
+    name, kind = annotator_of(config.annotator)
+    source_code = ANNOTATORS.source(name)
+    inputs = {"in": source.digest, **kind.inputs(config), **({"annotator": source_code} if source_code else {})}
+    return kind, Recipe(STAGE, asdict(config), inputs, code_of(__name__, kind.libraries))
 
 
 class _Run:
@@ -140,6 +164,17 @@ class _Run:
         finally:
             journal.append(lines)
         return f"traces that could not be annotated: {self._failed:,}. A rerun tries them again" if self._failed else ""
+
+    def questions(self, annotator: LlmAnnotator) -> Iterator[bytes]:
+        """The batch requests of all traces that need one."""
+        for trace in self._traces(annotator):
+            row, _ = self._pending.popleft()
+            question = annotator.question(trace)
+            if not question:
+                self.tell(rows=row, traces=self.progress.traces + 1)
+            else:
+                self.tell(rows=row, questions=self.progress.questions + 1)
+                yield request_line(*question)
 
     def paid(self, prompt: int, completion: int) -> None:
         """Note the tokens that were paid for until now."""

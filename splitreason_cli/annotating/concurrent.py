@@ -65,22 +65,30 @@ def map_ordered(
 
 @contextlib.contextmanager
 def _ctrl_c_stops(calls: "_Calls[T, R]", loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Let the first Ctrl-C stop `calls`; raised just anywhere, it could leave the loop or a connection half changed."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Let the first Ctrl-C stop `calls`; raised just anywhere, it could leave the loop or a connection half changed.
+
+    So does SIGTERM where the process handles it.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, signal.SIG_DFL, None)}
+    if threading.current_thread() is not threading.main_thread():
+        handled = {}
+
+    def restore() -> None:
+        for number, old in handled.items():
+            signal.signal(number, old)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+        restore()
         calls.failure = calls.failure or KeyboardInterrupt()
         loop.call_soon_threadsafe(calls.stop, calls.failure)
 
-    signal.signal(signal.SIGINT, stop)
+    for number in handled:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
     if isinstance(calls.failure, KeyboardInterrupt):
         raise calls.failure
 

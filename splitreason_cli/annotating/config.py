@@ -53,11 +53,15 @@ class Resources:
     Args:
         endpoints: what is asked: one chat model, or a small and a big model, or nothing.
         max_tokens_total: the tokens that all runs of this command together may spend.
+        max_completion_tokens: of one reply, thinking included; None leaves it to the server.
+        batch_in: files with what a batch API has answered.
     """
 
     endpoints: tuple[EndpointConfig, ...] = ()
     response_format: ResponseFormat = "auto"
     max_tokens_total: int | None = None
+    max_completion_tokens: int | None = None
+    batch_in: tuple[str, ...] = ()
 
 
 LOCAL = Resources()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import json_repair
 import orjson
 
+from ..models.answers import text_of
 from ..records import markup
 from ..records.record import JsonObject
 
@@ -38,6 +39,9 @@ _AS_ELEMENTS = "Reply with the passages only, each between <snippet> and </snipp
 
 _ELEMENT = re.compile(r"<snippet>(.*?)(</snippet>|(?=<snippet>)|\Z)", re.IGNORECASE | re.DOTALL)
 _BROKEN_ESCAPE = re.compile(r'\\(?:\\|["/bfnrt](?![A-Za-z])|u[0-9a-fA-F]{4}|([^\\]))', re.DOTALL)
+_OBJECT_START = re.compile(r"[{](?=\s*[\"'\u201c\u201d]?snippets\b)")
+# A brace or bracket of LaTeX, of a set or an interval belongs to a command or is followed by something else.
+_JSON_START = re.compile(r"(?<![\w\\}\])^])[{\[](?=\s*[\"'\u201c\u201d{\[}\]])")
 _EATEN = {"\b": "\\b", "\f": "\\f", "\r": "\\r", "\t": "\\t"}
 
 
@@ -68,26 +72,30 @@ def parse(reply: str) -> ParsedReply:
     if elements := list(_ELEMENT.finditer(reply)):
         texts = tuple(match.group(1).strip() for match in elements)
         return ParsedReply(tuple(filter(None, texts)), complete=all(match.group(2) for match in elements))
-    start = min((place for bracket in "{[" if (place := reply.find(bracket)) >= 0), default=None)
-    if start is None:
+    found = _OBJECT_START.search(reply) or _JSON_START.search(reply)
+    if found is None:
         return ParsedReply((), complete=True)
-    body = reply[start : max(reply.rfind("}"), reply.rfind("]")) + 1]
+    text = reply[found.start() :]
     try:
-        return ParsedReply(tuple(_texts(orjson.loads(body))), complete=True)
-    except orjson.JSONDecodeError:
-        repaired = json_repair.loads(_with_escaped_latex(reply[start:]))
-        return ParsedReply(tuple(_texts(repaired)), complete=_closes(reply[start:]))
+        try:
+            return ParsedReply(tuple(_texts(orjson.loads(text[: max(text.rfind("}"), text.rfind("]")) + 1]))), True)
+        except orjson.JSONDecodeError:
+            return ParsedReply(tuple(_texts(json_repair.loads(_with_escaped_latex(text)))), _closes(text))
+    except RecursionError:
+        return ParsedReply((), complete=True)
 
 
 def _texts(value: object) -> Iterator[str]:
     """The strings in a parsed reply: in lists and in objects' values, however they are nested."""
     if isinstance(value, str):
         # A model that writes LaTeX's \frac or \theta unescaped has written a control character.
-        text = re.sub(r"[\b\f\r\t](?=[A-Za-z])", lambda eaten: _EATEN[eaten.group()], value).strip()
+        text = text_of(re.sub(r"[\b\f\r\t](?=[A-Za-z])", lambda eaten: _EATEN[eaten.group()], value)).strip()
         if text:
             yield text
-    elif isinstance(value, (list, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, dict):
+        yield from _texts(value["snippets"] if "snippets" in value else list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
             yield from _texts(item)
 
 

@@ -6,6 +6,7 @@ Nothing heavy is imported here: a command is imported when it is called, and the
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -47,25 +48,48 @@ def _root(
 
 def main() -> None:
     """Run `srx`, turning errors a user can act on into one line and an exit code (see `splitreason_cli.errors`)."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # A cluster that takes its node back says so by this signal; like Ctrl-C, it lets paid calls end.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
         app()
-    except OSError as error:
-        _end_if_disk_is_full(error)
-        raise
-    except SrxError as error:
-        _end(error)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            from ..store.afresh import Afresh
-            from .console import say
-
-            # Interrupted before anything is afresh, a run without the flag would take what is finished.
-            flag = " without --fresh" if Afresh.has_begun and "--fresh" in sys.argv else " again"
-            say(f"interrupted; run the same command{flag} to go on")
+            _say_interrupted()
         raise
+    except Exception as error:
+        # An import that is interrupted may say that it failed.
+        if _was_interrupted(error):
+            _say_interrupted()
+            sys.exit(INTERRUPTED)
+        if isinstance(error, SrxError):
+            _end(error)
+        if isinstance(error, OSError):
+            _end_if_disk_is_full(error)
+        raise
+
+
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """A cluster that takes its node back says so by SIGTERM; like Ctrl-C, it lets paid calls end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in the background of a script, where Ctrl-C is for others.
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    while error:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _say_interrupted() -> None:
+    from ..store.afresh import Afresh
+    from .console import say
+
+    # Interrupted before anything is afresh, a run without the flag would take what is finished.
+    flag = " without --fresh" if Afresh.has_begun and "--fresh" in sys.argv else " again"
+    say(f"interrupted; run the same command{flag} to go on")
 
 
 def _end_if_disk_is_full(error: OSError) -> None:

@@ -1,16 +1,17 @@
 """srx annotate"""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..annotating.annotators.named import ANNOTATORS, check_flags
 from ..store.artifacts import Artifact, Store
-from ..store.source import Source
+from ..store.source import STDIN, Source
 from . import console, values
 from .option_groups import expanded
-from .options import Fresh, In, OnProgress, OnRecord, Out, Strict, run_record_stage
+from .options import Fresh, In, OnProgress, OnRecord, Out, Strict, open_store, run_record_stage
 from .reading_options import ReadingFlags
 
 if TYPE_CHECKING:
@@ -64,6 +65,17 @@ class Calls:
     max_tokens_total: Annotated[
         int | None, typer.Option(min=1, help="llm: stop when this command has spent so many tokens, over all its runs.")
     ] = None
+    max_completion_tokens: Annotated[
+        int | None, typer.Option(min=1, help="llm: at most so many tokens in one reply, thinking included.")
+    ] = None
+    batch_out: Annotated[
+        str | None,
+        typer.Option(help="llm: ask nobody, write the open questions for a batch API; - is standard output."),
+    ] = None
+    batch_in: Annotated[
+        list[str] | None,
+        typer.Option(help="llm: take the replies in a batch API's output or error file; several by several flags."),
+    ] = None
     price: Annotated[
         str | None, typer.Option(help="llm: dollars per million prompt/completion tokens, to show the cost.")
     ] = None
@@ -81,7 +93,13 @@ class Calls:
             endpoints = (endpoint(self.base_url, self.model or ""),)
         elif surprisal.small_url and surprisal.big_url:
             endpoints = endpoint(surprisal.small_url, surprisal.small), endpoint(surprisal.big_url, surprisal.big)
-        return Resources(endpoints, self.response_format, self.max_tokens_total)
+        return Resources(
+            endpoints,
+            self.response_format,
+            self.max_tokens_total,
+            self.max_completion_tokens,
+            tuple(self.batch_in or ()),
+        )
 
 
 @dataclass(frozen=True)
@@ -138,8 +156,10 @@ def annotate(
     """
     console.quiet_libraries()
     config = _config(annotator, values.share("--fraction", fraction), surprisal, calls, snippets, rows)
+    if calls.batch_out:
+        return _write_questions(in_, config, calls.resources(surprisal), calls.batch_out, fresh=fresh)
     dollars = values.price(calls.price)
-    _run(in_, out, config, calls.resources(surprisal), dollars, strict=strict, fresh=fresh)
+    return _run(in_, out, config, calls.resources(surprisal), dollars, strict=strict, fresh=fresh)
 
 
 def _config(
@@ -166,6 +186,8 @@ def _config(
     given = {
         "--model": calls.model,
         "--base-url": calls.base_url,
+        "--batch-in": ", ".join(calls.batch_in or ()),
+        "--batch-out": calls.batch_out,
         "--snippets": snippets.snippets,
         "--tokenizer": snippets.tokenizer,
         "--small-url": surprisal.small_url,
@@ -173,6 +195,35 @@ def _config(
     }
     check_flags(config, given)
     return config
+
+
+def _write_questions(
+    in_: str, config: "stage.AnnotateConfig", resources: "stage.Resources", out: str, *, fresh: bool
+) -> None:
+    """Write what a batch API is to answer, and say how much that is."""
+    from ..annotating import annotate as stage
+    from ..annotating.batches import write_requests
+
+    last = stage.Progress()
+    store = open_store(fresh=fresh)
+    source = Source.open(in_, store)
+    with console.progress() as live:
+        task = live.add_task("annotate", total=config.limit or source.length(), note="")
+
+        def watch(progress: stage.Progress) -> None:
+            nonlocal last
+            last = progress
+            live.update(task, completed=progress.rows, note=_note(progress, None))
+
+        lines = stage.questions(source, config, store, resources, stage.AnnotateWatcher(on_progress=watch))
+        files = [] if out == STDIN else write_requests(Path(out), lines)
+        for line in lines:
+            console.emit(line)
+    where = f" -> {', '.join(map(str, files))}" if files else ""
+    known = f"; {last.traces:,} traces are answered, or refused for good" if last.traces else ""
+    console.say(f"annotate: {last.questions:,} questions{where}{known}")
+    if last.quarantined:
+        console.say(f"annotate: {last.quarantined:,} rows cannot be annotated; --batch-in names them")
 
 
 def _run(

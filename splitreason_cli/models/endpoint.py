@@ -1,70 +1,53 @@
 """A client of OpenAI-compatible servers, hosted or vLLM's. The `openai` package retries, backs off and times out.
 
-Of failures that are left after its retries, those that would meet every call (a wrong key, an unknown model, a server
-that does not answer) raise EndpointError, the others CallError. Neither ever holds the key.
+Of failures that are left after its retries, those that would meet every call (a wrong key, a server that does not
+answer, one that refuses the first calls and answers none) raise EndpointError, the others CallError. Neither ever holds
+the key.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..errors import EndpointError, UsageError
 from ..records.record import JsonObject
 from ..store.keys import read_key
+from .answers import Answer, read_answer, text_of
+from .refusals import FATAL, REMEDIES, is_of_input, is_refusal
 from .wire import Models
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
-FATAL = {401: "the key", 402: "the account's balance", 403: "the key's rights", 404: "--model and --base-url"}
-"""HTTP statuses that every further call would meet too, and what to check."""
-
 MANY_FAILURES = 16
 """Calls that fail in a row, each after its retries, before the endpoint counts as down."""
 
+FIRST_REFUSALS = 8
+"""Refused calls, none being answered, before the endpoint counts as one that refuses every call."""
+
 
 class CallError(Exception):
-    """One call failed for good, after its retries."""
+    """One call failed for good, after its retries; `status` is the HTTP status that said so, if one did."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class RefusedError(CallError):
-    """The server did not accept the request itself (HTTP 400 or 422)."""
+    """The server did not accept the request: some option of it, its input, or any request."""
+
+
+class InputRefusedError(RefusedError):
+    """The server does not take this input, such as one that is too long or flagged, however it is asked."""
 
 
 class UnreadableError(CallError):
     """The server answered with something that is no completion."""
-
-
-class AnswerMessage(msgspec.Struct):
-    content: str | None = None
-
-
-class PromptLogprob(msgspec.Struct):
-    logprob: float
-
-
-class AnswerChoice(msgspec.Struct):
-    """`prompt_logprobs`, which only vLLM has, are null at the first token and else keyed by token ids."""
-
-    message: AnswerMessage | None = None
-    finish_reason: str | None = None
-    prompt_logprobs: list[dict[str, PromptLogprob] | None] | None = None
-
-
-class AnswerUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class Answer(msgspec.Struct):
-    """What is read of a completion, of a chat or not: one choice or more."""
-
-    choices: Annotated[list[AnswerChoice], msgspec.Meta(min_length=1)]
-    usage: AnswerUsage | None = None
 
 
 @dataclass(frozen=True)
@@ -87,13 +70,20 @@ class EndpointConfig:
 
 @dataclass
 class Endpoint:
-    """An open connection pool to one server. Use it within one event loop. Raises UsageError if the key is not set."""
+    """An open connection pool to one server. Use it within one event loop. Raises UsageError if the key is not set.
+
+    Args:
+        has_answered: whether it is known, from now or from before, to answer some of these calls.
+    """
 
     config: EndpointConfig
+    has_answered: bool = False
     _client: "AsyncOpenAI" = field(init=False, repr=False)
     _key: str | None = field(init=False, repr=False)
-    _answered: bool = field(init=False, default=False)
+    _connected: bool = field(init=False, default=False)
     _failures: int = field(init=False, default=0)
+    _refusals: list[RefusedError] = field(init=False, default_factory=list)
+    _down: EndpointError | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -114,12 +104,15 @@ class Endpoint:
         )
 
     async def chat(self, body: JsonObject) -> Answer:
-        """`POST /chat/completions`. Raises CallError, EndpointError."""
+        """`POST /chat/completions`; a failure of it is not counted. Raises CallError, EndpointError."""
         return await self._post("/chat/completions", body)
 
     async def complete(self, body: JsonObject) -> Answer:
         """`POST /completions`. Raises CallError, EndpointError."""
-        return await self._post("/completions", body)
+        try:
+            return await self._post("/completions", body)
+        except CallError as error:
+            raise self.failed(error) from None
 
     async def models(self) -> list[str]:
         """`GET /models`; returns the names of what is served. Raises CallError, EndpointError."""
@@ -132,57 +125,94 @@ class Endpoint:
         return [model.id for model in models.data]
 
     async def _post(self, path: str, body: JsonObject) -> Answer:
+        if self._down:
+            raise self._down
         with self._explained():
-            answer = await self._client.post(path, cast_to=object, body={"model": self.config.model, **body})
-            try:
-                return msgspec.convert(answer, Answer)
-            except msgspec.ValidationError as error:
-                raise ValueError(f"{error}, in {str(answer)[:200]!r}") from None
+            value = await self._client.post(path, cast_to=object, body={"model": self.config.model, **body})
+            if isinstance(value, dict) and value.get("error") and not value.get("choices"):
+                raise self._error_in_answer(value["error"])
+            answer = read_answer(value)
+        self._failures, self.has_answered = 0, True
+        self._refusals.clear()
+        return answer
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn the client's exceptions into ours, and notice when every call fails."""
+        """Turn the client's exceptions into ours."""
         import openai
 
         try:
             yield
         except openai.APIStatusError as error:
-            self._answered = True
-            reason = self._redact(f"HTTP {error.status_code}: {_message(error)}")
-            if error.status_code in FATAL:
-                raise EndpointError(f"{self.config.base_url}: {reason}", f"Check {FATAL[error.status_code]}") from None
-            if error.status_code in (400, 422):
-                raise RefusedError(reason) from None
-            raise self.failed(CallError(reason)) from None
+            self._connected = True
+            raise self._explain(error) from None
         except openai.APIConnectionError as error:
             # The transport reports some refused connections as time-outs; its causes are certain.
             causes = list(_causes(error))
             if any(isinstance(cause, (TimeoutError, asyncio.CancelledError)) for cause in causes):
-                raise self.failed(CallError(f"no answer within {self.config.timeout_seconds:g} s")) from None
+                raise CallError(f"no answer within {self.config.timeout_seconds:g} s") from None
             met = self._redact(str(causes[-1])) or type(causes[-1]).__name__
-            if not self._answered:
+            if not self._connected:
                 what = f"{self.config.base_url}: cannot connect ({met})"
                 raise EndpointError(what, "Check the URL and the network") from None
-            raise self.failed(CallError(f"the connection failed ({met})")) from None
+            raise CallError(f"the connection failed ({met})") from None
         except (openai.APIError, ValueError) as error:
-            raise self.failed(UnreadableError(self._redact(f"unreadable answer ({error})"))) from None
-        self._answered = True
-        self._failures = 0
+            raise UnreadableError(self._redact(f"unreadable answer ({error})")) from None
+        self._connected = True
+
+    def _explain(self, error: "APIStatusError") -> CallError | EndpointError:
+        """What a status means for the call, or for all of them."""
+        status, reason = error.status_code, self._redact(f"HTTP {error.status_code}: {_message(error)}")
+        if status in FATAL:
+            self._down = EndpointError(f"{self.config.base_url}: {reason}", f"Check {REMEDIES[status]}")
+            return self._down
+        if status == 413 or (status != 429 and is_of_input(_words(error))):
+            return InputRefusedError(reason, status)
+        return RefusedError(reason, status) if is_refusal(status) else CallError(reason, status)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
+    def _error_in_answer(self, error: object) -> CallError:
+        """What an error means that came with the status of a success, and maybe with its own in a field."""
+        fields = error if isinstance(error, dict) else {}
+        words = self._redact(" ".join(str(fields.get("message") or error).split())[:300])
+        code = fields.get("code")
+        status = code if isinstance(code, int) else None
+        if is_of_input(f"{words} {code}"):
+            return InputRefusedError(words, status)
+        return (
+            RefusedError(words, status) if is_refusal(status or 0) else UnreadableError(f"unreadable answer ({words})")
+        )
+
     def failed(self, error: CallError) -> CallError | EndpointError:
-        """Count a failure; returns what to raise, which is fatal after too many of them in a row."""
-        self._failures += 1
-        if self._failures < max(MANY_FAILURES, self.config.concurrency):
+        """Count a failure; returns what to raise: fatal after too many in a row, or if the first calls are refused."""
+        if isinstance(error, InputRefusedError):
             return error
-        what = f"{self.config.base_url}: {self._failures} calls in a row failed, the last with: {error}"
-        return EndpointError(what, "Run the command again when that is mended; what is done is kept")
+        if isinstance(error, RefusedError) and not self.has_answered:
+            self._refusals.append(error)
+            if len(self._refusals) >= FIRST_REFUSALS:
+                self._down = self._refuses_all()
+        self._failures += 1
+        if not self._down and self._failures >= max(MANY_FAILURES, self.config.concurrency):
+            what = f"{self.config.base_url}: {self._failures} calls in a row failed, the last with: {error}"
+            self._down = EndpointError(what, "Run the command again when that is mended; what is done is kept")
+        return self._down or error
+
+    def check_at_end(self) -> None:
+        """Raises EndpointError if calls were refused and none was answered."""
+        if self._refusals and not self.has_answered:
+            raise self._refuses_all()
+
+    def _refuses_all(self) -> EndpointError:
+        first = self._refusals[0]
+        what = f"no call was answered, {len(self._refusals)} were refused, the first with: {first}"
+        remedy = REMEDIES.get(first.status or 0, "what the message names, and --model")
+        return EndpointError(f"{self.config.base_url}: {what}", f"Check {remedy}")
 
     def _redact(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        return text_of(text.replace(self._key, "[key]") if self._key else text)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -195,3 +225,9 @@ def _message(error: "APIStatusError") -> str:
     body = error.body
     text = body.get("message") if isinstance(body, dict) else None
     return " ".join(str(text or error.message).split())[:300]
+
+
+def _words(error: "APIStatusError") -> str:
+    """What tells the kind of an error, without fields in which a server may repeat the input."""
+    body = error.body if isinstance(error.body, dict) else {}
+    return " ".join(str(part) for part in (_message(error), body.get("code"), body.get("type"), body.get("innererror")))

@@ -118,6 +118,11 @@ class Store:
         home = os.environ.get("SRX_HOME")
         return cls(Path(home) if home else platformdirs.user_data_path("srx"), on_note, fresh=fresh)
 
+    @property
+    def is_afresh(self) -> bool:
+        """Whether what was done before is not to count."""
+        return self._afresh is not None
+
     def artifact_path(self, recipe: Recipe) -> Path:
         return self.root / "artifacts" / recipe.stage / recipe.key
 

@@ -72,7 +72,7 @@ async def _time(
     started = clock()
     answer = await endpoint.complete(body)
     seconds = clock() - started
-    written = answer.usage.completion_tokens if answer.usage else None
+    written = answer.tokens[1]
     if written != tokens:
         raise CallError(f"asked for {tokens} tokens, the server wrote {written}")
     return seconds

@@ -12,7 +12,7 @@ import pytest
 from splitreason_cli.records.data import Trace
 from splitreason_cli.store.jsonl import encode, write_atomically
 from tests.cli.conftest import environment
-from tests.scripted_endpoint import ScriptedEndpoint, hardest_lines, serving
+from tests.scripted_endpoint import ScriptedEndpoint, hardest_lines, refusal, serving
 
 COUNT = 40
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "traces_math500.jsonl"
@@ -96,6 +96,131 @@ def test_an_interrupted_run_goes_on_and_repeats_at_most_the_calls_in_flight(srx,
         assert b"run the same command again to go on" in stderr
     else:
         assert 0 <= repeated <= 4
+
+
+def test_sigterm_in_the_background_of_a_script_lets_paid_calls_end_too(srx, source):
+    endpoint = ScriptedEndpoint(hold_after=4)
+    with serving(endpoint) as url:
+        # What a shell without job control does to a command with an ampersand.
+        ignoring = (
+            "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        srx_command = [sys.executable, "-m", "splitreason_cli", *flags(url, "--concurrency", "4", "--out", "a.jsonl")]
+        home = source.parent
+        process = subprocess.Popen(
+            [sys.executable, "-c", ignoring, *srx_command], cwd=home, env=environment(home), stderr=subprocess.PIPE
+        )
+        wait_for_calls(endpoint, 8)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        endpoint.released = True
+        _, stderr = process.communicate(timeout=400)
+        paid = sum(endpoint.calls.values())
+        assert (process.returncode, paid) == (130, 8), stderr
+        assert b"Traceback" not in stderr
+        done = srx(*flags(url, "--out", "a.jsonl"))
+    assert done.returncode == 0
+    assert sum(endpoint.calls.values()) == COUNT
+
+
+def wait_for_calls(endpoint, count):
+    deadline = time.monotonic() + 400
+    while sum(endpoint.calls.values()) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("end", ["answered", "killed"])
+def test_two_processes_with_one_store_pay_once_for_a_question(srx, source, end):
+    endpoint = ScriptedEndpoint(hold_after=0)
+    home = source.parent
+    with serving(endpoint) as url:
+        command = [sys.executable, "-m", "splitreason_cli", *flags(url)]
+
+        def start(snap, concurrency):
+            more = ["--snap", snap, "--concurrency", concurrency, "--out", f"{snap}.jsonl"]
+            return subprocess.Popen([*command, *more], cwd=home, env=environment(home))
+
+        first = start("word", "4")
+        wait_for_calls(endpoint, 4)
+        second = start("line", "8")
+        # It asks about four other traces while it waits for those that the first one asks about.
+        wait_for_calls(endpoint, 8)
+        if end == "killed":
+            first.kill()
+            first.wait()
+        endpoint.released = True
+        assert second.wait(400) == 0
+        assert end == "killed" or first.wait(400) == 0
+    assert ids((home / "line.jsonl").read_bytes()) == [f"t{n}" for n in range(COUNT)]
+    repeated = 4 if end == "killed" else 0
+    assert sum(endpoint.calls.values()) == COUNT + repeated
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["typer", "splitreason_cli.cli.annotate", "splitreason_cli.annotating.annotate"])
+def test_a_signal_while_srx_is_imported_shows_no_traceback(source, module, stop):
+    interrupting = f"""
+import importlib.abc, runpy, signal, sys
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            signal.raise_signal({int(stop)})
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["srx", "annotate", "--in", "traces.jsonl"]
+runpy.run_module("splitreason_cli", run_name="__main__")
+"""
+    home = source.parent
+    done = subprocess.run(
+        [sys.executable, "-c", interrupting], cwd=home, env=environment(home), capture_output=True, check=False
+    )
+    assert done.returncode in (130, -stop), done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_an_import_that_fails_as_it_is_interrupted_counts_as_interrupted(source):
+    failing = """
+import runpy, sys
+from splitreason_cli import cli
+
+def interrupted(*arguments, **options):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        raise ModuleNotFoundError("Could not import module") from None
+
+cli.app = interrupted
+cli.main()
+"""
+    home = source.parent
+    done = subprocess.run(
+        [sys.executable, "-c", failing], cwd=home, env=environment(home), capture_output=True, check=False
+    )
+    assert done.returncode == 130
+    assert b"interrupted; run the same command again to go on" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_what_will_fail_again_is_asked_about_once_until_fresh(srx, source):
+    bad = reasoning(3)
+    refused = [True]
+
+    def refuses(body):
+        is_bad = refused[0] and bad in body["messages"][1]["content"]
+        return refusal(400, "too long", code="context_length_exceeded") if is_bad else None
+
+    endpoint = ScriptedEndpoint(refuses=refuses)
+    with serving(endpoint) as url:
+        first = srx(*flags(url, "--out", "a.jsonl"))
+        other = srx(*flags(url, "--snap", "line", "--out", "a.jsonl"))
+        assert len(endpoint.asked) == COUNT
+        refused[0] = False
+        assert srx(*flags(url, "--out", "a.jsonl")).returncode == 4
+        fresh = srx(*flags(url, "--fresh", "--out", "a.jsonl"))
+    assert first.returncode == other.returncode == 4
+    assert b"1 of 40 records were rejected" in first.stderr
+    assert (fresh.returncode, len(endpoint.asked)) == (0, COUNT + 1), "paid replies are kept"
 
 
 def test_a_reader_that_has_seen_enough_ends_the_run(source):

@@ -54,7 +54,8 @@ class Job:
     def replies(self, name: str, others: Iterable[str] = ()) -> Replies:
         """What is kept of replies under this name, by all runs that give it; those under `others` are as good."""
         places = [self.store.folder("replies", other) for other in others]
-        return Replies(self.store.folder("replies", name), self.recipe.work_key, places)
+        folder = self.store.folder("replies", name)
+        return Replies(folder, self.recipe.work_key, places, is_afresh=self.store.is_afresh)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ class Annotator(ABC):
         summary: who marks, in a few words, for `--help`.
         libraries: names of the distributions that compute its result.
         flags: of the command line that are for it alone. required: those among them that it cannot do without.
+        instead: flags of which any makes the last required one unnecessary.
         takes_arguments: whether any may stand in parentheses; `make` judges them.
         nothing: what is true of a trace that it marks nothing in. is_asked: whether it is to mark about the fraction.
     """
@@ -81,6 +83,7 @@ class Annotator(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[str, ...]] = ()
+    instead: ClassVar[tuple[str, ...]] = ()
     takes_arguments: ClassVar[bool] = True
     nothing: ClassVar[str] = "nothing marked"
     is_asked: ClassVar[bool] = False

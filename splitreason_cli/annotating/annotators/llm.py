@@ -1,25 +1,39 @@
 """A chat model as annotator: asked for the hardest passages, its snippets placed in the trace."""
 
+import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from ...errors import UsageError
-from ...models.endpoint import AnswerUsage, CallError, Endpoint, EndpointConfig, RefusedError, UnreadableError
+from ...models.answers import ReadAnswer
+from ...models.endpoint import CallError, Endpoint, InputRefusedError, UnreadableError
+from ...models.negotiation import (
+    MAX_COMPLETION_TOKENS,
+    RESPONSE_FORMAT,
+    TEMPERATURE,
+    Negotiation,
+    Options,
+    named_options,
+)
+from ...models.refusals import is_of_input, is_refusal
 from ...records.data import AnnotatedTrace, JsonObject, Trace
 from ...store.replies import Replies
 from .. import snippets
-from ..alignment import AlignConfig, align
+from ..alignment import align
+from ..batches import BatchReplies, BatchReply, custom_id
 from ..concurrent import map_ordered
-from ..config import AnnotateConfig, ResponseFormat
+from ..config import AnnotateConfig
 from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, annotated, trace_key
+from .reading import ReadReply, judge
 
 TEMPERATURES = (0.0, 0.3, 0.6)
 """Of the attempts at one trace; a further one is made only if the last reply was of no use."""
 
-LOST = ("not found", "too many")
-"""Why snippets of a reply are not in the trace."""
+SHORTEST_SNIPPET = 40
+"""Characters. A trace of whose fraction less is left may have no passage that can be marked."""
 
 _JSON_SCHEMA = {
     "type": "json_schema",
@@ -32,10 +46,14 @@ class Meter:
     """What the calls of a run cost, in tokens, against an optional budget for the whole run.
 
     A call starts only if the budget has room for it and those in flight, by what each is estimated to cost.
+
+    Attributes:
+        unsaid: estimated tokens of answers that did not say what they cost.
     """
 
     replies: Replies
     budget: int | None = None
+    unsaid: float = 0
     _in_flight: float = 0
 
     @property
@@ -44,146 +62,206 @@ class Meter:
         return self.replies.spent[0], self.replies.spent[1]
 
     @contextlib.contextmanager
-    def call(self, characters: int, fraction: float) -> Iterator[None]:
-        """One call about so many characters of text. Raises BudgetSpentError before it begins.
+    def call(self, characters: int, fraction: float) -> Iterator[float]:
+        """One call about so many characters of text, and its estimate. Raises BudgetSpentError before it begins.
 
         The estimate is on the dear side: a token for every 2.5 characters, read and, of the fraction, written.
         """
         estimate = (1 + fraction) * characters / 2.5
-        if self.budget is not None and sum(self.replies.spent) + self._in_flight + estimate > self.budget:
+        before = sum(self.replies.spent) + self.unsaid + self._in_flight
+        if self.budget is not None and before + estimate > self.budget:
             raise BudgetSpentError("stopped by --max-tokens-total", "Raise it and run again to go on")
         self._in_flight += estimate
         try:
-            yield
+            yield estimate
         finally:
             self._in_flight -= estimate
 
 
-@dataclass
-class LlmAnnotator(Annotator):
-    """Annotates through an OpenAI-compatible chat endpoint.
+@dataclass(frozen=True)
+class _Said:
+    """An answer, the temperature it was asked for at, and for one of a batch, which may be read again, its name."""
 
-    Args:
-        fraction: about how much of a trace's characters to ask for, 0..1.
-        replies: where paid replies are kept; a trace that has one is not asked for again.
+    answer: ReadAnswer
+    temperature: float
+    source: str = ""
+
+
+class LlmAnnotator(Annotator):
+    """Annotates through an OpenAI-compatible chat endpoint, or by what its batch API has answered, or both.
+
+    A trace that has a paid reply is not asked for again, nor is one that was refused for good.
     """
 
     summary = "a chat model"
     libraries = ("json-repair", "rapidfuzz", "regex")
-    flags = required = ("--model", "--base-url")
+    flags = ("--model", "--base-url", "--batch-in", "--batch-out")
+    required = ("--model", "--base-url")
+    instead = ("--batch-in", "--batch-out")
     takes_arguments = False
     is_asked = True
 
-    endpoint: EndpointConfig
-    fraction: float
-    align_config: AlignConfig
-    replies: Replies
-    response_format: ResponseFormat = "auto"
-    max_tokens_total: int | None = None
-    on_tokens: Callable[[int, int], None] = lambda prompt, completion: None
-    _as_json: bool = field(init=False)
-    _with_temperature: bool = field(init=False, default=True)
-
-    def __post_init__(self) -> None:
-        self._as_json = self.response_format != "none"
-        self.meter = Meter(self.replies, self.max_tokens_total)
+    def __init__(self, job: Job) -> None:
+        self._config, self._resources = job.config, job.resources
+        self._on_tokens, self._on_note = job.on_tokens, job.store.on_note
+        self._question = question_key(job.config.model, job.config.fraction)
+        self._replies = job.replies(f"llm-{self._question}")
+        self._meter = Meter(self._replies, job.resources.max_tokens_total)
+        self._batch = BatchReplies(job.resources.batch_in, self._question)
+        form = job.resources.response_format
+        wanted = {
+            TEMPERATURE: True,
+            MAX_COMPLETION_TOKENS: job.resources.max_completion_tokens is not None,
+            RESPONSE_FORMAT: form != "none",
+        }
+        needed = frozenset({RESPONSE_FORMAT} if form == "json_schema" else ())
+        options = frozenset(option for option, is_wanted in wanted.items() if is_wanted)
+        self._options = Negotiation(options - (self._replies.unsupported - needed), needed)
 
     @classmethod
     def check(cls, config: AnnotateConfig, given: Mapping[str, str | None]) -> None:
         if config.fraction == 0:
             raise UsageError("--fraction 0 asks a chat model for nothing", "Give a share such as 20%")
+        if given["--batch-in"] and given["--batch-out"]:
+            raise UsageError("--batch-in and --batch-out are two runs", "Read the replies, then write what is left")
 
     @classmethod
     def make(cls, job: Job) -> Annotator:
-        config, resources = job.config, job.resources
-        replies = job.replies(f"llm-{question_key(config.model, config.fraction)}")
-        return cls(
-            resources.endpoints[0],
-            config.fraction,
-            config.alignment,
-            replies,
-            resources.response_format,
-            resources.max_tokens_total,
-            job.on_tokens,
-        )
+        return cls(job)
 
     def annotate(self, traces: Iterable[Trace]) -> Generator[Outcome, None, None]:
-        client = Endpoint(self.endpoint)
+        self._batch.load()
+        if not self._resources.endpoints:
+            yield from map_ordered(partial(self._annotate, None), traces, 1)
+        else:
+            # An endpoint of which replies are kept may refuse all that is left without being at fault.
+            client = Endpoint(self._resources.endpoints[0], has_answered=len(self._replies) > 0)
+            yield from map_ordered(partial(self._annotate, client), traces, client.config.concurrency, client.close)
+            client.check_at_end()
+        for note in self._batch.notes():
+            self._on_note(note)
 
-        async def one(trace: Trace) -> Outcome:
-            return await self._annotate(client, trace)
-
-        return map_ordered(one, traces, self.endpoint.concurrency, client.close)
-
-    async def _annotate(self, client: Endpoint, trace: Trace) -> Outcome:
+    def question(self, trace: Trace) -> tuple[str, JsonObject] | None:
+        """What to ask a batch API about a trace: a name and a body; None if it was answered, or refused for good."""
         key = trace_key(trace)
-        if kept := self.replies.get(key):
-            return self._placed(trace, kept["snippets"])
-        best: tuple[int, JsonObject, AnnotatedTrace] | None = None
-        reason = ""
-        for temperature in TEMPERATURES:
+        if self._kept(key, trace):
+            return None
+        attempt = self._replies.useless(key)
+        temperature = TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)]
+        body = {"model": self._config.model, **self._body(trace, temperature, self._options.options)}
+        return custom_id(self._question, key, attempt), body
+
+    async def _annotate(self, client: Endpoint | None, trace: Trace) -> Outcome:
+        key = trace_key(trace)
+        if kept := self._kept(key, trace):
+            return kept
+        async with self._replies.claimed(key):
+            # Another process may have asked meanwhile.
+            return self._kept(key, trace) or await self._ask(client, key, trace)
+
+    def _kept(self, key: str, trace: Trace) -> Outcome | None:
+        """What is known of a trace from before."""
+        self._batch.seen(key)
+        if kept := self._replies.get(key):
+            placed = self._placed(trace, kept["snippets"])
+            return placed if placed.spans or placed.unplaced else None
+        reason = self._replies.refusal(key)
+        return None if reason is None else _for_good(reason)
+
+    async def _ask(self, client: Endpoint | None, key: str, trace: Trace) -> Outcome:
+        best: ReadReply | None = None
+        best_reply: JsonObject = {}
+        reason, attempts, is_read = self._batch.missing, 0, False
+        for ask in self._attempts(client, key, trace):
+            attempts += 1
             try:
-                text, cut, tokens = await self._ask(client, trace, temperature)
+                said = await ask()
+            except InputRefusedError as error:
+                return self._refuse(key, str(error))
             except UnreadableError as error:
                 reason = str(error)
                 continue
             except CallError as error:
                 return Failure(str(error))
-            parsed = snippets.parse(text)
-            placed = self._placed(trace, parsed.snippets)
-            found = len(parsed.snippets) - sum(one.reason in LOST for one in placed.unplaced)
-            reply = {"snippets": parsed.snippets, "temperature": temperature, "tokens": tokens}
-            if found and 2 * found >= len(parsed.snippets) and parsed.complete and not cut:
-                self._keep(key, reply)
-                return placed
-            reason = _complaint(text, len(parsed.snippets), found, cut or not parsed.complete)
-            self._charge(key, reason, tokens)
-            if found and (best is None or found > best[0]):
-                best = found, {**reply, "tokens": (0, 0)}, placed
-        if best is None:
-            return Failure(f"{reason} (after {len(TEMPERATURES)} attempts)")
-        self._keep(key, best[1])
-        return best[2]
-
-    async def _ask(self, client: Endpoint, trace: Trace, temperature: float) -> tuple[str, bool, tuple[int, int]]:
-        """One reply: its text, whether it was cut at a length limit, its prompt and completion tokens."""
-        while True:
-            as_json = self._as_json
-            with_temperature = self._with_temperature
-            messages = snippets.request(trace.problem, trace.reasoning, self.fraction, as_json=as_json)
-            body: JsonObject = {
-                "messages": messages,
-                **({"temperature": temperature} if with_temperature else {}),
-                **({"response_format": _JSON_SCHEMA} if as_json else {}),
-            }
-            characters = sum(len(message["content"]) for message in messages)
-            try:
-                with self.meter.call(characters, self.fraction):
-                    answer = await client.chat(body)
+            # Thousands of snippets take long to place, and nothing else would happen meanwhile.
+            reading = await asyncio.to_thread(judge, said.answer, partial(self._placed, trace))
+            tokens = (0, 0) if self._replies.has_charged(said.source) else said.answer.tokens
+            reply = {"snippets": reading.snippets, "temperature": said.temperature, "tokens": tokens}
+            if not reading.complaint:
+                return self._keep(key, reply, reading)
+            reason, is_read = reading.complaint, not reading.is_hopeless
+            self._charge(key, reason, tokens, said.source)
+            if reading.is_filtered:
+                return self._refuse(key, reason)
+            if reading.found > (best.found if best else 0):
+                best, best_reply = reading, {**reply, "tokens": (0, 0)}
+            if reading.is_hopeless:
                 break
-            except RefusedError as error:
-                if with_temperature and "temperature" in str(error):
-                    self._with_temperature = False
-                elif as_json and self.response_format == "auto":
-                    # The endpoint may know no response_format; if something else is wrong, it will refuse again.
-                    self._as_json = False
-                else:
-                    raise client.failed(error) from None
-        choice, usage = answer.choices[0], answer.usage or AnswerUsage()
-        text = choice.message.content if choice.message else None
-        return text or "", choice.finish_reason == "length", (usage.prompt_tokens or 0, usage.completion_tokens or 0)
+        if not attempts:
+            self._batch.miss(trace.id)
+        if best:
+            return self._keep(key, best_reply, best)
+        if is_read and self._config.fraction * len(trace.reasoning) < SHORTEST_SNIPPET:
+            return self._refuse(key, f"{reason}: the trace is too short, it has {len(trace.reasoning)} characters")
+        return Failure(f"{reason} (after {attempts} attempts)" if attempts > 1 else reason)
+
+    def _attempts(self, client: Endpoint | None, key: str, trace: Trace) -> Iterator[Callable[[], Awaitable[_Said]]]:
+        """What to try, one after the other: what a batch has answered, then the endpoint."""
+        for reply in self._batch.of(key):
+            yield partial(self._from_batch, reply)
+        if not client:
+            return
+        for temperature in TEMPERATURES:
+            yield partial(self._call, client, trace, temperature)
+
+    async def _from_batch(self, reply: BatchReply) -> _Said:
+        if reply.answer:
+            return _Said(reply.answer, TEMPERATURES[0], reply.source)
+        if is_of_input(reply.error):
+            raise InputRefusedError(reply.error, reply.status)
+        if is_refusal(reply.status or 0):
+            self._replies.note_unsupported(named_options(reply.error))
+        raise UnreadableError(reply.error, reply.status)
+
+    async def _call(self, client: Endpoint, trace: Trace, temperature: float) -> _Said:
+        body = partial(self._body, trace, temperature)
+        messages = snippets.request(trace.problem, trace.reasoning, self._config.fraction, as_json=True)
+        characters = sum(len(message["content"]) for message in messages)
+        with self._meter.call(characters, self._config.fraction) as estimate:
+            answer = await self._options.ask(client, body)
+        if not any(answer.tokens):
+            self._meter.unsaid += estimate
+        return _Said(answer.read(), temperature)
+
+    def _body(self, trace: Trace, temperature: float, options: Options) -> JsonObject:
+        as_json = RESPONSE_FORMAT in options
+        limit = self._resources.max_completion_tokens
+        name = MAX_COMPLETION_TOKENS if MAX_COMPLETION_TOKENS in options else "max_tokens"
+        return {
+            "messages": snippets.request(trace.problem, trace.reasoning, self._config.fraction, as_json=as_json),
+            **({"temperature": temperature} if TEMPERATURE in options else {}),
+            **({"response_format": _JSON_SCHEMA} if as_json else {}),
+            **({name: limit} if limit else {}),
+        }
 
     def _placed(self, trace: Trace, texts: Iterable[str]) -> AnnotatedTrace:
-        spans, unplaced = align(trace.reasoning, list(texts), self.align_config)
-        return annotated(trace, f"llm:{self.endpoint.model}", spans, unplaced)
+        spans, unplaced = align(trace.reasoning, list(texts), self._config.alignment)
+        return annotated(trace, f"llm:{self._config.model}", spans, unplaced)
 
-    def _keep(self, key: str, reply: JsonObject) -> None:
-        self.replies.put(key, reply)
-        self.on_tokens(*self.meter.tokens)
+    def _keep(self, key: str, reply: JsonObject, reading: ReadReply) -> AnnotatedTrace:
+        self._replies.put(key, reply)
+        self._on_tokens(*self._meter.tokens)
+        return reading.placed
 
-    def _charge(self, key: str, reason: str, tokens: tuple[int, int]) -> None:
-        self.replies.charge(key, reason, tokens)
-        self.on_tokens(*self.meter.tokens)
+    def _charge(self, key: str, reason: str, tokens: tuple[int, int], source: str) -> None:
+        if source and self._replies.has_charged(source):
+            return
+        self._replies.charge(key, reason, tokens, source)
+        self._on_tokens(*self._meter.tokens)
+
+    def _refuse(self, key: str, reason: str) -> Failure:
+        self._replies.refuse(key, reason)
+        return _for_good(reason)
 
 
 def question_key(model: str, fraction: float) -> str:
@@ -192,9 +270,5 @@ def question_key(model: str, fraction: float) -> str:
     return hashlib.sha256(repr((model, wording, TEMPERATURES)).encode()).hexdigest()[:16]
 
 
-def _complaint(reply: str, given: int, found: int, is_cut: bool) -> str:
-    if is_cut:
-        return "the reply breaks off"
-    if not given:
-        return f"the reply holds no snippets: {' '.join(reply.split())[:80]!r}"
-    return f"{given - found} of {given} snippets in the reply are not in the trace"
+def _for_good(reason: str) -> Failure:
+    return Failure(f"{reason}. It is not asked again, unless with --fresh", permanent=True)

@@ -44,6 +44,7 @@ def check_flags(config: AnnotateConfig, given: Mapping[str, str | None]) -> None
     for flag in (flag for flag, value in given.items() if value and flag not in kind.flags):
         owner = next(name for name, one in ANNOTATORS.own.items() if flag in one.flags)
         raise UsageError(f"{flag} belongs to another annotator", f"Add --annotator {owner}, or leave it out")
-    if missing := [flag for flag in kind.required if not given[flag]]:
+    required = kind.required[:-1] if any(given.get(flag) for flag in kind.instead) else kind.required
+    if missing := [flag for flag in required if not given[flag]]:
         raise UsageError(f"--annotator {name} needs {' and '.join(missing)}")
     kind.check(config, given)

@@ -157,7 +157,9 @@ class ServedSurprisal(Annotator):
         async def close() -> None:
             await asyncio.gather(*(client.close() for client in clients))
 
-        return map_ordered(one, traces, self._endpoints[0].concurrency, close)
+        yield from map_ordered(one, traces, self._endpoints[0].concurrency, close)
+        for client in clients:
+            client.check_at_end()
 
 
 def hard_lines(text: str, offsets: Sequence[markup.Span], gaps: Sequence[float], threshold: float) -> list[HardSpan]:
