@@ -59,7 +59,9 @@ def read_task(name: str, store: Store, data: str | None = None, columns: tuple[t
     if name in TASKS and not task.address:
         return _made(name, task, code)
     source = open_dataset(data or task.address or name, store)
-    problems = tuple(_distinct(source, Reading(columns), store.on_note))
+    # How a task's own data is laid out is nothing that its user could have got wrong.
+    on_note = store.on_note if data or not task.address else lambda text: None
+    problems = tuple(_distinct(source, Reading(columns), on_note))
     return TaskData(name, task, source.label, source.digest, problems, code)
 
 

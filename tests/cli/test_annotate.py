@@ -344,8 +344,12 @@ def test_mistakes_are_one_line_with_a_remedy(srx, source, arguments, code, messa
 @pytest.mark.skipif(not REAL.exists(), reason="the real traces lie beside the project")
 def test_real_traces_pipe_through_to_training_examples(srx):
     with serving(ScriptedEndpoint()) as url:
-        annotated = srx("annotate", "--in", REAL, "--annotator", "llm", "--base-url", url, "--model", "m")
+        flags = ["--annotator", "llm", "--base-url", url, "--model", "m"]
+        marked = srx("annotate", "--in", REAL, *flags)
+        annotated = srx("annotate", "--in", REAL, *flags, "--no-thinking")
+    assert (marked.returncode, len(ids(marked.stdout))) == (4, 75)
+    assert b"rejected: 48 field 'generations' holds a solution without thinking, 3 " in marked.stderr
+    assert (annotated.returncode, len(ids(annotated.stdout))) == (4, 122)
     built = srx("build-sft", stdin=annotated.stdout)
-    assert annotated.returncode == built.returncode == 0
-    assert len(ids(annotated.stdout)) == 126
-    assert built.stdout.count(b"</bigmodel>") > 126
+    assert built.returncode == 0
+    assert built.stdout.count(b"</bigmodel>") > 122

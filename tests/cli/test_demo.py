@@ -61,7 +61,7 @@ def test_the_records_are_the_documented_ones(demo):
         assert list(record) == [
             "kind", "schema", "system", "policy", "offload_budget", "task", "problems", "samples", "pass_at_1", "ci95",
             "offload_share", "tokens", "big_tokens", "seconds", "maj_at_k", "spans", "truncated", "unclosed",
-            "ungraded", "hand_over_seconds", "artifact",
+            "ungraded", "completions", "unanswered", "hand_over_seconds", "artifact", "extract",
         ]  # fmt: skip
 
 
