@@ -320,7 +320,7 @@ def test_a_connection_that_breaks_at_the_first_trace_costs_that_trace_alone(case
 
 def test_a_server_that_breaks_every_connection_ends_the_run(case):
     run = case(ScriptedEndpoint(lambda text, call: "reset"), count=3)
-    with pytest.raises(EndpointError, match="no call was answered, 3 were lost.*Check the URL and the network"):
+    with pytest.raises(EndpointError, match=r"no call was answered, 3 were lost.*Check the URL and the network"):
         run.run(concurrency=1, max_retries=0)
 
 
