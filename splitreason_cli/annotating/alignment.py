@@ -163,6 +163,10 @@ def _between(heads: Sequence[markup.Span], tails: Sequence[markup.Span]) -> mark
 
 def _most_similar(text: str, snippet: str, taken: Sequence[markup.Span], min_similarity: float) -> Placement:
     """The best place of an altered snippet; of equally good ones, one that no other snippet has taken."""
+    # So much longer than the text it is similar to no part of it, and the search would take minutes.
+    highest = 2 * len(text) / (len(text) + len(snippet)) if snippet else 0.0
+    if highest < min_similarity:
+        return Placement(None, 0.0)
     if len(snippet) < VERBATIM_BELOW:
         return Placement(None, fuzz.partial_ratio(snippet, text) / 100 if snippet else 0.0)
     best = _search(text, text, snippet)

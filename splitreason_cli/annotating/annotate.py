@@ -163,7 +163,7 @@ class _Run:
             return f"{stop.message}, {spent:,} tokens are spent. {stop.hint}"
         finally:
             journal.append(lines)
-        return f"traces that could not be annotated: {self._failed:,}. A rerun tries them again" if self._failed else ""
+        return f"traces that could not be annotated: {self._failed:,}. {annotator.remedy}" if self._failed else ""
 
     def questions(self, annotator: LlmAnnotator) -> Iterator[bytes]:
         """The batch requests of all traces that need one."""

@@ -18,8 +18,10 @@ MOST_BYTES = 200 * 10**6
 """What OpenAI takes in one file."""
 
 
-_ASK = "Ask with --base-url, or by another --batch-out"
+ASK = "Ask with --base-url, or by another --batch-out"
 _FEW = 5
+_OPENING = b'{"custom_id":'
+"""What a file of ours begins with."""
 
 
 class BatchLine(msgspec.Struct):
@@ -60,13 +62,14 @@ def request_line(name: str, body: JsonObject) -> bytes:
 def write_requests(out: Path, lines: Iterable[bytes]) -> list[Path]:
     """Write a batch's input, in as many files as its limits ask for: NAME.jsonl, NAME-2.jsonl, ...; returns them.
 
-    Raises MachineError if they cannot be written.
+    Those that follow, of an earlier batch, are removed, so that nobody pays for them again. Raises MachineError if the
+    files cannot be written.
     """
     files: list[Path] = []
     rest: Iterator[bytes] = iter(lines)
     following = next(rest, None)
     while following is not None or not files:
-        path = out if not files else out.with_name(f"{out.stem}-{len(files) + 1}{out.suffix}")
+        path = _numbered(out, len(files) + 1)
         held: list[bytes | None] = [following]
 
         def one_file(held: list[bytes | None] = held) -> Iterator[bytes]:
@@ -81,7 +84,23 @@ def write_requests(out: Path, lines: Iterable[bytes]) -> list[Path]:
         write_atomically(path, one_file())
         following = held[0]
         files.append(path)
+    number = len(files) + 1
+    while _holds_requests(stale := _numbered(out, number)):
+        stale.unlink()
+        number += 1
     return files
+
+
+def _numbered(out: Path, number: int) -> Path:
+    return out if number == 1 else out.with_name(f"{out.stem}-{number}{out.suffix}")
+
+
+def _holds_requests(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_OPENING)) == _OPENING
+    except OSError:
+        return False
 
 
 class BatchReplies:
@@ -102,7 +121,7 @@ class BatchReplies:
         self._missed: list[str] = []
         self._odd: Counter[str] = Counter()
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
-        self.missing = f"{', '.join(paths)}: no reply to this trace. {_ASK}"
+        self.missing = f"{', '.join(paths)}: no reply to this trace. {ASK}"
 
     def load(self) -> None:
         """Read the files. Raises InputError if one is missing or holds nothing of a batch."""
@@ -152,7 +171,7 @@ class BatchReplies:
             yield f"{where}: {self._odd['of another question']:,} replies have an unknown custom_id. {hint}"
         if self._missed:
             few = ", ".join(self._missed[:_FEW]) + (", ..." if len(self._missed) > _FEW else "")
-            yield f"{where}: no reply to {len(self._missed):,} traces ({few}). {_ASK}"
+            yield f"{where}: no reply to {len(self._missed):,} traces ({few}). {ASK}"
         if self._unseen:
             yield f"{where}: {len(self._unseen):,} replies are about traces that are not in this input"
 

@@ -37,11 +37,13 @@ calculation, a correction of an earlier mistake. Leave out restatements, small t
 _AS_JSON = 'Reply with one JSON object only: {"snippets": ["first passage", "second passage"]}.'
 _AS_ELEMENTS = "Reply with the passages only, each between <snippet> and </snippet>."
 
-_ELEMENT = re.compile(r"<snippet>(.*?)(</snippet>|(?=<snippet>)|\Z)", re.IGNORECASE | re.DOTALL)
+_ELEMENT = re.compile(r"<snippet\b[^<>]*>(.*?)(</snippet>|(?=<snippet\b)|\Z)", re.IGNORECASE | re.DOTALL)
 _BROKEN_ESCAPE = re.compile(r'\\(?:\\|["/bfnrt](?![A-Za-z])|u[0-9a-fA-F]{4}|([^\\]))', re.DOTALL)
 _OBJECT_START = re.compile(r"[{](?=\s*[\"'\u201c\u201d]?snippets\b)")
 # A brace or bracket of LaTeX, of a set or an interval belongs to a command or is followed by something else.
 _JSON_START = re.compile(r"(?<![\w\\}\])^])[{\[](?=\s*[\"'\u201c\u201d{\[}\]])")
+_PASSAGE = ("snippet", "passage", "quote", "text", "excerpt", "sentence", "content", "span")
+"""Where an object has its passage, beside a reason or a rank."""
 _EATEN = {"\b": "\\b", "\f": "\\f", "\r": "\\r", "\t": "\\t"}
 
 
@@ -68,7 +70,7 @@ def request(problem: str, reasoning: str, fraction: float, *, as_json: bool) -> 
 def parse(reply: str) -> ParsedReply:
     """Read a reply in any of its forms; an unreadable one has no snippets."""
     _, response = markup.split_thinking(reply)
-    reply = response or reply
+    reply = _unquoted(response or reply)
     if elements := list(_ELEMENT.finditer(reply)):
         texts = tuple(match.group(1).strip() for match in elements)
         return ParsedReply(tuple(filter(None, texts)), complete=all(match.group(2) for match in elements))
@@ -77,6 +79,8 @@ def parse(reply: str) -> ParsedReply:
         return ParsedReply((), complete=True)
     text = reply[found.start() :]
     try:
+        if values := _json_lines(text):
+            return ParsedReply(tuple(_texts(values)), complete=True)
         try:
             return ParsedReply(tuple(_texts(orjson.loads(text[: max(text.rfind("}"), text.rfind("]")) + 1]))), True)
         except orjson.JSONDecodeError:
@@ -93,10 +97,33 @@ def _texts(value: object) -> Iterator[str]:
         if text:
             yield text
     elif isinstance(value, dict):
-        yield from _texts(value["snippets"] if "snippets" in value else list(value.values()))
+        named = [item for name, item in value.items() if name.lower() in _PASSAGE and isinstance(item, (str, list))]
+        if isinstance(listed := value.get("snippets"), str):
+            listed = listed.splitlines()
+        yield from _texts(listed if "snippets" in value else named or list(value.values()))
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
+
+
+def _unquoted(reply: str) -> str:
+    """A reply that is the JSON of a text, as that text."""
+    if not reply.lstrip().startswith('"'):
+        return reply
+    try:
+        value = orjson.loads(reply)
+    except orjson.JSONDecodeError:
+        return reply
+    return value if isinstance(value, str) else reply
+
+
+def _json_lines(text: str) -> list[object]:
+    """The values of several lines of JSON; none if any line is something else."""
+    lines = text.rstrip().rstrip("`").split("\n")
+    try:
+        return [orjson.loads(line) for line in lines if line.strip()] if len(lines) > 1 else []
+    except orjson.JSONDecodeError:
+        return []
 
 
 def _with_escaped_latex(body: str) -> str:

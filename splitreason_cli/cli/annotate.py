@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..annotating.annotators.named import ANNOTATORS, check_flags
+from ..errors import UsageError
 from ..store.artifacts import Artifact, Store
 from ..store.source import STDIN, Source
 from . import console, values
@@ -205,6 +206,8 @@ def _write_questions(
     from ..annotating.batches import write_requests
 
     last = stage.Progress()
+    if resources.max_tokens_total:
+        raise UsageError("--max-tokens-total bounds calls, and --batch-out makes none", "Bound a batch with --limit")
     store = open_store(fresh=fresh)
     source = Source.open(in_, store)
     with console.progress() as live:

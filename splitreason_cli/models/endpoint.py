@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+import orjson
 
 from ..errors import EndpointError, UsageError
 from ..records.record import JsonObject
@@ -50,6 +51,14 @@ class UnreadableError(CallError):
     """The server answered with something that is no completion."""
 
 
+class SaidError(UnreadableError):
+    """The server said, with the status of a success, that it failed; maybe with another status in a field."""
+
+
+class LostError(CallError):
+    """The connection broke before an answer came."""
+
+
 @dataclass(frozen=True)
 class EndpointConfig:
     """Where a model is served and how it is called; nothing here changes what it answers.
@@ -82,7 +91,7 @@ class Endpoint:
     _key: str | None = field(init=False, repr=False)
     _connected: bool = field(init=False, default=False)
     _failures: int = field(init=False, default=0)
-    _refusals: list[RefusedError] = field(init=False, default_factory=list)
+    _refusals: list[CallError] = field(init=False, default_factory=list)
     _down: EndpointError | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -129,8 +138,12 @@ class Endpoint:
             raise self._down
         with self._explained():
             value = await self._client.post(path, cast_to=object, body={"model": self.config.model, **body})
-            if isinstance(value, dict) and value.get("error") and not value.get("choices"):
-                raise self._error_in_answer(value["error"])
+            # Some servers send JSON as plain text.
+            value = _parsed(value) if isinstance(value, str) else value
+            if isinstance(value, dict) and not value.get("choices"):
+                error = value.get("error") or (value if value.get("object") == "error" else None)
+                if error:
+                    raise self._error_in_answer(error)
             answer = read_answer(value)
         self._failures, self.has_answered = 0, True
         self._refusals.clear()
@@ -140,6 +153,7 @@ class Endpoint:
     def _explained(self) -> Iterator[None]:
         """Turn the client's exceptions into ours."""
         import openai
+        from aiohttp import ClientConnectorError
 
         try:
             yield
@@ -151,11 +165,11 @@ class Endpoint:
             causes = list(_causes(error))
             if any(isinstance(cause, (TimeoutError, asyncio.CancelledError)) for cause in causes):
                 raise CallError(f"no answer within {self.config.timeout_seconds:g} s") from None
-            met = self._redact(str(causes[-1])) or type(causes[-1]).__name__
-            if not self._connected:
+            met = self._redact(" ".join(str(causes[-1]).split())) or type(causes[-1]).__name__
+            if not self._connected and any(isinstance(cause, ClientConnectorError) for cause in causes):
                 what = f"{self.config.base_url}: cannot connect ({met})"
                 raise EndpointError(what, "Check the URL and the network") from None
-            raise CallError(f"the connection failed ({met})") from None
+            raise LostError(f"the connection failed ({met})") from None
         except (openai.APIError, ValueError) as error:
             raise UnreadableError(self._redact(f"unreadable answer ({error})")) from None
         self._connected = True
@@ -179,18 +193,18 @@ class Endpoint:
         fields = error if isinstance(error, dict) else {}
         words = self._redact(" ".join(str(fields.get("message") or error).split())[:300])
         code = fields.get("code")
-        status = code if isinstance(code, int) else None
+        status = int(str(code)) if str(code).isdecimal() else None
         if is_of_input(f"{words} {code}"):
             return InputRefusedError(words, status)
-        return (
-            RefusedError(words, status) if is_refusal(status or 0) else UnreadableError(f"unreadable answer ({words})")
-        )
+        if is_refusal(status or 0):
+            return RefusedError(words, status)
+        return SaidError(f"unreadable answer ({words})", status)
 
     def failed(self, error: CallError) -> CallError | EndpointError:
         """Count a failure; returns what to raise: fatal after too many in a row, or if the first calls are refused."""
         if isinstance(error, InputRefusedError):
             return error
-        if isinstance(error, RefusedError) and not self.has_answered:
+        if isinstance(error, RefusedError | LostError) and not self.has_answered:
             self._refusals.append(error)
             if len(self._refusals) >= FIRST_REFUSALS:
                 self._down = self._refuses_all()
@@ -207,8 +221,10 @@ class Endpoint:
 
     def _refuses_all(self) -> EndpointError:
         first = self._refusals[0]
-        what = f"no call was answered, {len(self._refusals)} were refused, the first with: {first}"
-        remedy = REMEDIES.get(first.status or 0, "what the message names, and --model")
+        failed = "lost" if isinstance(first, LostError) else "refused"
+        what = f"no call was answered, {len(self._refusals)} were {failed}, the first with: {first}"
+        other = "the URL and the network" if isinstance(first, LostError) else "what the message names, and --model"
+        remedy = REMEDIES.get(first.status or 0, other)
         return EndpointError(f"{self.config.base_url}: {what}", f"Check {remedy}")
 
     def _redact(self, text: str) -> str:
@@ -219,6 +235,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause := error.__cause__ or error.__context__:
         yield cause
         error = cause
+
+
+def _parsed(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _message(error: "APIStatusError") -> str:

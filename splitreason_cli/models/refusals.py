@@ -12,6 +12,7 @@ _TOO_LONG = re.compile(
     r"|(prompt|input|request|messages?)( text| entity)?( is| are| was)? too (long|large)"
     r"|too many (input |prompt )?tokens"
     r"|longer than the (model|maximum)|reduce the (length|prompt|input)|string_above_max_length|request_too_large"
+    r"|inputs?`? tokens\b[^.]{0,60} must be"
     r"|(prompt|input)\b[^.]{0,40}exceed|exceed[^.]{0,40}(input|prompt|sequence|context)",
     re.IGNORECASE,
 )

@@ -17,7 +17,8 @@ from tests.scripted_endpoint import ScriptedEndpoint, completion, hardest_lines,
 
 ALL = ["t0", "t1", "t2", "t3"]
 BAD = reasoning(1)
-GOOD_TEXT = json.dumps({"snippets": hardest_lines(BAD)})
+LINES = hardest_lines(BAD)
+GOOD_TEXT = json.dumps({"snippets": LINES})
 
 
 @dataclass
@@ -72,16 +73,59 @@ ENDPOINTS = "No endpoints found that can handle the requested parameters."
 TOO_LONG = "This model's maximum context length is 8192 tokens, your messages have 9001."
 EMPTY = {"role": "assistant", "content": None}
 
+PROSE = "I have marked them."
+
+ELSEWHERE = {
+    "thinking": {"content": None, "thinking": GOOD_TEXT},
+    "reasoning_details": {"content": "", "reasoning_details": [{"type": "reasoning.text", "text": GOOD_TEXT}]},
+    "thinking_blocks": {"content": None, "thinking_blocks": [{"type": "thinking", "thinking": GOOD_TEXT}]},
+    "a part of thinking alone": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": GOOD_TEXT}]}]},
+    "reasoning beside prose": {"content": PROSE, "reasoning": GOOD_TEXT},
+    "reasoning beside {}": {"content": "{}", "reasoning_content": GOOD_TEXT},
+    "reasoning beside no snippets": {"content": '{"snippets": []}', "reasoning_content": GOOD_TEXT},
+    "parsed": {"content": None, "parsed": {"snippets": LINES}},
+    "function_call": {"content": None, "function_call": {"name": "mark", "arguments": GOOD_TEXT}},
+    "a flat tool call": {"content": None, "tool_calls": [{"name": "mark", "arguments": {"snippets": LINES}}]},
+    "a tool call that is no list": {"content": None, "tool_calls": {"function": {"arguments": GOOD_TEXT}}},
+    "a part with a value": {"content": [{"type": "text", "text": {"value": GOOD_TEXT}}]},
+    "a part with content": {"content": [{"type": "text", "content": GOOD_TEXT}]},
+    "a part with output_text": {"content": [{"type": "output_text", "output_text": GOOD_TEXT}]},
+    "parts in parts": {"content": [[None, {"type": "text", "text": GOOD_TEXT}]]},
+    "a part that is no list": {"content": {"type": "text", "text": GOOD_TEXT}},
+    "JSON of JSON": {"content": json.dumps(GOOD_TEXT)},
+}
+
+ODD_BODIES = {
+    "a choice with a text": {"choices": [{"text": GOOD_TEXT}]},
+    "a choice with a delta": {"choices": [{"delta": {"content": GOOD_TEXT}}]},
+    "choices that are one": {"choices": {"message": {"content": GOOD_TEXT}}},
+    "a message without choices": {"message": {"content": GOOD_TEXT}, "done": True},
+    "log-probabilities of another kind": {"choices": [{"message": {"content": GOOD_TEXT}, "prompt_logprobs": [1]}]},
+}
+
+WHY = "It is hard because the cases were mixed up there."
+SNIPPETS = {
+    "snippets with reasons": {"snippets": [{"rank": 1, "snippet": line, "reason": WHY} for line in LINES]},
+    "quotes with reasons": {"snippets": [{"Quote": line, "why": WHY, "type": "calculation"} for line in LINES]},
+    "a list with reasons": [{"passage": line, "explanation": WHY, "category": "insight"} for line in LINES],
+    "snippets in one text": {"snippets": "\n".join(LINES)},
+    "snippets under names": {"snippets": {"first": LINES[0], "second": LINES[1]}},
+    "snippets and numbers": {"snippets": [1, None, True, *LINES]},
+    "lists of snippets": {"snippets": [[line] for line in LINES]},
+}
+
 FAULTS = {
-    # One option is refused: it is left out, once and for all.
-    "404 for response_format": none_lost(5, refuses=without("response_format", 404, ENDPOINTS)),
+    # One option is refused: it is left out once the server has named it, or refused it for two traces.
+    "404 for response_format": none_lost(6, refuses=without("response_format", 404, ENDPOINTS)),
     "400 for response_format": none_lost(5, refuses=without("response_format", 400, "json_schema is not available")),
-    "422 for response_format": none_lost(5, refuses=without("response_format", 422, "extra fields not permitted")),
-    "403 for response_format": none_lost(5, refuses=without("response_format", 403, "not in your plan")),
+    "422 for response_format": none_lost(6, refuses=without("response_format", 422, "extra fields not permitted")),
+    "403 for response_format": none_lost(6, refuses=without("response_format", 403, "not in your plan")),
     "500 for response_format": none_lost(6, refuses=without("response_format", 500, "Grammar error")),
-    "501 for response_format": none_lost(6, refuses=without("response_format", 501, "not implemented")),
+    "501 for response_format": none_lost(8, refuses=without("response_format", 501, "not implemented")),
     "400 for temperature": none_lost(5, refuses=without("temperature", 400, TEMPERATURE)),
-    "400 for temperature, unnamed": none_lost(6, refuses=without("temperature", 400, "bad request")),
+    "502 for response_format": none_lost(6, refuses=without("response_format", 502, "json_schema: bad gateway")),
+    "503 for response_format": none_lost(8, refuses=without("response_format", 503, "no provider")),
+    "400 for temperature, unnamed": none_lost(7, refuses=without("temperature", 400, "bad request")),
     "400 for max_completion_tokens": none_lost(
         5, refuses=without("max_completion_tokens", 400, LIMIT), settings={"tokens": 500}
     ),
@@ -90,6 +134,40 @@ FAULTS = {
         refuses=lambda body: (
             JSONResponse({"error": {"code": 400, "message": "no schema"}}) if "response_format" in body else None
         ),
+    ),
+    "an error in 200 that names response_format": none_lost(
+        5,
+        refuses=lambda body: (
+            JSONResponse({"error": "response_format is unknown"}) if "response_format" in body else None
+        ),
+    ),
+    "an error in 200 with a text for a code": none_lost(
+        5,
+        refuses=lambda body: (
+            JSONResponse({"error": {"code": "400", "message": "no schema"}}) if "response_format" in body else None
+        ),
+    ),
+    "500 in 200 for response_format": none_lost(
+        5,
+        refuses=lambda body: (
+            JSONResponse({"error": {"code": 500, "message": "grammar"}}) if "response_format" in body else None
+        ),
+    ),
+    "nothing where JSON is forced": none_lost(
+        12, refuses=lambda body: completion({"content": ""}) if "response_format" in body else None
+    ),
+    "400 for both, unnamed": none_lost(
+        8,
+        refuses=lambda body: (
+            without("temperature", 400, "bad request")(body) or without("response_format", 400, "bad request")(body)
+        ),
+    ),
+    # An option that other traces are answered with is left out for one alone.
+    "500 for response_format and one trace": none_lost(
+        6, refuses=lambda body: about_bad(500, "boom")(body) if "response_format" in body else None
+    ),
+    "400 for a schema and one trace": none_lost(
+        5, refuses=lambda body: about_bad(400, "no grammar for it")(body) if "response_format" in body else None
     ),
     "400 for both": none_lost(
         6,
@@ -100,6 +178,9 @@ FAULTS = {
     ),
     # One input is refused: it alone is quarantined, for good where the words say why.
     "400 too long": one_lost(4, 0, TOO_LONG, refuses=about_bad(400, TOO_LONG, code="context_length_exceeded")),
+    "422 too long": one_lost(
+        4, 0, "tokens", refuses=about_bad(422, "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000")
+    ),
     "413": one_lost(4, 0, "HTTP 413: Payload Too Large", refuses=about_bad(413, "Payload Too Large")),
     "500 too long": one_lost(5, 0, "exceeds the context", refuses=about_bad(500, "input exceeds the context size")),
     "403 flagged": one_lost(4, 0, "flagged", refuses=about_bad(403, "Your input was flagged for violence.")),
@@ -124,6 +205,18 @@ FAULTS = {
     "an object": none_lost(4, bad=completion({"content": json.loads(GOOD_TEXT)})),
     "reasoning": none_lost(4, bad=completion({"content": None, "reasoning": GOOD_TEXT})),
     "reasoning_content": none_lost(4, bad=completion({"content": "", "reasoning_content": "so\n" + GOOD_TEXT})),
+    **{name: none_lost(4, bad=completion(message)) for name, message in ELSEWHERE.items()},
+    **{name: none_lost(4, bad=JSONResponse(body)) for name, body in ODD_BODIES.items()},
+    **{name: none_lost(4, bad=completion({"content": json.dumps(value)})) for name, value in SNIPPETS.items()},
+    "JSON as plain text": none_lost(
+        4, bad=Response(json.dumps({"choices": [{"message": {"content": GOOD_TEXT}}]}), media_type="text/plain")
+    ),
+    "a line of JSON for each snippet": none_lost(
+        4, bad=completion({"content": "\n".join(json.dumps({"snippet": line}) for line in LINES)})
+    ),
+    "elements with attributes": none_lost(
+        4, bad=completion({"content": "".join(f'<snippet rank="{n}">{line}</snippet>' for n, line in enumerate(LINES))})
+    ),
     "tool call": none_lost(4, bad=completion({**EMPTY, "tool_calls": [{"function": {"arguments": GOOD_TEXT}}]})),
     "usage null": none_lost(4, bad=completion({"content": GOOD_TEXT}, usage=None)),
     "usage odd": none_lost(4, bad=completion({"content": GOOD_TEXT}, usage={"prompt_tokens": "x", "total": 10**30})),
@@ -134,7 +227,7 @@ FAULTS = {
     "content true": one_lost(6, 3, "holds no snippets", bad=completion({"content": True})),
     "content odd parts": one_lost(6, 3, "no snippets", bad=completion({"content": [None, 1, {"text": 5}]})),
     "message null": one_lost(6, 3, "holds no snippets", bad=completion(None)),
-    "message a text": one_lost(6, 3, "unreadable answer", bad=completion("hello")),
+    "message a text": one_lost(6, 3, "no snippets: 'hello'", bad=completion("hello")),
     "choices empty": one_lost(6, 3, "unreadable answer", bad=JSONResponse({"choices": []})),
     "choices null": one_lost(6, 3, "unreadable answer", bad=JSONResponse({"choices": None})),
     "a list": one_lost(6, 3, "unreadable answer", bad=JSONResponse([])),
@@ -198,6 +291,84 @@ def test_a_fault_costs_what_it_must_and_spoils_what_it_must(case, name):
     else:
         assert fault.reason in reason
     assert ended()[3] == fault.again
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_json_is_not_given_up_for_what_the_first_trace_alone_meets(case, status):
+    first = reasoning(0)
+    endpoint = ScriptedEndpoint()
+    endpoint.refuses = lambda body: (
+        refusal(status, "boom") if first in body["messages"][1]["content"] and "response_format" in body else None
+    )
+    artifact, _ = case(endpoint, count=5).run(concurrency=1, max_retries=0)
+    assert len(annotated(artifact)) == 5
+    assert ["response_format" in body for body in endpoint.bodies] == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize("fault", ["reset", "cut"])
+def test_a_connection_that_breaks_at_the_first_trace_costs_that_trace_alone(case, fault):
+    bad = CutResponse() if fault == "cut" else fault
+    run = case(ScriptedEndpoint(lambda text, call: bad if text == reasoning(0) else "good"), count=4)
+    artifact, _ = run.run(concurrency=1, max_retries=1)
+    assert [trace.id for trace in annotated(artifact)] == ["t1", "t2", "t3"]
+    (line,) = rejected(artifact)
+    assert "the connection failed" in line.reason
+    assert "\n" not in line.reason
+    artifact, _ = run.run(concurrency=1, max_retries=1)
+    assert len(annotated(artifact)) == 3
+
+
+def test_a_server_that_breaks_every_connection_ends_the_run(case):
+    run = case(ScriptedEndpoint(lambda text, call: "reset"), count=3)
+    with pytest.raises(EndpointError, match=r"no call was answered, 3 were lost.*Check the URL and the network"):
+        run.run(concurrency=1, max_retries=0)
+
+
+class CutResponse(Response):
+    """Breaks off in the middle of its body."""
+
+    async def __call__(self, scope, receive, send):
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"5000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'{"choices": [{', "more_body": True})
+        scope["extensions"]["srx.transport"]().abort()
+
+
+HALF = len(BAD) // 2
+OVERLONG = {
+    "the whole trace": [BAD],
+    "the whole trace three times": [BAD] * 3,
+    "the whole trace on one line": [BAD.replace("\n", " ")],
+    "both halves": [BAD[:HALF], BAD[HALF:]],
+}
+
+
+@pytest.mark.parametrize("name", OVERLONG)
+def test_a_reply_of_which_no_snippet_is_left_whole_is_asked_for_again_and_kept_as_a_last_resort(case, name):
+    huge = completion({"content": json.dumps({"snippets": OVERLONG[name]})})
+    run = case(ScriptedEndpoint(lambda text, call: huge if text == BAD else "good"), count=4)
+    artifact, _ = run.run(concurrency=1)
+    assert [trace.id for trace in annotated(artifact)] == ALL
+    assert all(trace.spans for trace in annotated(artifact))
+    assert (rejected(artifact), len(run.endpoint.asked)) == ([], 6)
+    run.run(config=AnnotateConfig(annotator="llm", model="m", min_similarity=0.8))
+    assert len(run.endpoint.asked) == 6, "it is kept"
+
+
+def test_after_an_overlong_reply_a_better_one_is_taken(case):
+    huge = completion({"content": json.dumps({"snippets": [BAD]})})
+    run = case(ScriptedEndpoint(lambda text, call: huge if text == BAD and call == 1 else "good"), count=4)
+    artifact, _ = run.run(concurrency=1)
+    (trace,) = [trace for trace in annotated(artifact) if trace.id == "t1"]
+    assert len(run.endpoint.asked) == 5
+    assert {trace.reasoning[span.start : span.end] for span in trace.spans} == set(LINES)
+
+
+def test_a_snippet_left_whole_beside_a_huge_one_is_enough(case):
+    both = completion({"content": json.dumps({"snippets": [BAD, LINES[0]]})})
+    run = case(ScriptedEndpoint(lambda text, call: both if text == BAD else "good"), count=4)
+    artifact, _ = run.run(concurrency=1)
+    assert (len(annotated(artifact)), len(run.endpoint.asked)) == (4, 4)
 
 
 @pytest.mark.parametrize("message", [TOO_LONG, "Your input was flagged", "bad request", "invalid json in request"])

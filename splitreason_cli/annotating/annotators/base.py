@@ -77,6 +77,7 @@ class Annotator(ABC):
         instead: flags of which any makes the last required one unnecessary.
         takes_arguments: whether any may stand in parentheses; `make` judges them.
         nothing: what is true of a trace that it marks nothing in. is_asked: whether it is to mark about the fraction.
+        remedy: what to do about traces that failed.
     """
 
     summary: ClassVar[str] = ""
@@ -87,6 +88,7 @@ class Annotator(ABC):
     takes_arguments: ClassVar[bool] = True
     nothing: ClassVar[str] = "nothing marked"
     is_asked: ClassVar[bool] = False
+    remedy = "A rerun tries them again"
 
     @classmethod
     def check(cls, config: AnnotateConfig, given: Mapping[str, str | None]) -> None:

@@ -23,7 +23,7 @@ from ...records.data import AnnotatedTrace, JsonObject, Trace
 from ...store.replies import Replies
 from .. import snippets
 from ..alignment import align
-from ..batches import BatchReplies, BatchReply, custom_id
+from ..batches import ASK, BatchReplies, BatchReply, custom_id
 from ..concurrent import map_ordered
 from ..config import AnnotateConfig
 from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, annotated, trace_key
@@ -108,6 +108,8 @@ class LlmAnnotator(Annotator):
         self._replies = job.replies(f"llm-{self._question}")
         self._meter = Meter(self._replies, job.resources.max_tokens_total)
         self._batch = BatchReplies(job.resources.batch_in, self._question)
+        if not job.resources.endpoints:
+            self.remedy = ASK
         form = job.resources.response_format
         wanted = {
             TEMPERATURE: True,
@@ -228,7 +230,9 @@ class LlmAnnotator(Annotator):
         messages = snippets.request(trace.problem, trace.reasoning, self._config.fraction, as_json=True)
         characters = sum(len(message["content"]) for message in messages)
         with self._meter.call(characters, self._config.fraction) as estimate:
-            answer = await self._options.ask(client, body)
+            # Some servers that force JSON make nothing of some traces.
+            is_last = temperature == TEMPERATURES[-1]
+            answer = await self._options.ask(client, body, frozenset({RESPONSE_FORMAT} if is_last else ()))
         if not any(answer.tokens):
             self._meter.unsaid += estimate
         return _Said(answer.read(), temperature)
@@ -271,4 +275,4 @@ def question_key(model: str, fraction: float) -> str:
 
 
 def _for_good(reason: str) -> Failure:
-    return Failure(f"{reason}. It is not asked again, unless with --fresh", permanent=True)
+    return Failure(f"{reason.rstrip('.')}. It is not asked again, unless with --fresh", permanent=True)

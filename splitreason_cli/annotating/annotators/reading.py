@@ -57,11 +57,11 @@ def judge(answer: ReadAnswer, place: Callable[[Sequence[str]], AnnotatedTrace]) 
 def _parsed(answer: ReadAnswer) -> ParsedReply:
     """The snippets of an answer: in its text, or where servers put it that take a text for something else."""
     parsed = snippets.parse(answer.text)
-    if answer.text.strip() or answer.finish_reason == "length":
+    if parsed.snippets or answer.finish_reason == "length":
         return replace(parsed, snippets=parsed.snippets[:MOST_SNIPPETS])
     # Thinking may repeat the form that was asked for before it comes to the answer.
     thinking = answer.thinking[max(answer.thinking.rfind('{"snippets"'), 0) :]
-    others = (snippets.parse(text) for text in (answer.arguments, thinking))
+    others = (snippets.parse(text) for text in (answer.arguments, answer.elsewhere, thinking))
     found = next((other for other in others if other.snippets), parsed)
     return replace(found, snippets=found.snippets[:MOST_SNIPPETS])
 
@@ -101,4 +101,5 @@ def _lost(placed: AnnotatedTrace) -> int:
 def _is_overlong(placed: AnnotatedTrace, found: int) -> bool:
     """Whether no snippet is left whole, and more was cut off than is marked: such a reply points at nothing."""
     cut = [len(one.snippet) for one in placed.unplaced if one.reason == "over the fraction"]
-    return len(cut) >= found and sum(cut) > sum(span.end - span.start for span in placed.spans)
+    repeated = sum(one.reason == "repeated" for one in placed.unplaced)
+    return len(cut) >= found - repeated and sum(cut) > sum(span.end - span.start for span in placed.spans)

@@ -58,6 +58,10 @@ class HardUnits(msgspec.Struct):
     words: Scored = []
 
 
+class _PromptLogprob(msgspec.Struct):
+    logprob: float
+
+
 class LocalSurprisal(Annotator):
     """Scores with both models in this process, in groups, unless they are behind servers. Raises ModelError."""
 
@@ -236,14 +240,22 @@ async def _served_nlls(client: Endpoint, prompt: list[int], text: list[int]) -> 
     """The negative log-likelihood in nats of each token of `text` after `prompt`. Raises CallError."""
     ids = [*prompt, *text]
     answer = await client.complete({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0})
-    entries = answer.choices[0].prompt_logprobs
-    if entries is None or len(entries) != len(ids):
+    entries = _logprobs(answer.choices[0].get("prompt_logprobs"))
+    if len(entries) != len(ids):
         raise CallError("the server returned no prompt_logprobs. It must be vLLM")
     found = [(entry or {}).get(str(token)) for token, entry in zip(text, entries[len(prompt) :], strict=True)]
     nlls = [-one.logprob for one in found if one]
     if len(nlls) < len(text):
         raise CallError("the server returned no log-probability of some tokens of the prompt. It must be vLLM")
     return nlls
+
+
+def _logprobs(value: object) -> list[dict[str, _PromptLogprob] | None]:
+    """The entries of `prompt_logprobs`, which are null at the first token and else keyed by token ids."""
+    try:
+        return msgspec.convert(value, list[dict[str, _PromptLogprob] | None])
+    except msgspec.ValidationError:
+        return []
 
 
 def _token_nlls(loaded: LoadedModel, problems: Sequence[str], texts: Sequence[Sequence[int]]) -> list[list[float]]:
