@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import TypeVar
 
+from ..layouts.identity import unnumbered
 from ..layouts.marked import is_foreign, is_marked, read_marked
 from ..layouts.reading import DEFAULT, Reading, Refusal
 from ..layouts.traces import read_traces
@@ -24,7 +25,10 @@ _ANSWER_ALONE = re.compile(r"\\boxed\{.*\}", re.DOTALL)
 
 
 class Originals:
-    """The reasoning that each id may have, kept as digests. Several traces may share an id."""
+    """The reasoning that each id may have, kept as digests.
+
+    Several traces may share an id; what was made of them then has a number behind it.
+    """
 
     def __init__(self) -> None:
         self._seen = DiskMap()
@@ -35,9 +39,10 @@ class Originals:
 
     def why_unlike(self, record_id: str, reasoning: str) -> str | None:
         """What tells `reasoning` from that of the traces with this id, or None."""
-        if _digest(record_id) not in self._seen:
+        names = [name for name in (record_id, unnumbered(record_id)) if _digest(name) in self._seen]
+        if not names:
             return f"no trace has the id '{record_id}'"
-        if _digest(record_id, reasoning) not in self._seen:
+        if not any(_digest(name, reasoning) in self._seen for name in names):
             return f"the reasoning without tags is not that of the trace '{record_id}'"
         return None
 
