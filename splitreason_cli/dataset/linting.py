@@ -11,7 +11,7 @@ from ..layouts.reading import DEFAULT, Reading, Refusal
 from ..layouts.traces import read_traces
 from ..records import markup, scaffold
 from ..records.data import AnnotatedTrace, JsonObject, Record, SchemaError, SftConversation, SftExample, Trace
-from ..records.lessons import why_unanswered
+from ..records.lessons import why_cut, why_unanswered
 from ..records.prompts import thinking
 from ..store.disk_map import DiskMap
 from .sft import reasoning_sha256, why_malformed
@@ -122,7 +122,7 @@ def _why_wrong_lesson(reasoning: str, after: str, columns: JsonObject) -> str | 
         if mark := scaffold.find_mark(text, thinking=is_thinking):
             return f"{mark} stands {'inside the thinking' if is_thinking else 'after the end of thinking'}"
     is_response = _ANSWER_ALONE.fullmatch(after) is None
-    if reason := scaffold.why_cut(reasoning, after if is_response else "", columns):
+    if reason := why_cut(reasoning, after if is_response else "", columns):
         return f"the generation was cut: {reason}"
     if not after:
         return f"nothing stands after {markup.THINK_CLOSE}"

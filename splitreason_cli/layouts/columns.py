@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from ..records.data import SchemaError
+from ..records.scaffold import marks_thinking
 from .answers import answer_text, one_word, worked_answer
 from .chats import Chat, chat_of, is_chat
 from .reading import DEFAULT, ROLES, Reading, Understood
 from .table import RECORD, REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
-from .thinking import is_marked
 
 
 class RowColumns:
@@ -128,7 +128,7 @@ class RowColumns:
         columns = [*self.present("answer"), *(column for column in WORKED if not self.reading.named("answer"))]
         for column in columns:
             value = self.value(column)
-            if (column in taken and (column not in WORKED or is_marked(value))) or (
+            if (column in taken and (column not in WORKED or marks_thinking(value))) or (
                 isinstance(value, str) and not value.strip()
             ):
                 continue

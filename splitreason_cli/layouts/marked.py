@@ -16,7 +16,8 @@ from ..records.data import (
     json_object,
     read_any,
 )
-from ..records.markup import MarkupError, Span, SpanTags, split_thinking
+from ..records.markup import MarkupError, Span, SpanTags
+from ..records.scaffold import split_thinking
 from ..records.tagged import MarkedThinking, in_thinking, untag
 from .answers import with_answer_as_text
 from .chats import in_messages, is_asked
