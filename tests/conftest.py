@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 # The models are tiny: threads would wait for each other, and for ever on a busy machine. Also for child processes.
@@ -19,3 +20,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("patient", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from tests.pages import launched  # skips its importer where there is no playwright
+
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens the page at the module's `address`."""
+    from tests.pages import opening
+
+    with opening(browser, address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()

@@ -209,8 +209,8 @@ class _Run:
             if row == self._config.limit:
                 break
         look.finish()
-        if ids.repeated:
-            self._on_note(f"{self._source.label}: {ids.repeated:,} traces repeat an id, and got a number behind it")
+        if ids.note:
+            self._on_note(f"{self._source.label}: {ids.note}")
 
     def _warn(self, line: Line, trace: Trace) -> None:
         reason = why_unanswered(trace.answer, trace.response)

@@ -12,8 +12,8 @@ import json_repair
 import orjson
 
 from ..models.answers import text_of
-from ..records import markup
 from ..records.record import JsonObject
+from ..records.scaffold import split_thinking
 
 SCHEMA: JsonObject = {
     "type": "object",
@@ -69,7 +69,7 @@ def request(problem: str, reasoning: str, fraction: float, *, as_json: bool) -> 
 
 def parse(reply: str) -> ParsedReply:
     """Read a reply in any of its forms; an unreadable one has no snippets."""
-    _, response = markup.split_thinking(reply)
+    _, response = split_thinking(reply)
     reply = _unquoted(response or reply)
     if elements := list(_ELEMENT.finditer(reply)):
         texts = tuple(match.group(1).strip() for match in elements)

@@ -44,8 +44,8 @@ def build_sft(
 ) -> tuple[Artifact, bool]:
     """Build a training record of every annotated trace that is neither repeated, nor contaminated, nor too long.
 
-    The arguments and errors are those of `annotate`. Further ones are UsageError where the tokenizer's template does
-    not fit the completions, ModelError where it fails, and InputError for a file of benchmark problems.
+    Ids that repeat get a number behind them. The arguments and errors are those of `annotate`. Further ones: UsageError
+    where the tokenizer's template does not fit, ModelError where it fails, InputError for a file of benchmark problems.
     """
     code = code_of(__name__, TOKENIZING if config.tokenizer else ())
     recipe = Recipe(STAGE, asdict(config), {"in": source.digest, **_input_digests(config)}, code)
@@ -69,6 +69,8 @@ def build_sft(
             on_progress(ledger.done.lines)
         if not ledger.done.lines:
             raise InputError(f"{source.label}: the input is empty", "Give at least one record")
+        if ledger.ids.note:
+            store.on_note(f"{source.label}: {ledger.ids.note}")
         ledger.close()
         return store.publish(recipe, work, ledger.done.kept), False
 

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 import orjson
 
+from ..layouts.identity import UniqueIds
 from ..records.data import Rejected, SftRecord
 from ..store.artifacts import RECORDS, REJECTED
+from ..store.disk_map import DiskMap
 from ..store.journal import Journal
 from ..store.jsonl import encode, read_lines, write_atomically
 from ..store.source import Quarantine, raise_first_rejected
@@ -44,7 +46,7 @@ class Ledger:
         strict: raise the first bad line instead of quarantining it, also one that an earlier run has quarantined.
 
     Attributes:
-        done: how far the work is.
+        done: how far the work is. ids: those of the records.
         quarantine: where bad lines go.
 
     Raises RecordError for a bad line if `strict`, MachineError wherever a file cannot be written.
@@ -52,6 +54,7 @@ class Ledger:
 
     def __init__(self, work: Path, *, strict: bool) -> None:
         self.done = _checkpoint(work)
+        self.ids = UniqueIds(DiskMap())
         self._work = work
         self._kept = _Output(work / RECORDS, self.done.kept)
         self._problems = _Output(work / PROBLEMS, self.done.kept)
@@ -63,8 +66,10 @@ class Ledger:
         self._saved = -SECONDS
 
     def records(self) -> Iterator[bytes]:
-        """The lines of the records that are kept."""
-        return (line.data for line in read_lines(self._work / RECORDS))
+        """The lines of the records that are kept; to be read before any is added, as their ids are taken."""
+        for line in read_lines(self._work / RECORDS):
+            self.ids.of(orjson.loads(line.data)["id"])
+            yield line.data
 
     def problems(self) -> Iterator[tuple[bytes, Split]]:
         """Digest and split of the problems that are kept."""
@@ -73,7 +78,8 @@ class Ledger:
             yield bytes.fromhex(digest), split
 
     def keep(self, record: SftRecord, problem: bytes) -> bytes:
-        """Add a record and the digest of its problem; returns its line."""
+        """Add a record, with a number behind an id that is taken, and the digest of its problem; returns its line."""
+        record = replace(record, id=self.ids.of(record.id))
         self._problems.add(orjson.dumps([problem.hex(), record.split], option=orjson.OPT_APPEND_NEWLINE))
         return self._kept.add(encode(record))
 

@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 from typing import TypeVar
 
+from ..layouts.identity import unnumbered
 from ..layouts.marked import is_foreign, is_marked, read_marked
 from ..layouts.reading import DEFAULT, Reading, Refusal
 from ..layouts.traces import read_traces
 from ..records import markup, scaffold
 from ..records.data import AnnotatedTrace, JsonObject, Record, SchemaError, SftConversation, SftExample, Trace
-from ..records.lessons import why_unanswered
+from ..records.lessons import why_cut, why_unanswered
 from ..records.prompts import thinking
 from ..store.disk_map import DiskMap
 from .sft import reasoning_sha256, why_malformed
@@ -24,7 +25,10 @@ _ANSWER_ALONE = re.compile(r"\\boxed\{.*\}", re.DOTALL)
 
 
 class Originals:
-    """The reasoning that each id may have, kept as digests. Several traces may share an id."""
+    """The reasoning that each id may have, kept as digests.
+
+    Several traces may share an id; what was made of them then has a number behind it.
+    """
 
     def __init__(self) -> None:
         self._seen = DiskMap()
@@ -35,9 +39,10 @@ class Originals:
 
     def why_unlike(self, record_id: str, reasoning: str) -> str | None:
         """What tells `reasoning` from that of the traces with this id, or None."""
-        if _digest(record_id) not in self._seen:
+        names = [name for name in (record_id, unnumbered(record_id)) if _digest(name) in self._seen]
+        if not names:
             return f"no trace has the id '{record_id}'"
-        if _digest(record_id, reasoning) not in self._seen:
+        if not any(_digest(name, reasoning) in self._seen for name in names):
             return f"the reasoning without tags is not that of the trace '{record_id}'"
         return None
 
@@ -117,7 +122,7 @@ def _why_wrong_lesson(reasoning: str, after: str, columns: JsonObject) -> str | 
         if mark := scaffold.find_mark(text, thinking=is_thinking):
             return f"{mark} stands {'inside the thinking' if is_thinking else 'after the end of thinking'}"
     is_response = _ANSWER_ALONE.fullmatch(after) is None
-    if reason := scaffold.why_cut(reasoning, after if is_response else "", columns):
+    if reason := why_cut(reasoning, after if is_response else "", columns):
         return f"the generation was cut: {reason}"
     if not after:
         return f"nothing stands after {markup.THINK_CLOSE}"

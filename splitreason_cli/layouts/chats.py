@@ -1,4 +1,7 @@
-"""Chats of one question and one solution. Any other chat is refused, so that no turn stands for another."""
+"""Chats: what is said in a message, and those of one question and one solution.
+
+Any other chat is refused as a trace, so that no turn stands for another.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +15,8 @@ ROLE_OF = {
     **dict.fromkeys(("user", "human"), USER),
     **dict.fromkeys(("assistant", "gpt", "model", "bot"), ASSISTANT),
 }
-_THINKING = ("reasoning_content", "reasoning", "thinking", "think_content")
-_THINKING_PARTS = ("thinking", "reasoning")
+THINKING = ("reasoning_content", "reasoning", "thinking", "think_content")
+"""Fields of a message that hold its thinking, and the types of parts that do."""
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
@@ -76,40 +79,54 @@ def _messages(value: object) -> Sequence[object]:
 def _turn(message: object, column: str) -> Turn:
     if not isinstance(message, dict):
         raise SchemaError(f"field '{column}': a turn is a JSON object, got {type(message).__name__}")
-    named = message.get("role") or message.get("from")
-    role = ROLE_OF.get(named.lower()) if isinstance(named, str) else None
+    role = role_of(message)
     if role is None:
-        raise SchemaError(f"field '{column}': a turn of the role {named!r} has no place in a trace")
+        raise SchemaError(f"field '{column}': a turn of the role {_named_role(message)!r} has no place in a trace")
     if message.get("tool_calls"):
         raise SchemaError(f"field '{column}': a turn with tool calls has no place in a trace")
-    text, thinking = _content(message, role, column)
+    text, thinking = said_in(message, column)
+    if text is None:
+        raise SchemaError(f"field '{column}': the {role}'s turn holds no text, got null")
     info = message.get("info")
-    info = info if isinstance(info, dict) else {}
-    for field in [*(message.get(name) for name in _THINKING), info.get("think_content")]:
-        if isinstance(field, str) and field.strip() and role == ASSISTANT:
+    return Turn(
+        role,
+        text,
+        thinking if role == ASSISTANT else None,
+        info.get("reference_answer") if isinstance(info, dict) else None,
+    )
+
+
+def said_in(message: Mapping[str, object], column: str) -> tuple[str | None, str | None]:
+    """The text of a message, None where it is null, and its thinking, None where it holds none apart from the text.
+
+    Raises SchemaError for content that is no text, and for two texts of thinking.
+    """
+    text, thinking = _content(
+        next((message[n] for n in ("content", "value") if message.get(n) is not None), None), column
+    )
+    info = message.get("info")
+    for field in [*map(message.get, THINKING), info.get("think_content") if isinstance(info, dict) else None]:
+        if isinstance(field, str) and field.strip():
             if thinking is not None and thinking.strip() != field.strip():
                 raise SchemaError(f"field '{column}': a turn holds two different texts of thinking")
             thinking = field
-    return Turn(role, text, thinking, info.get("reference_answer"))
+    return text, thinking
 
 
-def _content(message: Mapping[str, object], role: str, column: str) -> tuple[str, str | None]:
-    """The text of a message and the thinking among its parts."""
-    content = next((message[name] for name in ("content", "value") if message.get(name) is not None), None)
-    if isinstance(content, str):
+def _content(content: object, column: str) -> tuple[str | None, str | None]:
+    """The text of a message's content and the thinking among its parts."""
+    if content is None or isinstance(content, str):
         return content, None
-    if not isinstance(content, list):
-        what = "null" if content is None else type(content).__name__
-        raise SchemaError(f"field '{column}': the {role}'s turn holds no text, got {what}")
     texts: list[str] = []
     thoughts: list[str] = []
-    for part in content:
+    parts: list[object] = content if isinstance(content, list) else [content]
+    for part in parts:
         kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
         if isinstance(part, str):
             texts.append(part)
-        elif kind in _TEXT_PARTS and isinstance(part.get("text"), str):
+        elif isinstance(part, dict) and kind in _TEXT_PARTS and isinstance(part.get("text"), str):
             texts.append(part["text"])
-        elif kind in _THINKING_PARTS:
+        elif isinstance(part, dict) and kind in THINKING:
             thoughts.append(_thought(part, kind, column))
         else:
             raise SchemaError(f"field '{column}': a part of type {kind!r} is no text")
@@ -125,10 +142,19 @@ def _thought(part: Mapping[str, object], kind: str, column: str) -> str:
     return value
 
 
+def role_of(message: Mapping[str, object]) -> str | None:
+    """Who speaks in a message; None for somebody else than the three."""
+    named = _named_role(message)
+    return ROLE_OF.get(named.lower()) if isinstance(named, str) else None
+
+
+def _named_role(message: Mapping[str, object]) -> object:
+    return message.get("role") or message.get("from")
+
+
 def is_asked(message: Mapping[str, object]) -> bool:
     """Whether a message is a turn of somebody else than the model."""
-    named = message.get("role") or message.get("from")
-    return isinstance(named, str) and ROLE_OF.get(named.lower(), ASSISTANT) != ASSISTANT
+    return role_of(message) in (SYSTEM, USER)
 
 
 def in_messages(value: object) -> object:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from ..records.data import SchemaError
+from ..records.scaffold import marks_thinking
 from .answers import answer_text, one_word, worked_answer
 from .chats import Chat, chat_of, is_chat
 from .reading import DEFAULT, ROLES, Reading, Understood
 from .table import RECORD, REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
-from .thinking import is_marked
 
 
 class RowColumns:
@@ -34,12 +34,7 @@ class RowColumns:
 
     def value(self, column: str) -> object:
         """What a column holds, None if the row lacks it; `outer.inner` is a field of an object."""
-        if column in self.row or "." not in column:
-            return self.row.get(column)
-        value: object = self.row
-        for name in column.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
-        return value
+        return value_in(self.row, column)
 
     def named(self, role: str) -> tuple[str, ...]:
         """The columns that the user gives for a role. Raises SchemaError if the row lacks one."""
@@ -128,7 +123,7 @@ class RowColumns:
         columns = [*self.present("answer"), *(column for column in WORKED if not self.reading.named("answer"))]
         for column in columns:
             value = self.value(column)
-            if (column in taken and (column not in WORKED or is_marked(value))) or (
+            if (column in taken and (column not in WORKED or marks_thinking(value))) or (
                 isinstance(value, str) and not value.strip()
             ):
                 continue
@@ -181,6 +176,16 @@ class RowColumns:
             return bool(value.strip()) and not (role == "reasoning" and value in SWITCHES)
         # Where thinking is a question of yes or no, it is no text.
         return value is not None and value != [] and not (role == "reasoning" and isinstance(value, bool))
+
+
+def value_in(row: Mapping[str, object], column: str) -> object:
+    """What a column holds, None if the row lacks it; `outer.inner` is a field of an object."""
+    if column in row or "." not in column:
+        return row.get(column)
+    value: object = row
+    for name in column.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def row_id(row: Mapping[str, object]) -> str | None:

@@ -1,6 +1,7 @@
 """Ids that are unique where rows repeat."""
 
 import hashlib
+import re
 from typing import Protocol
 
 
@@ -26,6 +27,12 @@ class UniqueIds:
         # Of each the last number behind it, 1 without one.
         self._given = given
 
+    @property
+    def note(self) -> str:
+        """What a person should know of it; empty if no id repeated."""
+        what = f"{self.repeated:,} traces repeat" if self.repeated > 1 else "1 trace repeats"
+        return f"{what} an id, and got a number behind it" if self.repeated else ""
+
     def of(self, name: str) -> str:
         """This id, or `name#2`, `name#3`, ... where it was given before."""
         digest = id_digest(name)
@@ -40,6 +47,11 @@ class UniqueIds:
         self._given[digest] = b"%d" % number
         self._given[id_digest(f"{name}#{number}")] = b"1"
         return f"{name}#{number}"
+
+
+def unnumbered(name: str) -> str:
+    """The id that `UniqueIds` was asked for when it gave this one, if it put a number behind it."""
+    return re.sub(r"#\d+\Z", "", name)
 
 
 def id_digest(name: str) -> bytes:

@@ -12,10 +12,12 @@ from ..records.data import (
     SchemaError,
     Trace,
     Unplaced,
+    annotated,
     json_object,
     read_any,
 )
-from ..records.markup import MarkupError, Span, SpanTags, split_thinking
+from ..records.markup import MarkupError, Span, SpanTags
+from ..records.scaffold import split_thinking
 from ..records.tagged import MarkedThinking, in_thinking, untag
 from .answers import with_answer_as_text
 from .chats import in_messages, is_asked
@@ -260,16 +262,8 @@ def _annotated(trace: Trace, mark: Marked, remarks: list[str]) -> AnnotatedTrace
 
 
 def marked_trace(trace: Trace, found: MarkedThinking, annotator: str) -> AnnotatedTrace:
-    """A trace with the spans of its thinking; what is marked in the response was placed nowhere."""
+    """A trace with the spans of its thinking; what is marked in the response is marked nowhere."""
     left = len(trace.reasoning) - len(trace.reasoning.lstrip())
-    return AnnotatedTrace(
-        id=trace.id,
-        problem=trace.problem,
-        answer=trace.answer,
-        reasoning=trace.reasoning,
-        response=trace.response,
-        spans=tuple(HardSpan(start=start + left, end=end + left, score=1.0) for start, end in found.spans),
-        unplaced=tuple(Unplaced(snippet=text, similarity=0.0) for text in found.outside),
-        annotator=annotator,
-        extra=trace.extra,
-    )
+    spans = (HardSpan(start=start + left, end=end + left, score=1.0) for start, end in found.spans)
+    outside = (Unplaced(snippet=text, similarity=1.0, reason="in the response") for text in found.outside)
+    return annotated(trace, annotator, spans, outside)

@@ -1,6 +1,6 @@
 """A model's text as what it thought and what it responded."""
 
-from ..records import markup
+from ..records import scaffold
 from ..records.data import SchemaError
 
 NO_THINKING = "holds a solution without thinking; --no-thinking takes it as the trace"
@@ -33,15 +33,10 @@ def solution_of(text: object, thought: object, where: str, *, unmarked: bool, th
     return solution, ""
 
 
-def is_marked(text: object) -> bool:
-    """Whether something marks the thinking in a text."""
-    return isinstance(text, str) and any(opening in text or closing in text for opening, closing, _ in markup.THOUGHTS)
-
-
 def _unwrapped(text: str) -> str:
     """Thinking without marks around all of it, otherwise untouched."""
     bare = text.strip()
-    for opening, closing, _ in markup.THOUGHTS:
+    for opening, closing, _ in scaffold.THOUGHTS:
         if (
             bare.startswith(opening)
             and bare.count(opening) == 1
@@ -62,7 +57,7 @@ def _beside(thought: str, parts: tuple[str, str] | None, text: str, where: str) 
 
 def _parted(text: str, where: str) -> tuple[str, str] | None:
     """Thinking and response by the marks in the text; None where it has none."""
-    for opening, closing, _ in markup.THOUGHTS:
+    for opening, closing, _ in scaffold.THOUGHTS:
         if opening not in text and closing not in text:
             continue
         before, opened, _ = text.partition(opening)
@@ -70,7 +65,7 @@ def _parted(text: str, where: str) -> tuple[str, str] | None:
             raise SchemaError(f"{where} has text before {opening}, which is neither thinking nor response")
         if closing not in text:
             raise SchemaError(f"{where} is cut: its thinking is never closed by {closing}")
-        return markup.split_thinking(text)
+        return scaffold.split_thinking(text)
     return None
 
 

@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..records.data import KINDS, SchemaError, Trace, json_object
+from ..records.lessons import CUT_COLUMNS, said_cut
+from ..records.scaffold import marks_thinking
 from .answers import answer_text, with_answer_as_text
 from .chats import Chat, chat_of, is_chat
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
 from .table import ANY, MARKED_ONLY, WORKED
-from .thinking import is_marked, solution_of
+from .thinking import solution_of
 
-_OF_GENERATIONS = ("correctness_count", "finish_reasons", "is_reasoning_complete")
+_OF_GENERATIONS = ("correctness_count", *CUT_COLUMNS)
 """Columns that tell of all generations of a row, and nothing of one."""
-_CUT: Mapping[str, tuple[object, ...]] = {"is_reasoning_complete": (False,), "finish_reasons": ("length", "max_tokens")}
 LABEL = ANY.columns["correct"][0]
 
 
@@ -69,7 +70,7 @@ def _without_reasoning(columns: RowColumns, role: str, first: _Solution) -> Trac
 
 def _trace(columns: RowColumns, whole: Trace, solution: _Solution, number: int | None) -> Trace | Refusal:
     try:
-        if number is not None and (fault := _why_cut(columns.row, number)):
+        if number is not None and (fault := said_cut(columns.row, number)):
             raise SchemaError(f"{solution.where} is cut: {fault}")
         reasoning, response = solution_of(
             solution.text,
@@ -84,15 +85,6 @@ def _trace(columns: RowColumns, whole: Trace, solution: _Solution, number: int |
     if number is None:
         return trace
     return replace(trace, id=f"{whole.id}-{number}", extra={**whole.extra, "generation": number})
-
-
-def _why_cut(row: Mapping[str, object], number: int) -> str | None:
-    """What the row says of a generation that was cut, or None."""
-    for name, cut in _CUT.items():
-        values = row.get(name)
-        if isinstance(values, list) and number < len(values) and values[number] in cut:
-            return f"'{name}' says {str(values[number]).lower()}"
-    return None
 
 
 def _record(row: Mapping[str, object]) -> Trace:
@@ -142,7 +134,7 @@ def _from_reasoning(columns: RowColumns) -> list[_Solution]:
         responses = _one(columns, response)
     elif (chat := columns.context()) and chat.assistant:
         responses = chat.assistant.text
-    if isinstance(thoughts, str) and not responses and is_marked(thoughts):
+    if isinstance(thoughts, str) and not responses and marks_thinking(thoughts):
         return [_Solution(thoughts, f"field '{column}'")]
     return [_Solution(responses, f"field '{response or column}'", thoughts)]
 
@@ -158,7 +150,7 @@ def _from_messages(columns: RowColumns) -> list[_Solution]:
 def _from_completion(columns: RowColumns) -> list[_Solution]:
     present = columns.present("completion")
     if not columns.reading.named("completion"):
-        marked = [one for one in present if is_marked(columns.value(one)) or is_chat(columns.value(one))]
+        marked = [one for one in present if marks_thinking(columns.value(one)) or is_chat(columns.value(one))]
         present = marked or _marked_by_any_name(columns) or [one for one in present if one not in MARKED_ONLY]
     if not present:
         return []
@@ -169,7 +161,7 @@ def _from_completion(columns: RowColumns) -> list[_Solution]:
 def _marked_by_any_name(columns: RowColumns) -> list[str]:
     """Columns of any name in which marks show a model's thinking."""
     asked = columns.layout.candidates("problem")
-    return [name for name, value in columns.row.items() if name not in asked and is_marked(value)]
+    return [name for name, value in columns.row.items() if name not in asked and marks_thinking(value)]
 
 
 _FORMS: Mapping[str, Callable[[RowColumns], list[_Solution]]] = {

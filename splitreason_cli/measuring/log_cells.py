@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
+from ..layouts.chats import ASSISTANT, SYSTEM, in_messages, is_chat, role_of, said_in
 from ..records.data import SchemaError
+from ..records.lessons import FINISHES, TRUNCATED
 from ..records.markup import THINK_CLOSE
-from .log_columns import CUTS, ENDS, FINISHES, REASONINGS, TOKENS
+from .log_columns import ENDS, TOKENS
 from .log_samples import Completion
-
-ASSISTANT = ("assistant", "gpt", "model")
 
 
 def completions_in(cell: object, where: str) -> list[Completion]:
@@ -20,10 +20,10 @@ def completions_in(cell: object, where: str) -> list[Completion]:
 def _found(cell: object, where: str) -> Iterator[Completion]:
     if cell is None or isinstance(cell, str):
         yield Completion(cell)
+    elif is_chat(cell):
+        yield last_turn(cell, where)
     elif isinstance(cell, dict):
         yield from _of_reply(cell, where)
-    elif isinstance(cell, list) and is_chat(cell):
-        yield last_turn(cell, where)
     elif isinstance(cell, list):
         for one in cell:
             yield from _found(one, where)
@@ -51,7 +51,7 @@ def _of_reply(reply: Mapping[str, object], where: str) -> Iterator[Completion]:
         raise SchemaError(f"field '{where}': no completion among {', '.join(map(str, reply)) or 'no fields'}")
     told = reply.get("meta_info")
     tokens, big_tokens = usage_of({**reply, **told} if isinstance(told, dict) else reply)
-    text = thought_through(text_in(said[names[0]], where), _reasoning(said))
+    text = thought_through(*said_in({**said, "content": said[names[0]]}, where))
     ids = reply.get("token_ids")
     if tokens is None and isinstance(ids, list):
         tokens = len(ids)
@@ -61,59 +61,38 @@ def _of_reply(reply: Mapping[str, object], where: str) -> Iterator[Completion]:
 def _of_response(reply: Mapping[str, object], output: Sequence[object], where: str) -> Completion:
     """Of OpenAI's responses API: what its messages say; None if it has none."""
     messages = [one for one in output if isinstance(one, dict) and one.get("type", "message") == "message"]
-    texts = [text for one in messages if (text := text_in(one.get("content"), where)) is not None]
+    texts = [text for one in messages if (text := thought_through(*said_in(one, where))) is not None]
     why = reply.get("incomplete_details")
     end = finish_of({"stop_reason": why.get("reason")} if isinstance(why, dict) else {})
     return Completion("".join(texts) if texts else None, end, *usage_of(reply))
 
 
-def is_chat(cell: object) -> bool:
-    """Whether it is a list of turns."""
-    return isinstance(cell, list) and bool(cell) and all(isinstance(turn, dict) and role_of(turn) for turn in cell)
-
-
-def last_turn(chat: Sequence[Mapping[str, object]], where: str) -> Completion:
+def last_turn(chat: object, where: str) -> Completion:
     """The completion that a chat ends with. Raises SchemaError if that is no turn of the assistant."""
-    turn = chat[-1]
-    if role_of(turn) not in ASSISTANT:
-        raise SchemaError(f"field '{where}' ends with a turn of the {role_of(turn)}, which is no completion")
-    text = text_in(turn.get("content", turn.get("value")), where)
-    return Completion(thought_through(text, _reasoning(turn)))
+    turn = _turns(chat)[-1]
+    if role_of(turn) != ASSISTANT:
+        named = turn.get("role") or turn.get("from")
+        raise SchemaError(f"field '{where}' ends with a turn of the {named}, which is no completion")
+    return Completion(thought_through(*said_in(turn, where)))
 
 
-def asked_in(chat: Sequence[Mapping[str, object]], where: str) -> str | None:
+def asked_in(chat: object, where: str) -> str | None:
     """What the turns before the last of the assistant say, the system's left out; None if they say nothing."""
-    turns = chat[:-1] if role_of(chat[-1]) in ASSISTANT else chat
-    texts = [text_in(turn.get("content", turn.get("value")), where) for turn in turns if role_of(turn) != "system"]
+    turns = _turns(chat)
+    turns = turns[:-1] if role_of(turns[-1]) == ASSISTANT else turns
+    texts = [said_in(turn, where)[0] for turn in turns if role_of(turn) != SYSTEM]
     return "\n\n".join(text for text in texts if text) or None
 
 
-def role_of(turn: Mapping[str, object]) -> str | None:
-    """Who speaks in a turn of a chat; None if it is none."""
-    role = turn.get("role", turn.get("from"))
-    return role if isinstance(role, str) else None
-
-
-def text_in(content: object, where: str) -> str | None:
-    """A turn's text, whose content may be a list of parts; thinking among them comes before the rest."""
-    if content is None or isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else [content]
-    said, thought = list[str](), list[str]()
-    for part in parts:
-        text = part if isinstance(part, str) else _part(part)
-        if text is None:
-            raise SchemaError(f"field '{where}': a part of the content is no text")
-        (thought if isinstance(part, dict) and part.get("type") in REASONINGS else said).append(text)
-    return thought_through("".join(said), "".join(thought))
+def _turns(chat: object) -> list[Mapping[str, object]]:
+    turns = in_messages(chat)
+    return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
 
 
 def without_prompt(text: str | None, *prompts: object) -> str | None:
-    """A completion without the first of these that it repeats at its start."""
-    for prompt in prompts:
-        if text and isinstance(prompt, str) and prompt and text.startswith(prompt):
-            return text.removeprefix(prompt)
-    return text
+    """A completion without the longest of these that it repeats at its start."""
+    repeated = [prompt for prompt in prompts if isinstance(prompt, str) and text and text.startswith(prompt)]
+    return text.removeprefix(max(repeated, key=len)) if text and repeated else text
 
 
 def last_said(prompt: str | None) -> str | None:
@@ -125,16 +104,6 @@ def last_said(prompt: str | None) -> str | None:
         return prompt
 
 
-def _part(part: object) -> str | None:
-    names = ("text", *REASONINGS)
-    texts = [part[name] for name in names if isinstance(part.get(name), str)] if isinstance(part, dict) else []
-    return str(texts[0]) if texts else None
-
-
-def _reasoning(said: Mapping[str, object]) -> object:
-    return next((said[name] for name in REASONINGS if isinstance(said.get(name), str) and said[name]), None)
-
-
 def thought_through(text: str | None, thought: object = None) -> str | None:
     """The response behind the thinking that a server returned apart from it; unfinished thinking is left open."""
     if not isinstance(thought, str) or not thought:
@@ -144,7 +113,7 @@ def thought_through(text: str | None, thought: object = None) -> str | None:
 
 def finish_of(row: Mapping[str, object], at: int | None = None) -> str | None:
     """How a completion ended, in OpenAI's words where it is known; `at` picks one of a list."""
-    for name in CUTS:
+    for name in TRUNCATED:
         value = _picked(row.get(name), at)
         if isinstance(value, bool):
             return "length" if value else "stop"

@@ -1,8 +1,9 @@
 """Rows of logs whose columns the user names."""
 
+from ..layouts.chats import THINKING
 from ..layouts.columns import RowColumns
 from ..layouts.reading import Reading
-from .log_columns import CHATS, COMPLETIONS, GOLDS, LABELS, REASONINGS
+from .log_columns import CHATS, COMPLETIONS, GOLDS, LABELS
 
 _TEXTS = (*(name for rank in COMPLETIONS for name in rank), *CHATS)
 _OURS = {
@@ -12,7 +13,7 @@ _OURS = {
     "response": ("completion", _TEXTS),
     "generations": ("completions", _TEXTS),
     "messages": ("messages", _TEXTS),
-    "reasoning": ("reasoning", REASONINGS),
+    "reasoning": ("reasoning", THINKING),
     "correct": ("correct", LABELS),
     "id": ("id", ("id",)),
 }

@@ -3,24 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..layouts.columns import row_id
+from ..layouts.answers import worked_answer
+from ..layouts.chats import THINKING, is_chat
+from ..layouts.columns import row_id, value_in
+from ..layouts.table import WORKED
 from ..records.data import SchemaError
 from .log_cells import (
     asked_in,
     completions_in,
     finish_of,
-    is_chat,
     last_turn,
     thought_through,
     usage_of,
     without_prompt,
 )
-from .log_columns import CHATS, COMPLETIONS, ECHOED, GOLDS, IDS, LABELS, QUESTIONS, REASONINGS, SIGNED, SYSTEMS
+from .log_columns import CHATS, COMPLETIONS, ECHOED, GOLDS, IDS, LABELS, QUESTIONS, SIGNED, SYSTEMS
 from .log_labels import label_in, labels_of
 from .log_samples import Completion, Layout, LoggedSamples
-
-SOLVED = ("\\boxed", "####")
-"""What a solution says before the answer that it ends with."""
 
 
 def holds_completions(row: Mapping[str, object]) -> bool:
@@ -60,7 +59,7 @@ def from_plain(row: Mapping[str, object]) -> LoggedSamples:
 
 def _alone(row: Mapping[str, object], one: Completion) -> Completion:
     """The only completion of a row, with what the row's other columns say of it."""
-    thought = next((row[name] for name in REASONINGS if isinstance(row.get(name), str)), None)
+    thought = next((row[name] for name in THINKING if isinstance(row.get(name), str)), None)
     tokens, big_tokens = usage_of(row)
     return replace(
         one,
@@ -78,9 +77,8 @@ def _completions(row: Mapping[str, object]) -> tuple[str, list[Completion]]:
     for rank in COMPLETIONS:
         if names := [name for name in _named(row, rank) if row[name] is not None]:
             return _the_one(row, names)
-    if chat := _chat(row):
-        name, turns = chat
-        return name, [last_turn(turns, name)]
+    if name := _chat(row):
+        return name, [last_turn(row[name], name)]
     return next(name for rank in COMPLETIONS for name in _named(row, rank)), [Completion(None)]
 
 
@@ -116,12 +114,9 @@ def _signed(row: Mapping[str, object]) -> str | None:
     return next((name for name, others in SIGNED if name in row and all(other in row for other in others)), None)
 
 
-def _chat(row: Mapping[str, object]) -> tuple[str, list[dict[str, object]]] | None:
-    for name in CHATS:
-        turns = row.get(name)
-        if isinstance(turns, list) and is_chat(turns):
-            return name, turns
-    return None
+def _chat(row: Mapping[str, object]) -> str | None:
+    """The column of a chat."""
+    return next((name for name in CHATS if is_chat(row.get(name))), None)
 
 
 def _described(row: Mapping[str, object], layout: Layout, completions: Sequence[Completion]) -> LoggedSamples:
@@ -151,24 +146,22 @@ def question_in(row: Mapping[str, object]) -> tuple[str, str | None]:
         value = row.get(name)
         if isinstance(value, str) and value.strip():
             return name, value
-        if isinstance(value, list) and is_chat(value) and (asked := asked_in(value, name)):
+        if is_chat(value) and (asked := asked_in(value, name)):
             return name, asked
     return "", None
 
 
 def _gold(row: Mapping[str, object]) -> tuple[str, object] | None:
     """The gold answer behind its column's name; one without a value only where no other has any."""
-    model = row.get("reward_model")
-    if isinstance(model, dict) and "ground_truth" in model:
-        return "reward_model.ground_truth", model["ground_truth"]
-    names = [name for name in GOLDS if name in row and _may_be_gold(name, row[name])]
-    filled = [name for name in names if row[name] not in (None, "", [])]
-    return next(((name, row[name]) for name in (*filled, *names)), None)
+    held = {name: value_in(row, name) for name in GOLDS if name.partition(".")[0] in row}
+    names = [name for name, value in held.items() if _may_be_gold(name, value)]
+    filled = [name for name in names if held[name] not in (None, "", [])]
+    return next(((name, held[name]) for name in (*filled, *names)), None)
 
 
 def _may_be_gold(name: str, value: object) -> bool:
-    if name == "solution":
-        return isinstance(value, str) and any(mark in value for mark in SOLVED)
+    if name in WORKED:
+        return isinstance(value, str) and worked_answer(value) is not None
     return not (name in LABELS and isinstance(value, bool | list | None))
 
 

@@ -1,9 +1,10 @@
 """One frozen dataclass for each kind of JSONL record. Those of data and training are here.
 
-The records of a measurement are in `bench_records`; `KINDS` names them all.
+The records of a measurement are in `records.measurement`; `KINDS` names them all.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
@@ -26,7 +27,7 @@ __all__ = [
     "KINDS", "SCHEMA", "AnnotatedTrace", "ArtifactInfo", "Author", "BenchComparison", "BenchResult", "Code",
     "Extract", "Generation", "GrpoStep", "HardSpan", "JsonObject", "LatencyResult", "Message", "Problem", "Record",
     "Rejected", "SchemaError", "Segment", "SftConversation", "SftExample", "SftRecord", "Simulation", "SimulationMode",
-    "Snippets", "TokensFrom", "Trace", "TrainStep", "Unplaced", "json_object", "label", "read_any",
+    "Snippets", "TokensFrom", "Trace", "TrainStep", "Unplaced", "annotated", "json_object", "label", "read_any",
 ]  # fmt: skip
 
 
@@ -74,12 +75,13 @@ class Unplaced:
     """A snippet that is not marked in its trace, or the rest of one that is marked in part, and why.
 
     It was not found, `similarity` of the best place (0..1) being too low; it was given more often than it occurs; it
-    was one too many to be looked for; or it would have marked more of the trace than was asked for.
+    was one too many to be looked for; it would have marked more of the trace than was asked for; or it is no part of
+    the reasoning but of the response, in which nothing is marked.
     """
 
     snippet: str
     similarity: float
-    reason: Literal["not found", "repeated", "too many", "over the fraction"] = "not found"
+    reason: Literal["not found", "repeated", "too many", "over the fraction", "in the response"] = "not found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,11 @@ class AnnotatedTrace(Record):
     annotator: str
     response: str = ""
     unplaced: tuple[Unplaced, ...] = ()
+
+    @property
+    def missed(self) -> tuple[Unplaced, ...]:
+        """The snippets that were to be marked in the reasoning and are not."""
+        return tuple(one for one in self.unplaced if one.reason != "in the response")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +259,23 @@ KINDS: dict[str, type[Record]] = {
 }  # fmt: skip
 
 R = TypeVar("R", bound=Record)
+
+
+def annotated(
+    trace: Trace, annotator: str, spans: Iterable[HardSpan], unplaced: Iterable[Unplaced] = ()
+) -> AnnotatedTrace:
+    """The trace with its spans."""
+    return AnnotatedTrace(
+        id=trace.id,
+        problem=trace.problem,
+        answer=trace.answer,
+        reasoning=trace.reasoning,
+        response=trace.response,
+        spans=tuple(spans),
+        unplaced=tuple(unplaced),
+        annotator=annotator,
+        extra=trace.extra,
+    )
 
 
 def read_any(value: object) -> Record:

@@ -1,4 +1,4 @@
-"""The hand-over tags: the only place where they are spelled.
+"""The hand-over tags, and the marks of thinking that srx writes: the only place where they are spelled.
 
 Spans are half-open ranges `[start, end)` of characters (Unicode code points) of the untagged text.
 """
@@ -17,26 +17,6 @@ HINT = f"Wrap the hardest lines in {OPEN} and {CLOSE}."
 
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
-
-_ANSWER = re.compile(r"</?answer>")
-
-THOUGHTS = (
-    (THINK_OPEN, THINK_CLOSE, _ANSWER),
-    ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
-    ("<thinking>", "</thinking>", _ANSWER),
-    ("<thought>", "</thought>", _ANSWER),
-    ("<seed:think>", "</seed:think>", _ANSWER),
-    ("[THINK]", "[/THINK]", _ANSWER),
-    ("\u25c1think\u25b7", "\u25c1/think\u25b7", _ANSWER),
-    (
-        "<|channel|>analysis<|message|>",
-        "<|end|>",
-        re.compile(r"<\|start\|>assistant|<\|channel\|>final<\|message\|>|<\|(?:return|end)\|>"),
-    ),
-)
-"""Scaffolds of reasoning models: what opens and closes the thinking, and what frames the response."""
-
-THOUGHT_MARKS = tuple(mark for opening, closing, _ in THOUGHTS for mark in (opening, closing))
 
 Span = tuple[int, int]
 
@@ -171,18 +151,6 @@ def contains_tag(text: str) -> str | None:
     """The first tag in `text`, or the first thing that looks like a misspelt one."""
     match = _LOOKALIKE.search(text)
     return match.group() if match else None
-
-
-def split_thinking(generation: str) -> tuple[str, str]:
-    """What a model thought and what it responded, without the scaffold and the white space around both.
-
-    A text without a scaffold, and one whose thinking never ends, is all thought.
-    """
-    for opening, closing, frame in THOUGHTS:
-        if opening in generation or closing in generation:
-            thought, _, response = generation.partition(closing)
-            return thought.replace(opening, "", 1).strip(), frame.sub("", response).strip()
-    return generation.strip(), ""
 
 
 def covered(spans: Sequence[Span]) -> int:

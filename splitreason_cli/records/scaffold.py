@@ -1,20 +1,40 @@
-"""Marks of chat templates and reasoning models that have no place inside a text to learn from.
+"""Marks of chat templates and reasoning models, which have no place inside a text to learn from.
 
 A mark is what some family's tokenizer or template writes around turns and thoughts. Generic patterns catch whole
 families; words in plain angle brackets are marks only where no prose, maths or code writes them.
 """
 
 import re
-from collections.abc import Mapping
 
-from . import markup
+from .markup import THINK_CLOSE, THINK_OPEN
+
+_ANSWER_TAG = re.compile(r"</?answer>")
+
+THOUGHTS = (
+    (THINK_OPEN, THINK_CLOSE, _ANSWER_TAG),
+    ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
+    ("<thinking>", "</thinking>", _ANSWER_TAG),
+    ("<thought>", "</thought>", _ANSWER_TAG),
+    ("<seed:think>", "</seed:think>", _ANSWER_TAG),
+    ("[THINK]", "[/THINK]", _ANSWER_TAG),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7", _ANSWER_TAG),
+    (
+        "<|channel|>analysis<|message|>",
+        "<|end|>",
+        re.compile(r"<\|start\|>assistant|<\|channel\|>final<\|message\|>|<\|(?:return|end)\|>"),
+    ),
+)
+"""Of each family what opens and closes the thinking, and what frames the response."""
+
+THOUGHT_MARKS = tuple(mark for opening, closing, _ in THOUGHTS for mark in (opening, closing))
 
 _WORDS = (
     "user|assistant|system|tool|human|bot|start|end|eot|eos|bos|eom|pad|message|channel|return|call|constrain|think|turn"
     "|observation|endoftext|endofprompt|endofturn|thought|answer|sep|unk"
 )
 _MARK = re.compile(
-    r"(?i:</?(?:[a-z]+[:_])?think(?:ing)?>|</?thought>|</?reasoning>"
+    rf"{'|'.join(map(re.escape, THOUGHT_MARKS))}"
+    r"|(?i:</?(?:[a-z]+[:_])?think(?:ing)?>|</?thought>|</?reasoning>"
     rf"|<\|/?(?:{_WORDS}|[a-z]{{2,}}[0-9]*(?:_[a-z]{{2,}}|_[0-9]{{2,}})+(?:_[0-9]+)?)\|>"  # ChatML, Llama, Phi, gpt-oss
     rf"|<\|(?:{_WORDS})>|<(?:{_WORDS})\|>"  # Gemma 4
     r"|<(?:start|end)_of_(?:turn|image|role)>)"  # Gemma 3, Granite
@@ -25,17 +45,22 @@ _AT_ENDS = re.compile(r"\A\s*(<s>)|(</s>)\s*\Z")
 """Elsewhere these are struck-out text in HTML."""
 _ANSWER = re.compile(r"^[ \t]*</?answer>|</?answer>[ \t]*$", re.MULTILINE)
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
-_NOTHING = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\s*\{\s*\}|\\[ ,;:!]|[\s{}$~])*")
-_CUT = re.compile(r"(?:[,\[{=^<]|(?<!:)\(|(?<=\s)[+*/\\]|(?<![\w.'])(?:the|and|or|because|whose|than|into))\s*\Z")
-"""What no text ends with; Markdown, C++ and a sentence without its full stop do not match."""
-_CUT_COLUMNS: dict[str, tuple[str | bool, ...]] = {
-    "is_reasoning_complete": (False,),
-    "finish_reason": ("length", "max_tokens"),
-    "finish_reasons": ("length", "max_tokens"),
-}
-"""What data sets say of a generation that was cut."""
-_DISPLAY = {r"\[": r"\]", r"\(": r"\)"}
+
+def marks_thinking(text: object) -> bool:
+    """Whether something marks the thinking in a text."""
+    return isinstance(text, str) and any(mark in text for mark in THOUGHT_MARKS)
+
+
+def split_thinking(generation: str) -> tuple[str, str]:
+    """What a model thought and what it responded, without the scaffold and the white space around both.
+
+    A text without a scaffold, and one whose thinking never ends, is all thought.
+    """
+    for opening, closing, frame in THOUGHTS:
+        if opening in generation or closing in generation:
+            thought, _, response = generation.partition(closing)
+            return thought.replace(opening, "", 1).strip(), frame.sub("", response).strip()
+    return generation.strip(), ""
 
 
 def find_mark(text: str, *, thinking: bool = False) -> str | None:
@@ -45,38 +70,6 @@ def find_mark(text: str, *, thinking: bool = False) -> str | None:
     return min(found, key=lambda match: match.start()).group().strip() if found else None
 
 
-def ends_in_empty_box(text: str) -> bool:
-    r"""Whether the last `\boxed{...}` of a text holds nothing."""
-    boxes = list(_BOX.finditer(text))
-    if not boxes:
-        return False
-    start = boxes[-1].end()
-    end = _closing_brace(text, start)
-    return _NOTHING.fullmatch(text, start, end) is not None
-
-
-def why_cut(reasoning: str, response: str, columns: Mapping[str, object]) -> str | None:
-    """What shows that a generation was cut before it ended, or None.
-
-    Args:
-        columns: further ones of the trace; `is_reasoning_complete` and `finish_reason` are read.
-    """
-    for name, cut in _CUT_COLUMNS.items():
-        value = columns.get(name)
-        value = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if isinstance(value, str | bool) and value in cut:
-            return f"its {name} is {str(value).lower()}"
-    if response.strip():
-        # Whoever responded had ended the thinking.
-        return None
-    if match := _CUT.search(reasoning):
-        return f"it ends with {match.group().strip()!r}"
-    for opening, closing in _DISPLAY.items():
-        if reasoning.rfind(opening) > reasoning.rfind(closing):
-            return f"its last {opening} is never closed"
-    return None
-
-
 def why_mismatched(opening: str, trained: str) -> str | None:
     """What is wrong with the marks of the thinking in a training text, or None: they must open it once and close it.
 
@@ -84,28 +77,14 @@ def why_mismatched(opening: str, trained: str) -> str | None:
         opening: what the chat template writes between the question and the model's own text.
         trained: all that stands behind the question in training.
     """
-    for one, other, _ in markup.THOUGHTS[1:]:
+    for one, other, _ in THOUGHTS[1:]:
         if opening.rfind(one) > opening.rfind(other):
-            return (
-                f"the chat template opens the thinking with {one}, the completion closes it with {markup.THINK_CLOSE}"
-            )
-    if markup.THINK_CLOSE in opening:
-        return f"the chat template closes the thinking with {markup.THINK_CLOSE} before the completion begins"
-    opened, closed = trained.count(markup.THINK_OPEN), trained.count(markup.THINK_CLOSE)
+            return f"the chat template opens the thinking with {one}, the completion closes it with {THINK_CLOSE}"
+    if THINK_CLOSE in opening:
+        return f"the chat template closes the thinking with {THINK_CLOSE} before the completion begins"
+    opened, closed = trained.count(THINK_OPEN), trained.count(THINK_CLOSE)
     if not opened:
-        return f"neither the chat template nor the completion opens the thinking with {markup.THINK_OPEN}"
+        return f"neither the chat template nor the completion opens the thinking with {THINK_OPEN}"
     if opened > 1:
-        return (
-            f"the thinking is opened {opened} times with {markup.THINK_OPEN}, by the chat template and the completion"
-        )
-    return None if closed == 1 else f"the thinking is closed {closed} times with {markup.THINK_CLOSE}"
-
-
-def _closing_brace(text: str, start: int) -> int:
-    """Where the group that is open at `start` closes, or the text's end."""
-    depth = 1
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(match.group(), 0)
-        if not depth:
-            return match.start()
-    return len(text)
+        return f"the thinking is opened {opened} times with {THINK_OPEN}, by the chat template and the completion"
+    return None if closed == 1 else f"the thinking is closed {closed} times with {THINK_CLOSE}"

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .markup import CLOSE, OPEN, THOUGHT_MARKS, MarkupError, Span, SpanTags, normalize, parse, render, split_thinking
+from .markup import CLOSE, OPEN, MarkupError, Span, SpanTags, normalize, parse, render
+from .scaffold import THOUGHT_MARKS, split_thinking
 
 _PADDING = ("\n ", " \n")
 """What published data has before and after a tag, and the text it was made from has not."""

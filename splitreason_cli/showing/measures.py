@@ -102,7 +102,7 @@ def _annotated_trace(trace: AnnotatedTrace) -> Measures:
             "spans per trace": [len(spans)],
             "trace, characters": [length],
             "span, characters": [end - start for start, end in spans],
-            "unplaced per trace": [len(trace.unplaced)],
+            "unplaced per trace": [len(trace.missed)],
         },
         tallies={"span similarity": {"1": exact, "below 1": len(spans) - exact}},
         spans=spans,

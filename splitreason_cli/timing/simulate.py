@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import RecordError
-from ..records.data import read_any
+from ..layouts.marked import records_of
 from ..split.latency import Setup
 from ..store.source import Quarantine, Source, located_records
 from .profiler import profile
@@ -22,12 +22,16 @@ class Profile:
 
 
 def read_completions(source: Source, prompt_tokens: int, characters_per_token: float | None) -> Iterator[Written]:
-    """The completions of a source (see `timing.simulation.written`). Raises RecordError, InputError."""
-    for line, record in located_records(source, read_any, Quarantine()):
-        try:
-            yield written(record, prompt_tokens, characters_per_token)
-        except ValueError as error:
-            raise RecordError(line.where, str(error)) from None
+    """The completions of a source (see `timing.simulation.written`), also of rows that are marked by tags.
+
+    Raises RecordError, InputError.
+    """
+    for line, records in located_records(source, records_of, Quarantine()):
+        for record in records:
+            try:
+                yield written(record, prompt_tokens, characters_per_token)
+            except ValueError as error:
+                raise RecordError(line.where, str(error)) from None
 
 
 def profile_pair(

@@ -10,10 +10,10 @@ from ..models.loading import LoadedModel, default_device, load_model, model_dige
 from ..models.protocols import Tokenizer
 from ..models.tokenizing import add_tags, end_of_text, example_ids
 from ..records import markup
-from ..records.data import SftConversation, SftExample, TrainStep
+from ..records.data import SchemaError, SftConversation, SftExample, TrainStep
 from ..store.artifacts import REJECTED, Artifact, Recipe, Store
 from ..store.digests import code_of
-from ..store.source import Quarantine, Source, read_records
+from ..store.source import Quarantine, Source, raise_first_rejected, read_records
 from . import ranks
 from .lora import lora_config, require_rank, without_bias
 from .model_card import sft_measures
@@ -132,7 +132,9 @@ def train_sft(
 
 
 def _examples(source: Source, quarantine: Quarantine) -> list[SftExample]:
-    records = read_records(source, _read_example, quarantine, _why_unusable)
+    records = [*read_records(source, _read_example, quarantine, _why_unusable)]
+    if not records and quarantine.path:
+        raise_first_rejected(quarantine.path)
     examples = [example for example in records if example.split == "train"]
     if not examples:
         raise InputError(f"{source.label}: no example of the split 'train'", "Lower build-sft --test-fraction")
@@ -144,6 +146,9 @@ def _read_example(value: object) -> SftExample:
         # One conversation means that the whole file was built for another trainer; no line of it is worth a quarantine.
         hint = "Build them with: srx build-sft --format prompt-completion"
         raise InputError("train sft reads records of kind sft_example, not sft_conversation", hint)
+    if isinstance(value, dict) and "kind" not in value and "completion" not in value:
+        columns = ", ".join(value) or "no columns"
+        raise SchemaError(f"a row with {columns} is no training example. Build them of it first: srx build-sft")
     return SftExample.from_dict(value)
 
 

@@ -16,6 +16,7 @@ from ..records.data import (
     SftRecord,
     Snippets,
     Trace,
+    Unplaced,
     label,
 )
 from ..records.measurement import unknown_in
@@ -86,13 +87,14 @@ def _annotated(trace: AnnotatedTrace) -> View:
     fault = _fault_of(trace.reasoning, [(span.start, span.end) for span in trace.spans])
     labels = {
         "no span": not spans,
-        "a snippet not placed": bool(trace.unplaced),
+        "a snippet not placed": bool(trace.missed),
+        "marks in the response": len(trace.missed) < len(trace.unplaced),
         "a snippet placed loosely": any(span.similarity < 1 for span in trace.spans),
         "broken": bool(fault),
     }
     facts = {"answer": trace.answer, "annotator": trace.annotator, **_marked(spans, length)}
-    facts["not placed"] = f"{len(trace.unplaced):,}"
-    lost = [f"{one.snippet}\n(best place {one.similarity:.2f} alike)" for one in trace.unplaced]
+    facts["not placed"] = f"{len(trace.missed):,}"
+    lost = [f"{one.snippet}\n({_why_unplaced(one)})" for one in trace.unplaced]
     return View(
         id=trace.id,
         by=trace.annotator,
@@ -100,12 +102,16 @@ def _annotated(trace: AnnotatedTrace) -> View:
         problem=trace.problem,
         words=_REASONING,
         parts=parts_of(trace.reasoning, [(*span, notes.get(span, "")) for span in spans]),
-        brief=_brief(spans, length, f"{len(lost):,} not placed" if lost else "", *_broken(fault)),
+        brief=_brief(spans, length, f"{len(trace.missed):,} not placed" if trace.missed else "", *_broken(fault)),
         facts={**facts, **_broken(fault)},
         facets={"Kind": [trace.kind], "Annotator": [trace.annotator], LABELS: _true(labels)},
-        after=[*_response(trace.response), *([("Snippets not found in it", "\n\n".join(lost))] if lost else [])],
+        after=[*_response(trace.response), *([("Snippets not marked in it", "\n\n".join(lost))] if lost else [])],
         share=_share(spans, length),
     )
+
+
+def _why_unplaced(one: Unplaced) -> str:
+    return f"not found, best place {one.similarity:.2f} alike" if one.reason == "not found" else one.reason
 
 
 @view_of.register

@@ -52,6 +52,13 @@ def test_an_annotator_that_marks_at_most_so_much_need_not_reach_it_unless_someth
     assert len(complaints([trace(9, "over the fraction")])) == 1
 
 
+def test_marks_that_stand_in_responses_alone_are_said_to_do_so():
+    assert complaints([trace(20), trace(0, "in the response", "in the response")]) == [
+        "1 of 2 traces have no span: 1 every passage in the response"
+    ]
+    assert complaints([trace(9, "in the response")]) == []
+
+
 @pytest.mark.parametrize(("answer", "count"), [("", 1), ("4", 0)])
 def test_traces_that_would_teach_an_empty_box_are_counted(answer, count):
     assert len(complaints([trace(20, answer=answer)])) == count

@@ -46,9 +46,43 @@ def test_every_command_that_reads_traces_takes_them_as_they_are(srx, tmp_path):
     assert [reasoning[a:b] for a, b in spans] == [*BOTH]
     assert HIGHLIGHTED.partition("\n</think>")[0] in srx("show", "in.jsonl").stdout.decode()
     assert orjson.loads(srx("stats", "--json", "in.jsonl").stdout)["kind"] == "annotated_trace"
+    simulated = srx("simulate", "in.jsonl", "--characters-per-token", "1", "--json")
+    assert [orjson.loads(line)["spans"] for line in simulated.stdout.splitlines()] == [2] * 5, simulated.stderr
     for records in ("sft.jsonl", "in.jsonl"):
         checked = srx("build-sft", "--check", "--in", records, "--traces", "in.jsonl")
         assert b"checked 1 records: 1 fine, 0 rejected" in checked.stderr
+
+
+def test_ids_that_repeat_are_told_apart_by_every_command_alike(srx, tmp_path):
+    write(tmp_path, *(published(problem=problem) for problem in ("12*12?", "Twelve squared?", "144 = ?")))
+    marked = srx("annotate", "--annotator", "given", "--in", "in.jsonl")
+    built = srx("build-sft", "--in", "in.jsonl", "--out", "sft.jsonl")
+    piped = srx("build-sft", stdin=marked.stdout)
+    assert b"in.jsonl: 2 traces repeat an id, and got a number behind it" in marked.stderr
+    assert b"in.jsonl: 2 traces repeat an id, and got a number behind it" in built.stderr
+    assert piped.stdout == (tmp_path / "sft.jsonl").read_bytes()
+    first, *others = (orjson.loads(line)["id"] for line in piped.stdout.splitlines())
+    assert others == [f"{first}#2", f"{first}#3"]
+    checked = srx("build-sft", "--check", "--in", "sft.jsonl", "--traces", "in.jsonl")
+    assert b"checked 3 records: 3 fine, 0 rejected" in checked.stderr
+
+
+def test_commands_that_want_problems_read_them_from_tagged_rows(srx, tmp_path):
+    write(tmp_path, published(), published(problem="And 13*13?", answer=169, uuid="v"))
+    small = ("--systems", "small", "--small", "mini-small", "--max-tokens", "4", "--samples", "1")
+    for flags in (small, ("--from", "in.jsonl")):
+        done = srx("bench", "in.jsonl", *flags, "--generations", "-")
+        assert done.returncode == 0, done.stderr
+        made = [orjson.loads(line) for line in done.stdout.splitlines()]
+        assert [(one["problem"], one["answer"]) for one in made] == [("12*12?", "144"), ("And 13*13?", "169")]
+
+
+def test_training_on_tagged_rows_names_the_step_before_it(srx, tmp_path):
+    write(tmp_path, published())
+    done = srx("train", "sft", "--in", "in.jsonl", "--model", "mini-small", "--out", "model")
+    assert done.returncode == 3
+    assert b"in.jsonl:1: a row with problem, " in done.stderr
+    assert b"is no training example. Build them of it first: srx build-sft" in done.stderr
 
 
 def test_broken_rows_are_counted_by_sort_and_the_others_are_kept(srx, tmp_path):

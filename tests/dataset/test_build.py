@@ -196,6 +196,20 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(mixed, tmp_pa
     assert len(done) == 13 - sum(block_of(line, whole["records.jsonl"]) for line in seen[-1:])
 
 
+@pytest.mark.parametrize("last", [1, 4, 7, 11])
+def test_ids_that_repeat_are_numbered_alike_however_often_the_work_is_stopped(mixed, tmp_path, last):
+    rows = [trace(0, f"problem {n}", id=("a", "b", "a#2")[n % 3]) for n in range(13)]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    whole = made(Store(tmp_path / "whole"), BuildSftConfig())
+    ids = [orjson.loads(line)["id"] for line in whole["records.jsonl"].splitlines()]
+    assert ids[:5] == ["a", "b", "a#2", "a#3", "b#2"]
+    assert len(set(ids)) == 13
+    store = Store(tmp_path / "store")
+    with pytest.raises(Stop):
+        made(store, BuildSftConfig(), on_progress=lambda done: stop_at(done, last))
+    assert made(store, BuildSftConfig()) == whole
+
+
 def block_of(line, records):
     """The number of the block, counted from 0, in which a record came about."""
     number = int(orjson.loads(line)["id"])

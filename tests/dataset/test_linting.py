@@ -90,6 +90,8 @@ def test_traces_may_share_an_id_and_none_takes_the_text_of_another():
     for name, reasoning in (("a", "one"), ("a", "two"), ("b", "three"), ("", "a3:one")):
         assert originals.why_unlike(name, reasoning) is None
     assert originals.why_unlike("a", "three") == "the reasoning without tags is not that of the trace 'a'"
+    assert originals.why_unlike("a#2", "two") is None
+    assert originals.why_unlike("c#2", "two") == "no trace has the id 'c#2'"
     assert originals.why_unlike("a1:a3", "one") == "no trace has the id 'a1:a3'"
 
 

@@ -150,7 +150,11 @@ def test_what_is_marked_in_the_response_is_kept_apart_and_said():
     read = read_marked(row)
     (trace,) = read.value
     assert passages(trace) == ["Yes.", "Done."]
-    assert [one.snippet for one in trace.unplaced] == ["So", "\\boxed{144}"]
+    assert [(one.snippet, one.reason) for one in trace.unplaced] == [
+        ("So", "in the response"),
+        ("\\boxed{144}", "in the response"),
+    ]
+    assert trace.missed == ()
     assert "what is marked in the response is left out of the spans" in read.understood.remarks
 
 

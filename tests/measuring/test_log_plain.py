@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitreason_cli.layouts.table import ANY
+from splitreason_cli.measuring.log_columns import COMPLETIONS, GOLDS, SIGNED
 from splitreason_cli.measuring.log_rows import Completion, samples_of
 from splitreason_cli.records.data import SchemaError
 
@@ -48,8 +50,18 @@ ROWS = {
     "sglang": {"prompt": ASKED, "answer": "42", "text": SAID, "meta_info": {"completion_tokens": 5}},
     "model_answers_beside_the_gold": {"question": ASKED, "answer": "41", "gold": "42", "response": SAID},
     "null_columns": {"problem": ASKED, "answer": "42", "completion": None, "responses": [SAID], "solution": None},
+    "chat_in_columns": {"messages": {"role": ["user", "assistant"], "content": [ASKED, SAID]}, "answer": "42"},
+    "bot": {"conversation": [{"from": "Human", "value": ASKED}, {"from": "bot", "value": SAID}], "Final Answer": "42"},
+    "developer": {"messages": [{"role": "developer", "content": "Box it."}, *TURNS], "answer": "42"},
+    "generated_solution": {"problem": ASKED, "generated_solution": SAID, "expected_answer": "42"},
+    "heading": {"problem": ASKED, "response": SAID, "solution": "#### Step 1\nWe multiply.", "answer": "42"},
     "solution": {"problem": ASKED, "solution": "... \\boxed{42}", "response": SAID},
 }
+
+
+def test_logs_know_every_column_of_completions_that_datasets_have():
+    known = {name for rank in COMPLETIONS for name in rank} | {*GOLDS, *(name for name, _ in SIGNED)}
+    assert {*ANY.columns["completion"], *ANY.columns["generations"]} - known == {"solutions"}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -160,9 +172,21 @@ def test_thinking_among_the_parts_of_a_message_stands_before_the_answer():
         {"content": parts},
         {"content": SAID, "reasoning": "6 sevens"},
         {"content": SAID, "thinking": "6 sevens"},
+        {"content": SAID, "info": {"think_content": "6 sevens"}},
     ):
         row = {"messages": [TURNS[0], {"role": "assistant", **turn}], "answer": "42"}
         assert samples_of(row).completions[0].text == f"6 sevens\n</think>\n\n{SAID}"
+
+
+def test_two_texts_of_thinking_in_one_turn_are_refused():
+    turn = {"role": "assistant", "content": SAID, "reasoning": "6 sevens", "thinking": "7 sixes"}
+    with pytest.raises(SchemaError, match="two different texts of thinking"):
+        samples_of({"messages": [TURNS[0], turn], "answer": "42"})
+
+
+def test_of_prompts_that_a_completion_repeats_the_longest_is_taken_off():
+    row = {"instruction": "Box it.", "full_prompt": f"Box it. {ASKED}\n", "output": f"Box it. {ASKED}\n{SAID}"}
+    assert samples_of({**row, "answer": "42"}).completions[0].text == SAID
 
 
 def test_a_chat_of_several_turns_is_asked_with_all_that_was_said_before():

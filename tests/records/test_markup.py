@@ -76,18 +76,3 @@ def test_a_hit_on_a_line_break_alone_marks_nothing():
 def test_the_hint_shows_both_tags():
     assert markup.OPEN in markup.HINT
     assert markup.CLOSE in markup.HINT
-
-
-@pytest.mark.parametrize(
-    ("generation", "parts"),
-    [
-        ("<think>\nhm\n</think>\n\nThe answer is 4.", ("hm", "The answer is 4.")),
-        ("hm\n</think>\n4", ("hm", "4")),
-        ("<think>hm</think><answer>4</answer>", ("hm", "4")),
-        ("<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>4<|end_of_solution|>", ("hm", "4")),
-        ("<think>it never ends", ("it never ends", "")),
-        (" no scaffold ", ("no scaffold", "")),
-    ],
-)
-def test_thinking_is_split_from_the_response(generation, parts):
-    assert markup.split_thinking(generation) == parts

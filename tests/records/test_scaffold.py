@@ -75,100 +75,6 @@ def test_the_first_of_several_marks_is_named():
 
 
 @pytest.mark.parametrize(
-    ("text", "empty"),
-    [
-        (r"The answer is \boxed{}.", True),
-        (r"\boxed{ }", True),
-        (r"\[ \boxed{\text{ }} \]", True),
-        (r"\boxed{\,}", True),
-        (r"\fbox{}", True),
-        (r"\boxed{4}, I mean \boxed{}", True),
-        (r"\boxed{", True),
-        (r"\boxed{4}", False),
-        (r"\boxed{\{\}}", False),
-        (r"\boxed{\emptyset}", False),
-        (r"put it in \boxed{}. It is \boxed{\frac{1}{2}}", False),
-        (r"\boxed{}^2 is no answer but \boxed 4", True),
-        ("It is 4.", False),
-        ("", False),
-    ],
-)
-def test_the_last_box_decides(text, empty):
-    assert scaffold.ends_in_empty_box(text) == empty
-
-
-@pytest.mark.parametrize(
-    ("columns", "said"),
-    [
-        ({"is_reasoning_complete": False}, "is_reasoning_complete is false"),
-        ({"is_reasoning_complete": [False]}, "is_reasoning_complete is false"),
-        ({"finish_reason": "length"}, "finish_reason is length"),
-        ({"finish_reasons": ["length"]}, "finish_reasons is length"),
-        ({"finish_reason": "max_tokens"}, "finish_reason is max_tokens"),
-    ],
-)
-def test_a_column_may_say_that_a_generation_was_cut(columns, said):
-    assert said in scaffold.why_cut("We add.", "It is 4.", columns)
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {},
-        {"is_reasoning_complete": True},
-        {"is_reasoning_complete": None},
-        {"finish_reason": "stop"},
-        {"finish_reason": 0},
-        {"finish_reason": ["length", "stop"]},
-    ],
-)
-def test_other_columns_say_nothing(columns):
-    assert scaffold.why_cut("We add.", "It is 4.", columns) is None
-
-
-CUT = [
-    "so the sum of the",
-    "We have x =",
-    "and then,",
-    r"so \[ x + 1",
-    r"so \( x",
-    "f(x) = (",
-    "either 3 or",
-    "x^",
-    "2 +",
-]
-WHOLE = [
-    "It is 4",
-    "It is 4.",
-    "It is a",
-    "a) 482+7\n489",
-    r"so \( x = 4 \)",
-    "所以是四。",
-    "It is 42!",
-    "[1, 2\n]",
-    "I am sure of that",
-    "that is what I thought of",
-    "**Final answer: 4**",
-    "It is written in C++",
-    "I was wrong :(",
-    "see https://example.org/",
-    r"x = 4 \\",
-    "",
-]
-
-
-@pytest.mark.parametrize("text", CUT)
-def test_thinking_that_stops_in_a_sentence_was_cut_unless_a_response_follows(text):
-    assert scaffold.why_cut(text, "", {})
-    assert scaffold.why_cut(text, "It is 4.", {}) is None
-
-
-@pytest.mark.parametrize("text", WHOLE)
-def test_thinking_that_may_have_ended_was_not_cut(text):
-    assert scaffold.why_cut(text, "", {}) is None
-
-
-@pytest.mark.parametrize(
     ("opening", "completion", "said"),
     [
         ("[answer]<think>\n", "We add.\n</think>\n\n4", None),
@@ -190,5 +96,23 @@ def test_template_and_completion_together_open_the_thinking_once(opening, comple
 @given(st.text())
 def test_no_text_is_too_strange(text):
     scaffold.find_mark(text, thinking=True)
-    scaffold.why_cut(text, "", {})
-    assert not (scaffold.ends_in_empty_box(text) and "box" not in text)
+
+
+@pytest.mark.parametrize(
+    ("generation", "parts"),
+    [
+        ("<think>\nhm\n</think>\n\nThe answer is 4.", ("hm", "The answer is 4.")),
+        ("hm\n</think>\n4", ("hm", "4")),
+        ("<think>hm</think><answer>4</answer>", ("hm", "4")),
+        ("<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>4<|end_of_solution|>", ("hm", "4")),
+        ("<think>it never ends", ("it never ends", "")),
+        (" no scaffold ", ("no scaffold", "")),
+    ],
+)
+def test_thinking_is_split_from_the_response(generation, parts):
+    assert scaffold.split_thinking(generation) == parts
+
+
+@pytest.mark.parametrize("mark", scaffold.THOUGHT_MARKS)
+def test_every_mark_that_splits_a_text_is_found_inside_one(mark):
+    assert scaffold.find_mark(f"So {mark} it is.", thinking=True) == mark

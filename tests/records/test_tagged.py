@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from splitreason_cli.records import markup
 from splitreason_cli.records.markup import PUBLISHED, MarkupError, SpanTags
+from splitreason_cli.records.scaffold import split_thinking
 from splitreason_cli.records.tagged import in_thinking, untag
 
 HARD = SpanTags("<hard>", ("</hard>", "<\\hard>"))
@@ -117,7 +118,7 @@ def test_reasoning_and_response_are_those_of_the_plain_text(thought, response):
     plain = f"<think>\n{thought[0]}\n</think>\n\n{response[0]}"
     spans = [(a + 8, b + 8) for a, b in thought[1]]
     found = in_thinking(plain, spans)
-    assert (found.reasoning, found.response) == markup.split_thinking(plain)
+    assert (found.reasoning, found.response) == split_thinking(plain)
     assert [found.reasoning[a:b].strip() for a, b in found.spans] == [thought[0][a:b].strip() for a, b in thought[1]]
 
 

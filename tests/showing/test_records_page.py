@@ -6,7 +6,7 @@ from splitreason_cli.records import markup
 from splitreason_cli.records.data import AnnotatedTrace, HardSpan, Message, SftConversation, SftExample, Unplaced
 from splitreason_cli.showing.page import RecordsPage
 from tests.made_up_run import HOSTILE, generation
-from tests.pages import CONTRAST, launched, needs_browser, opening, sync_api, title_is
+from tests.pages import CONTRAST, needs_browser, sync_api, title_is
 
 pytestmark = needs_browser
 
@@ -40,23 +40,6 @@ def address(tmp_path_factory):
     page.add(records())
     page.write(path, "records.jsonl", "srx show records.jsonl --html page.html")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_page(browser, address):
-    with opening(browser, address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(open_page):
-    return open_page()
 
 
 def found_is(page, count):

@@ -69,9 +69,21 @@ def test_what_is_known_of_an_annotated_trace_stands_beside_it():
         "marked": "23.1% of 13 characters",
         "not placed": "1",
     }
-    assert view.after == [("Response", "So 4."), ("Snippets not found in it", "not there\n(best place 0.40 alike)")]
+    assert view.after == [
+        ("Response", "So 4."),
+        ("Snippets not marked in it", "not there\n(not found, best place 0.40 alike)"),
+    ]
     assert view.facets[LABELS] == ["a snippet not placed"]
     assert [part.note for part in view.parts if part.marked] == ["score 1.5"]
+
+
+def test_what_is_marked_in_the_response_is_no_lost_snippet():
+    outside = (Unplaced(snippet="So 4.", similarity=1.0, reason="in the response"),)
+    view = view_of(annotated(unplaced=outside, response="So 4."))
+    assert view.facts["not placed"] == "0"
+    assert view.facets[LABELS] == ["marks in the response"]
+    assert "not placed" not in view.brief
+    assert view.after[-1] == ("Snippets not marked in it", "So 4.\n(in the response)")
 
 
 def test_labels_to_look_at_can_be_filtered():

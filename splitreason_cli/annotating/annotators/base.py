@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from ...layouts.reading import Reading, Refusal, RowRead
 from ...layouts.traces import read_traces
 from ...plugins import call, parse_call
 from ...records.data import AnnotatedTrace, HardSpan, SchemaError, Trace, Unplaced
+from ...records.data import annotated as annotated  # annotators of other packages find it here
 from ...store.artifacts import Begun, Recipe, Store
 from ...store.jsonl import Line
 from ...store.replies import Replies
@@ -124,23 +125,6 @@ class Annotator(ABC):
         Raises:
             SrxError: no further trace can be annotated. What was paid for until then is kept.
         """
-
-
-def annotated(
-    trace: Trace, annotator: str, spans: Sequence[HardSpan], unplaced: Sequence[Unplaced] = ()
-) -> AnnotatedTrace:
-    """The trace with its spans."""
-    return AnnotatedTrace(
-        id=trace.id,
-        problem=trace.problem,
-        answer=trace.answer,
-        reasoning=trace.reasoning,
-        response=trace.response,
-        spans=tuple(spans),
-        unplaced=tuple(unplaced),
-        annotator=annotator,
-        extra=trace.extra,
-    )
 
 
 def trace_key(trace: Trace) -> str:

@@ -10,8 +10,8 @@ from ...layouts.traces import read_traces
 from ...models.loading import load_plain_tokenizer
 from ...models.tokenizing import tokenizer_digest
 from ...models.vocabulary import spellings
-from ...records import markup
 from ...records.data import SchemaError, Trace, json_object
+from ...records.scaffold import THOUGHT_MARKS
 from ...store.jsonl import Line
 from ..config import AnnotateConfig
 from ..token_labels import LABELS, OF_TOKENS, TOKENS, TRACE, Spell, gathered, labelled_text
@@ -65,7 +65,7 @@ def spell_by(tokenizer: str) -> Spell:
     loaded = load_plain_tokenizer(tokenizer)
     spelled, ids = spellings(tokenizer, loaded), loaded.get_vocab()
     # Some tokenizers hold the marks of thinking for control tokens.
-    special = {one for one in loaded.all_special_ids if spelled.get(one, b"").decode() not in markup.THOUGHT_MARKS}
+    special = {one for one in loaded.all_special_ids if spelled.get(one, b"").decode() not in THOUGHT_MARKS}
 
     def spell(token: object) -> bytes | None:
         known = ids.get(token) if isinstance(token, str) else token

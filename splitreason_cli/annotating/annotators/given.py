@@ -5,8 +5,8 @@ from collections.abc import Generator, Iterable
 from ...layouts.marked import read_marked
 from ...layouts.reading import Reading, Refusal, RowRead
 from ...records import markup
-from ...records.data import AnnotatedTrace, Trace
-from .base import Annotator, Failure, MarkedTrace, Outcome, annotated
+from ...records.data import AnnotatedTrace, Trace, annotated
+from .base import Annotator, Failure, MarkedTrace, Outcome
 
 
 class GivenAnnotator(Annotator):
@@ -32,16 +32,4 @@ class GivenAnnotator(Annotator):
 
 def with_spans(trace: AnnotatedTrace | Refusal) -> Trace | Refusal:
     """An annotated trace as one that an annotator reads."""
-    if isinstance(trace, Refusal):
-        return trace
-    return MarkedTrace(
-        id=trace.id,
-        problem=trace.problem,
-        answer=trace.answer,
-        reasoning=trace.reasoning,
-        response=trace.response,
-        spans=trace.spans,
-        unplaced=trace.unplaced,
-        annotator=trace.annotator,
-        extra=trace.extra,
-    )
+    return trace if isinstance(trace, Refusal) else MarkedTrace(**vars(trace))

@@ -19,14 +19,14 @@ from ...models.negotiation import (
     named_options,
 )
 from ...models.refusals import is_of_input, is_refusal
-from ...records.data import AnnotatedTrace, JsonObject, Trace
+from ...records.data import AnnotatedTrace, JsonObject, Trace, annotated
 from ...store.replies import Replies
 from .. import snippets
 from ..alignment import align
 from ..batches import ASK, BatchReplies, BatchReply, custom_id
 from ..concurrent import map_ordered
 from ..config import AnnotateConfig
-from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, annotated, trace_key
+from .base import Annotator, BudgetSpentError, Failure, Job, Outcome, trace_key
 from .reading import ReadReply, judge
 
 TEMPERATURES = (0.0, 0.3, 0.6)

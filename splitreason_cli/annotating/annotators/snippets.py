@@ -5,13 +5,13 @@ from pathlib import Path
 
 import orjson
 
-from ...records.data import Snippets, Trace
+from ...records.data import Snippets, Trace, annotated
 from ...store.digests import file_digest
 from ...store.disk_map import DiskMap
 from ...store.jsonl import decode, read_lines
 from ..alignment import AlignConfig, align
 from ..config import AnnotateConfig
-from .base import Annotator, Failure, Job, Outcome, annotated
+from .base import Annotator, Failure, Job, Outcome
 
 
 class SnippetsAnnotator(Annotator):

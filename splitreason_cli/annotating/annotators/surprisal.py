@@ -20,7 +20,7 @@ from ...models.endpoint import CallError, Endpoint, EndpointConfig
 from ...models.loading import LoadedModel, default_device, load_pair, load_tokenizer_only, model_digest
 from ...models.protocols import Encoding
 from ...records import markup
-from ...records.data import AnnotatedTrace, Code, HardSpan, Trace
+from ...records.data import AnnotatedTrace, Code, HardSpan, Trace, annotated
 from ...records.sentences import sentences
 from ...store.artifacts import Recipe
 from ...store.replies import Replies
@@ -28,7 +28,7 @@ from ..alignment import over_fraction
 from ..cap import keep_hardest
 from ..concurrent import map_ordered
 from ..config import AnnotateConfig
-from .base import Annotator, Failure, Job, Outcome, annotated, trace_key
+from .base import Annotator, Failure, Job, Outcome, trace_key
 
 GROUP = 32
 """Traces scored together in this process."""

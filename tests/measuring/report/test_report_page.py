@@ -6,7 +6,7 @@ import pytest
 
 from splitreason_cli.measuring.report.page import Report, write_report
 from tests.made_up_run import HOSTILE, comparison, generation, result
-from tests.pages import CONTRAST, launched, needs_browser, opening, sync_api, title_is
+from tests.pages import CONTRAST, needs_browser, sync_api, title_is
 
 pytestmark = needs_browser
 
@@ -24,23 +24,6 @@ def address(tmp_path_factory):
     shows_nothing = comparison(0.01, (-0.1, 0.1), 0.7)
     write_report(path, Report(HOSTILE, [HOSTILE], runs, [shows_nothing], [split[0]], ["srx bench mini"]))
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_page(browser, address):
-    with opening(browser, address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(open_page):
-    return open_page()
 
 
 def by_keyboard(page, *keys):
