@@ -64,7 +64,7 @@ def _parsed(text: str) -> "list[Basic | str]":
 
 @lru_cache(maxsize=1)
 def _notations() -> "list[LatexExtractionConfig | ExprExtractionConfig]":
-    r"""What the library reads. Its list of units would take variables away, as those of `3c`, `x + 2ab`, `\frac12 t`."""
+    r"""What the library reads. Its list of units would take the variables of `3c` and `x + 2ab` away."""
     from math_verify import ExprExtractionConfig, LatexExtractionConfig
 
     latex = LatexExtractionConfig()
