@@ -6,12 +6,15 @@ fractions, differences are computed to 100 digits, and what is equal by digits a
 
 import logging
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from .notation import as_latex
+from .units import without_unit
 
 if TYPE_CHECKING:
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig
     from sympy import Basic, Expr
 
 _LETTER = re.compile(r"\\(?:text[a-z]*|math[a-z]+|operatorname)\s?\{[^{}]*\}|\\[A-Za-z]+|([A-Za-z])(?!_)")
@@ -25,7 +28,7 @@ def equal(answer: str, gold: str) -> bool | None:
 
     It may take forever on a hostile answer, or all memory: see `tasks.grader`. Raises whatever math-verify raises.
     """
-    given, expected = _cased(as_latex(answer), as_latex(gold))
+    given, expected = _cased(as_latex(without_unit(answer)), as_latex(without_unit(gold)))
     parsed_gold = _parsed_gold(expected)
     if not parsed_gold:
         return None
@@ -56,7 +59,19 @@ def _parsed(text: str) -> "list[Basic | str]":
 
     # The library's own time-out is a signal handler, which works in the main thread only; it warns when it is off.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
-    return cast("list[Basic | str]", parse(text, parsing_timeout=None, raise_on_error=True))
+    return cast("list[Basic | str]", parse(text, _notations(), parsing_timeout=None, raise_on_error=True))
+
+
+@lru_cache(maxsize=1)
+def _notations() -> "list[LatexExtractionConfig | ExprExtractionConfig]":
+    r"""What the library reads. Its list of units would take the variables of `3c` and `x + 2ab` away."""
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig
+
+    latex = LatexExtractionConfig()
+    return [
+        replace(latex, normalization_config=replace(latex.normalization_config, units=False)),
+        ExprExtractionConfig(),
+    ]
 
 
 def _same(gold: "Basic | str", answer: "Basic | str") -> bool:
@@ -116,15 +131,19 @@ def _exact_number(expression: "Expr") -> "Expr":
 
 
 def _solutions(one: "Basic", other: "Basic") -> "Basic":
-    """The union of inequalities such as `x < 1` or `x > 2`, where the other is a set of numbers."""
-    from sympy import FiniteSet, Set, Union
+    """The set that inequalities describe, such as `x < 1` or `x > 2`, or `|x| < 1`, where the other is a set too."""
+    from sympy import Abs, And, FiniteSet, Set, Union
     from sympy.core.relational import Eq, Relational
 
-    if not isinstance(one, FiniteSet) or not isinstance(other, Set) or isinstance(other, FiniteSet):
+    is_set = isinstance(other, Relational | And) or (isinstance(other, Set) and not isinstance(other, FiniteSet))
+    inequalities = one.args if isinstance(one, FiniteSet) else (one,) if one.has(Abs) else ()
+    if not is_set and not other.has(Relational):
         return one
-    if not all(isinstance(part, Relational) and not isinstance(part, Eq) for part in one.args):
+    if other.free_symbols and one.free_symbols != other.free_symbols:
         return one
-    return Union(*(part.as_set() for part in one.args))
+    if not inequalities or not all(isinstance(part, Relational) and not isinstance(part, Eq) for part in inequalities):
+        return one
+    return Union(*(part.as_set() for part in inequalities))
 
 
 def _is_confirmed(gold: "Basic", answer: "Basic") -> bool:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from ..records.extraction import answer_in
 from .notation import SPACE, TEXT, as_latex, in_ascii, parts_of, unframed
-from .numbers import integer_of, number_of, numeral_of
+from .numbers import integer_of, number_of, numeral_of, percentage_of
 
 
 class Kind(Enum):
@@ -17,6 +17,7 @@ class Kind(Enum):
     NONE = auto()
     INTEGER = auto()
     NUMBER = auto()
+    PERCENTAGE = auto()
     NUMERAL = auto()
     CHOICE = auto()
     CLOCK = auto()
@@ -42,12 +43,22 @@ _SENTINELS = frozenset(
         *("seesolution", "seethesolution", "seeproof", "seetheproof", "seeexplanation"),
     )
 )
-_SENTINEL_EDGES = " \t\n.,;:!?-_*()[]{}<>\"'`$\\/#"
+_NO_ANSWER = re.compile(
+    r"(?i)[^\d=\\^$]*\b(?:proofs?|prov(?:e|en|ed|ing)|q\.?e\.?d)\b[^\d=\\^$]*"
+    r"|(?:please )?(?:see|refer)\b[^\d=\\^$]*"
+    r"|(?:the |an? |final )*(?:answer|solution)?s?(?: is| are| was)? ?(?:omitted|missing"
+    r"|not (?:found|provided|available|given|applicable|specified|stated|required|needed))"
+    r"|no (?:final )?answers?(?: found| provided| available| given)?"
+)
+_SENTINEL_EDGES = " \t\n.,;:!?-\u2013\u2014_*()[]{}<>\"'`$\\/#"
 _MARKED = re.compile(r"####\s*([^\n]+)\s*\Z")
+
+GAP = re.compile(r"\s{2,}")
+"""White space that is one space to all rules here, so that none goes over it again and again."""
 
 _MATHS_WORD = re.compile(
     r"(?:pi|theta|alpha|beta|gamma|delta|lambda|phi|omega|infinity|infty|inf|oo|i+"
-    r"|(?:arc)?(?:sin|cos|tan|cot|sec|csc)[a-z]?|ln[a-z]?|log[a-z]?|exp|sqrt|abs|mod|max|min)",
+    r"|(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)[a-z]?|ln[a-z]?|log[a-z]?|exp|sqrt|abs|mod|max|min)",
 )
 _PRODUCTS = tuple(map(frozenset, ("abcd", "xyzw", "mnk", "pqrst", "uvw", "ijk")))
 _WORD = re.compile(r"[^\W\d_]+")
@@ -58,8 +69,9 @@ _NO_TEXT = re.compile(r"[\\=<>^_+*/|%\[\]$]")
 _MEASURE = re.compile(r"[+\-]?[\d.,]+(?:\s+[A-Za-z]|[a-z])")
 _DATE = re.compile(r"(?:(\d{4})([-/])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/])(\d{1,2})\6(\d{4}))")
 
-_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:([ap])\.?\s*m\.?)?", re.IGNORECASE)
+_CLOCK = re.compile(r"(\d{1,2})\s?:\s?([0-5]\d)(?:\s?:\s?([0-5]\d))?\s*(?:([ap])\.?\s*m\.?)?", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})\s*([ap])\.?\s*m\.?", re.IGNORECASE)
+_NAMED_HOURS = {"noon": "12 pm", "midnight": "12 am"}
 _RATIO_SIGN = re.compile(r"(?:\\colon(?![A-Za-z])|:|\\mathbin\{:\})")
 _TO = re.compile(r"(?<=\d)\s*(?:to|\\(?:text|mathrm)\s?\{\s*to\s*\})\s*(?=\d)")
 _DOTS = re.compile(r"\\(?:[ld]?dots[cbmio]?|cdots)(?![A-Za-z])|\.\.\.+")
@@ -73,6 +85,7 @@ _LABELLED = re.compile(
 _SET_LETTER = re.compile(
     r"\\text(?:bf|rm|it)?\s?\{\s*([A-J])\s*\}(?:\s|~|\\q?quad|\\[ ,;])+(?![-+=*/^_<>,&]|and|or)(.+)", re.DOTALL
 )
+_CHOICES = frozenset("ABCDEFGHIJ\u2460\u2461\u2462\u2463\u2464\u2465\u2466\u2467\u2468")
 _MORE_LETTERS = re.compile(r"\A\s*(?:[,;&/+]|(?:and|or)\b)|\(\s*[A-J]\s*\)|\b[A-J][.):](?:\s|\Z)")
 
 
@@ -81,10 +94,8 @@ def answer_of(gold: str) -> str:
     r"""The answer in a gold column: what follows the last `####`, what its only box holds, else all of it."""
     if match := _MARKED.search(gold):
         return match[1].strip()
-    boxed = gold.find("\\boxed")
-    if boxed < 0:
-        return gold.strip()
-    return answer_in(gold) or gold.strip()
+    answer = answer_in(gold) if "\\boxed" in gold else None
+    return GAP.sub(" ", answer or gold).strip()
 
 
 @lru_cache(maxsize=256)
@@ -111,6 +122,8 @@ def is_none(answer: str) -> bool:
     text = unframed(answer).strip(_SENTINEL_EDGES)
     if not text:
         return not re.search(r"\\[A-Za-z{]|[{(\[]", answer)
+    if _NO_ANSWER.fullmatch(SPACE.sub(" ", TEXT.sub(r"\1", text)).strip()):
+        return True
     word = re.sub(r"[\s_\-]", "", text).casefold()
     return word in _SENTINELS and not (word == "none" and TEXT.search(answer))
 
@@ -132,6 +145,7 @@ def choice_of(answer: str) -> Option | None:
 def clock_of(answer: str) -> tuple[int, int, int, str] | None:
     """Hours, minutes and seconds of a time of day, and `a` or `p` of a.m. and p.m., if that is said."""
     text = SPACE.sub(" ", TEXT.sub(r"\1", unframed(answer))).strip()
+    text = re.sub(r"(?i)(?:12(?::00)?\s)?(noon|midnight)", lambda named: _NAMED_HOURS[named[1].lower()], text)
     if match := _HOUR.fullmatch(text):
         return int(match[1]), 0, 0, match[2].lower()
     match = _CLOCK.fullmatch(text)
@@ -167,8 +181,8 @@ def stretches_of(answer: str) -> list[list[str]]:
     for start, end in (("\\{", "\\}"), ("(", ")"), ("[", "]"), ("{", "}"), ("\\langle", "\\rangle")):
         if text.startswith(start) and text.endswith(end):
             text = text[len(start) : -len(end)]
-    stretches = (re.sub(r"\A[\s,+]+|(?:[\s,+]|\\cdot(?![A-Za-z]))+\Z", "", piece) for piece in _DOTS.split(text))
-    return [parts_of(stretch) for stretch in stretches]
+    stretches = (piece.strip(" \t\n,+").removesuffix("\\cdot") for piece in _DOTS.split(text))
+    return [parts_of(stretch.rstrip()) for stretch in stretches]
 
 
 def text_of(answer: str) -> str | None:
@@ -198,14 +212,16 @@ def text_of(answer: str) -> str | None:
 def _letters_of(text: str) -> str | None:
     """The letters of several choices in the order of the alphabet, where each stands alone, as in `A, C`."""
     parts = [part.strip(" ()") for part in parts_of(text)]
-    if len(parts) < 2 or not all(len(part) == 1 and part in "ABCDEFGHIJ" for part in parts):
+    if len(parts) < 2 or not all(len(part) == 1 and part in _CHOICES for part in parts):
         return None
-    return "".join(sorted(parts)).casefold()
+    return unicodedata.normalize("NFKC", "".join(sorted(parts))).casefold()
 
 
 def _is_text(part: str) -> bool:
     words = _WORD.findall(part)
-    return any(map(_is_word, words)) or bool(re.fullmatch(r"[A-Z]+\d+|\d+[A-Z]+", part.replace(" ", "")))
+    return any(map(_is_word, words)) or bool(
+        re.fullmatch(r"(?:[A-Z]+\d+)+[A-Z]*|(?:\d+[A-Z]+)+\d*", part.replace(" ", ""))
+    )
 
 
 def _is_word(word: str) -> bool:
@@ -221,6 +237,7 @@ def _is_word(word: str) -> bool:
 _READERS = (
     (Kind.INTEGER, integer_of),
     (Kind.NUMBER, number_of),
+    (Kind.PERCENTAGE, percentage_of),
     (Kind.NUMERAL, numeral_of),
     (Kind.CHOICE, choice_of),
     (Kind.CLOCK, clock_of),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from ..records.extraction import answer_in, parts_of_run
 from .expressions import equal
-from .gold import Kind, answer_of, choice_of, clock_of, kind_of, ratio_of, stretches_of, text_of
+from .gold import GAP, Kind, answer_of, choice_of, clock_of, kind_of, ratio_of, stretches_of, text_of
 from .notation import SPACE, TEXT, as_latex, parts_of, unframed
-from .numbers import integer_of, number_of, numeral_of
+from .numbers import integer_of, number_of, numeral_of, percentage_of
 from .units import Measure, measure_of
 
 LIBRARIES = ("math-verify", "sympy")
@@ -25,8 +25,11 @@ _MOST_CHARACTERS = 2000
 
 _ANNOUNCED = re.compile(r"\A\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|[:=])\s*", re.IGNORECASE)
 _ASSIGNED = re.compile(r"\A[A-Za-z](?:_(?:\w|\{\w+\}))?=(?=[^=]+\Z)")
+_SET = re.compile(r"\\\{(?:(?!\\mid|\\vert|\\in|[|:<>()]).)*,.*\\\}")
+_TUPLE = re.compile(r"[(\[][^()\[\]]*,[^()\[\]]*[)\]]")
 _LETTERS = re.compile(r"[A-J]{2,10}")
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[,;:! ]|[\s$]+")
+_APART = re.compile(r"(?<=\d)\s+(?=\d)")
 _FRACTION = re.compile(r"\\[dt]frac(?![A-Za-z])")
 
 
@@ -103,7 +106,7 @@ def _equal(answer: str, gold: str) -> bool | None:
 
 def _given(answer: str, gold: str, kind: Kind) -> str:
     """What to compare: all boxes where `gold` has several parts, else the last one; without the letter of a choice."""
-    boxes = [_ANNOUNCED.sub("", unframed(box)) for box in parts_of_run(answer)]
+    boxes = [_ANNOUNCED.sub("", unframed(box)) for box in parts_of_run(GAP.sub(" ", answer))]
     wanted = 2 if r"\pm" in gold else len(gold) if _LETTERS.fullmatch(gold) else sum(map(len, stretches_of(gold)))
     if len(boxes) > 1 and wanted > 1 and len(parts_of(unframed(boxes[-1]))) < wanted:
         return ", ".join(boxes)
@@ -114,11 +117,19 @@ def _given(answer: str, gold: str, kind: Kind) -> str:
 def _decided(answer: str, gold: str) -> bool | None:
     """What the kinds of both decide; None where it takes mathematics."""
     one_measure, other_measure = measure_of(answer), measure_of(gold)
-    if one_measure and other_measure and not _is_one_unit(one_measure, other_measure):
-        return _same_measure(one_measure, other_measure)
+    if one_measure and other_measure:
+        if not _is_one_unit(one_measure, other_measure):
+            return _same_measure(one_measure, other_measure)
+        answer, gold = one_measure.amount, other_measure.amount
+    elif one_measure and not one_measure.may_be_variable and number_of(gold) is not None:
+        answer = one_measure.amount
+    elif other_measure and not other_measure.may_be_variable and number_of(answer) is not None:
+        gold = other_measure.amount
     looks, expected = _looks(as_latex(answer)), _looks(as_latex(gold))
     if looks == expected or _ASSIGNED.sub("", looks) == expected or looks == _ASSIGNED.sub("", expected):
         return True
+    if any(_SET.fullmatch(one) and _TUPLE.fullmatch(other) for one, other in ((looks, expected), (expected, looks))):
+        return False
     given, kind = kind_of(answer), kind_of(gold)
     for one in _ORDER:
         if one in (given, kind):
@@ -206,6 +217,19 @@ def _same_number(answer: str, gold: str) -> bool | None:
     return None if value is None or expected is None else value == expected
 
 
+def _same_percentage(answer: str, gold: str) -> bool | None:
+    """Whether 12.5 % is 12.5, 0.125 or 1/8. The sign may be left out, but is not added to a share such as 0.5."""
+    one, other = percentage_of(answer), percentage_of(gold)
+    if one is not None and other is not None:
+        return one == other
+    value = number_of(answer) if one is None else number_of(gold)
+    if value is None:
+        return None
+    if one is None:
+        return other is not None and value in (other, other / 100)
+    return one == 100 * value or (one == value and abs(value) > 1)
+
+
 def _same_sequence(answer: str, gold: str) -> bool | None:
     """Whether two enumerations have the same terms in the same order, and leave out terms at the same places."""
     one, other = stretches_of(answer), stretches_of(gold)
@@ -224,7 +248,7 @@ def _same_ratio(answer: str, gold: str) -> bool | None:
 
 
 def _looks(answer: str) -> str:
-    return _FRACTION.sub(r"\\frac", _LAYOUT.sub("", unframed(answer)))
+    return _FRACTION.sub(r"\\frac", _LAYOUT.sub("", _APART.sub("~", unframed(answer))))
 
 
 def _plain(text: str) -> str:
@@ -237,6 +261,7 @@ _RULES: Mapping[Kind, Callable[[str, str], bool | None]] = {
     Kind.CLOCK: _same_clock,
     Kind.TEXT: _same_text,
     Kind.RATIO: _same_terms,
+    Kind.PERCENTAGE: _same_percentage,
     Kind.INTEGER: _same_number,
     Kind.NUMBER: _same_number,
 }

@@ -16,6 +16,7 @@ _FRAMES = (
     *((mark, mark) for mark in ("**", "__", "*", "_", "`", "$$", "$")),
     *(("\\(", "\\)"), ("\\[", "\\]"), ("{", "}")),
 )
+_COLOURED = re.compile(r"\\(?:text)?color\s?\{[^{}]*\}|\\bbox\s?(?:\[[^\[\]]*\])?|\\(?:color|text)box\s?\{[^{}]*\}")
 _MOST_FRAMES = 8
 
 _TEXT = r"\\(?:text(?:bf|rm|it|sf|normal|tt)?|emph|mbox|hbox|mathrm|mathbf|mathit|mathsf|boldsymbol|bm)\s?\{([^{}]*)\}"
@@ -39,7 +40,18 @@ _SYMBOLS = str.maketrans(
         **{"\u222a": r"\cup ", "\u2229": r"\cap ", "\u2208": r"\in ", "\u2205": r"\emptyset ", "\u2026": r"\ldots "},
         **{"\u00b1": r"\pm ", "\u03b8": r"\theta ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma "},
         **{"\u03bb": r"\lambda ", "\u03bc": r"\mu ", "\u03c6": r"\phi ", "\u03c9": r"\omega ", "\u211d": r"\mathbb{R}"},
-        **{"\u22ef": r"\cdots ", "\u221b": r"\sqrt[3]", "\u2061": "", "\u2062": "", "\u2211": r"\sum "},
+        **{
+            "\u2236": ":",
+            "\u3001": ",",
+            "\u3002": ".",
+            "\u6216": " or ",
+            "\u548c": " and ",
+            "\u22ef": r"\cdots ",
+            "\u221b": r"\sqrt[3]",
+            "\u2061": "",
+            "\u2062": "",
+            "\u2211": r"\sum ",
+        },
     }
 )
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207d\u207e\u207f"
@@ -51,18 +63,25 @@ _WIDE = re.compile("[\uff01-\uff5e]")
 _ROOT = re.compile(r"(?:\u221a|(\\sqrt\[3\]))\s*(?:(\d+(?:\.\d+)?|[A-Za-z]|\\[A-Za-z]+)|(?=[({]))")
 
 _WORDS = re.compile(
-    r"(?<![\\A-Za-z])(pi|theta|alpha|beta|gamma|lambda|phi|omega|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log"
+    r"(?<![\\A-Za-z])(pi|theta|alpha|beta|gamma|lambda|phi|omega|(?:arc|a)(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc|ln|log"
     r"|infty|infinity|oo|inf)(?![A-Za-z])"
 )
-_SAME = {"infinity": "infty", "oo": "infty", "inf": "infty"}
+_SAME = {
+    **{"infinity": "infty", "oo": "infty", "inf": "infty"},
+    **{"asin": "arcsin", "acos": "arccos", "atan": "arctan"},
+}
 _CALL = re.compile(r"(?<![\\A-Za-z])(sqrt|cbrt|exp|abs)\s*\(|\\sqrt(?:\[\d\])?\(|\^\s*\(|[()]")
 _OPENED = {"sqrt": r"\sqrt{", "cbrt": r"\sqrt[3]{", "exp": "e^{", "abs": r"\left|"}
 _EDITS = (
+    (re.compile(r"\A\s*[+\-]?\d+(?:\s+[+\-]?\d+)+\s*\Z"), lambda match: ", ".join(match.group().split())),
     (re.compile(r"(?<![\\*])\*\*(?=[\s\w({+\-])"), "^"),
     (re.compile(r"(?<=[\w)}\s])\*(?=[\s\w({\\+\-])"), r" \\cdot "),
     (re.compile(r"\^\s*([+\-]?\d\d+|[+\-]\d)(?![\d.])"), r"^{\1}"),
     (re.compile(r"(?<![A-Za-z\\\d.])(\d+(?:\.\d*)?|\.\d+)[eE](\d+|[+\-]\d\d+)(?![\w.])"), r"\1 \\cdot 10^{\2}"),
     (re.compile(r"\\degrees?(?![A-Za-z])"), r"^{\\circ}"),
+    (re.compile(r"(?<=[\d\s])[xX]\s?(?=10\s?\^)"), r" \\times "),
+    (re.compile(r"(?:\{|\A)([^{}\\]{1,40})\\choose(?![A-Za-z])([^{}\\]{1,40})(?:\}|\Z)"), r"\\binom{\1}{\2}"),
+    (re.compile(r"(?<![A-Za-z\d.\\])(\d+|[a-z]) choose (\d+|[a-z])(?![A-Za-z\d.])"), r"\\binom{\1}{\2}"),
     (re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s?/\s?(\d+)(?![\d.])"), r"\1\\frac{\2}{\3}"),
     (re.compile(r"(?<=\d)\s?i(?![A-Za-z])"), " i"),
     (re.compile(r"(?<![\\A-Za-z])sqrt\s?(\d+)"), r"\\sqrt{\1}"),
@@ -73,34 +92,49 @@ _EDITS = (
     (re.compile(r"(?<!\\);"), ","),
     (re.compile(r"(?<!\\)\$"), ""),
 )
+_MAGNITUDES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+
+
+def _magnitude(match: re.Match[str]) -> str:
+    return rf" \cdot 10^{{{_MAGNITUDES[match[1]]}}} "
+
+
+_REALS, _CONDITION = r"(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?", r"(?:[^\s\\}]|\s(?!\s)|\\(?!\}))+"
+r"""Of a set such as `\{x \in \mathbb{R} \mid x < 3\}`, whose braces may be missing."""
 _WHOLE_EDITS = (
+    (re.compile(r"(?<=\d)\^\s?(?:\{\s?o\s?\}|o(?![A-Za-z]))"), r"^{\\circ}"),
+    (re.compile(r"(?<=\d)\s*(?:\\text\s?\{)?\s*(thousand|million|billion|trillion)\b\s*\}?"), _magnitude),
     (re.compile(r"\^\s?(?:\\circ|\{\s?\\circ\s?\})\s?(?:[CF](?![A-Za-z])|\\(?:text|mathrm)\{\s?[CF]\s?\})"), ""),
     (re.compile(r"(?<=\d)\s?\^\s?\{?\s?(?:\\(?:text|textrm|mathrm)\s?\{)?\s?(?:th|st|nd|rd)\b\s?\}{0,2}"), ""),
     (re.compile(r"(?<=\d)(?:th|st|nd|rd)\b"), ""),
     (re.compile(r"\\varnothing(?![A-Za-z])"), r"\\emptyset"),
-    (
-        re.compile(
-            r"\A\\?\{\s*([a-z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\\vert|\||:)\s*((?:[^\s\\}]|\s(?!\s)|\\(?!\}))+)\\?\}\Z"
-        ),
-        r"\2",
-    ),
+    (re.compile(rf"\A\\?\{{\s*([a-z])\s*{_REALS}(?:\\mid|\\vert|\||:)\s*({_CONDITION})\\?\}}\Z"), r"\2"),
+    (re.compile(rf"\A([a-z])\s*{_REALS}(?:\\mid|\\vert|\|)\s*(?=[^|]*(?:[<>]|\\[lg]e))({_CONDITION})\Z"), r"\2"),
+    (re.compile(r"\A\\\{\s*(\([^()]*\))\s*\\\}\Z"), r"\1"),
 )
 _REPEATING = re.compile(
     r"(?<![\d.,])(?P<whole>\d*)\.(?P<once>\d*)"
     r"(?:\\(?:overline|bar)\s?\{?(?P<barred>\d+)\}?|\((?P<bracketed>\d+)\)"
     r"|\\dot\s?\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s?\{?(?P<last>\d)\}?)?)"
 )
-_MEASURED = re.compile(r"([+\-]?\d[\d,.]*(?:/\d+)?)\s+([a-z]{2,20}(?:[ /][a-z]{1,20}){0,4})")
-_NO_UNIT = re.compile(
-    r"\b(?:and|or|mod|choose|to|of|times|plus|minus|over|divided|by|in|is|percent|per cent|squared|cubed|factorial|base"
-    r"|million|billion|trillion|thousand|hundred|dozen|half|halves|sqrt|pi|ln|log|sin|cos|tan|exp)\b"
+_DEGREES = re.compile(
+    r"(\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])(?:\^\{?-?\d\}?)?\s*(?:\\left)?[({]?\s*)"
+    r"(\d+(?:\.\d+)?)\s?\^\s?(?:\\circ|\{\s?\\circ\s?\})"
 )
+_MEASURED = re.compile(r"([+\-]?\d[\d,.]*(?:/\d+)?)\s+([a-z]{2,20}(?:\.?[ /][a-z]{1,20}){0,4})")
+NO_UNIT = re.compile(
+    r"\b(?:and|or|mod|choose|plus|minus|divided|percent|per cent|squared|cubed|factorial|base|half|halves"
+    r"|hundred|thousand|million|billion|trillion|dozen|pi|theta|alpha|beta|gamma|delta|lambda|phi|omega|infinity|infty"
+    r"|sqrt|ln|log|exp|(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)h?)\b"
+)
+"""A word that is part of the amount and not of its unit."""
+_NO_PLAIN_UNIT = re.compile(r"\b(?:to|of|times|over|by|in|is)\b")
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:\\[,;:! ]|[ ~'])\d{3})+(?!\d)")
 
 
 def unframed(answer: str) -> str:
     """The answer without a final full stop, and without markdown, delimiters, fonts and braces around all of it."""
-    text = _stopped(answer)
+    text = _stopped(_COLOURED.sub("", answer) if "color" in answer or "bbox" in answer else answer)
     for _ in range(_MOST_FRAMES):
         for start, end in _FRAMES:
             inside = text[len(start) : -len(end)]
@@ -119,11 +153,12 @@ def as_latex(answer: str) -> str:
     for pattern, replacement in _WHOLE_EDITS:
         text = pattern.sub(replacement, text)
     measured = _MEASURED.fullmatch(text)
-    if measured and not _NO_UNIT.search(measured[2]):
+    if measured and not NO_UNIT.search(measured[2]) and not _NO_PLAIN_UNIT.search(measured[2]):
         text = measured[1]
     text = _REPEATING.sub(_repeating, text)
     pieces = re.split(f"({_TEXT.replace('([^{}]*)', '[^{}]*')})", text)
-    return "".join(piece if n % 2 else _plain_as_latex(piece) for n, piece in enumerate(pieces)).strip()
+    text = "".join(piece if n % 2 else _plain_as_latex(piece) for n, piece in enumerate(pieces)).strip()
+    return _DEGREES.sub(r"\1\\frac{\2\\pi}{180}", text)
 
 
 def in_ascii(text: str) -> str:

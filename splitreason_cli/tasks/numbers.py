@@ -17,10 +17,11 @@ _FRACTION = re.compile(
     r"|(?P<above>\d+)/(?P<below>\d+))"
 )
 _LISTED = re.compile(r",\s")
+_PERCENT = re.compile(r"(.*\S)\s*(?:\\?%|per\s?cent|\\(?:text|mathrm)\s?\{\s*(?:\\?%|per\s?cent)\s*\})")
 _MOST_DIGITS = 4000
 _NUMERAL = re.compile(
     r"\(?\s*([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*\)?\s*"
-    r"(?:_\s*(?:\{\s*\(?\s*([0-9]{1,2}|[a-z]+)\s*\)?\s*\}|([0-9]{1,2}))|\(?(?:in\s*)?base[\s\-]*([0-9]{1,2}|[a-z]+)\)?)",
+    r"(?:_\s*(?:\{\s*\(?\s*(?:base\s*)?([0-9]{1,2}|[a-z]+)\s*\)?\s*\}|([0-9]{1,2}))|\(?(?:in\s*)?base[\s\-]*([0-9]{1,2}|[a-z]+)\)?)",
     re.IGNORECASE,
 )
 _BASES = (
@@ -75,8 +76,15 @@ def number_of(answer: str) -> Fraction | None:
     return _sign(match) * (int(match["whole"] or 0) + Fraction(over, under)) if under else None
 
 
+def percentage_of(answer: str) -> Fraction | None:
+    r"""The number before the sign or the word of percent, such as 12.5 for `12.5\%`; None where there is none."""
+    match = _PERCENT.fullmatch(unframed(answer))
+    return None if match is None else number_of(match[1])
+
+
 def numeral_of(answer: str) -> Numeral | None:
     r"""The numeral and base of `2516_8`, `2516_{\text{eight}}` or `2516 (base 8)`; None where no base is written."""
+    answer = re.sub(r"\{,\}|\\[,!]", "", answer)
     match = _NUMERAL.fullmatch(TEXT.sub(r"\1", SPACE.sub(" ", in_ascii(unframed(answer)))).strip())
     if match is None:
         return None

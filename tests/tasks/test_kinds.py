@@ -32,6 +32,12 @@ RIGHT = {
         infinity | \infty
         2 1/2 | \frac{5}{2}
         2e-1 | 2e - 1
+        3.08x10^8 | 308000000
+        7 choose 2 | 21
+        {10 \choose 3} | 120
+        atan(1/2) | \arctan\frac12
+        2.5 million | 2500000
+        3\text{ thousand} | 3000
     """,
     "Unicode": r"""
         √2/2 | \frac{\sqrt{2}}{2}
@@ -46,11 +52,32 @@ RIGHT = {
         ±2 | 2, -2
         2516₈ | 2516_8
         90° | 90
+        2∶3 | 2:3
+        ①，③ | ①③
+        2 或 3 | 3, 2
     """,
     "marks": r"""
         5 cm | 5\text{ cm}
         100 \text{ cm} | 1 \text{ m}
         5 square feet | 5 \text{ ft}^2
+        5 m | 500 cm
+        60 km/h | 60\text{ km per hour}
+        \frac{3}{2} hours | \frac32
+        5\sqrt{2} \text{ units} | 5\sqrt2
+        15 cm^2 | 15\mbox{ cm}^2
+        12 \text{ cents} | \$0.12
+        36 sq. units | 36
+        \color{red}{73} | 73
+        {\color{blue}73} | 73
+        \bbox[5px, border: 1px]{\frac12} | 0.5
+        30^{o} | 30^{\circ}
+        \cos 60^\circ | \frac12
+        \tan^2(30°) | \frac13
+        2.25\% | 2.25
+        \frac{200}{3}\% | \frac23
+        8 percent | 0.08
+        2ab | 2ba
+        3c | 3 \cdot c
         **73** | 73
         *73* | 73
         `73` | 73
@@ -107,6 +134,11 @@ RIGHT = {
         \{x \mid x < 3\} | (-\infty,3)
         x \in (-\infty, 3) | (-\infty,3)
         (-\infty,3) | x<3
+        |x|<1 | -1<x<1
+        {x|x>2} | x>2
+        \{(1,2)\} | (1,2)
+        |x-2| \le 3 | [-1,5]
+        |x|>1 | x<-1 or x>1
     """,
     "sequences and sets": r"""
         2,3 | 3,2
@@ -140,6 +172,9 @@ RIGHT = {
         3 \text{ to } 2 | 3:2
         12:00 | 12:00
         12:00 p.m. | 12:00 \text{ PM}
+        10:15 PM | 10\!:\!15\text{ p.m.}
+        noon | 12:00 PM
+        12 midnight | 00:00
         9:05 | 09:05
         14:30 | 2:30 PM
         3 : 4 | 3:4
@@ -176,6 +211,18 @@ WRONG = {
         5 feet | 5 inches
         5 \text{ cm} | 5 \text{ m}
         5 \text{ cm} | 5 \text{ cm}^2
+        5 cm | 5 m
+        60 km/h | 60 m/s
+        12 cents | \$12
+        3c | 3
+        x+2ab | x+2
+        \frac12 t | \frac12
+        5 million | 5
+        0.5\% | 0.5
+        3 4 | 34
+        12 34 | 1234
+        \sin 30^\circ | 30
+        \color{red}{74} | 73
         R-r | 0
         \frac{V}{v} | \frac{v}{V}
     """,
@@ -206,6 +253,7 @@ WRONG = {
     """,
     "another base": r"""
         2516_8 | 2516_{10}
+        110_{\text{base }2} | 110_3
         4210_7 | 4210_{5}
         10101_2 | 10101_3
         1358_{10} | 2516_8
@@ -230,6 +278,11 @@ WRONG = {
         0 \le x < 12.5 | (0,12.5)
         x<1 or x>3 | (-\infty,1)\cup(2,\infty)
         [2,5] | [2,5)
+        |x|<1 | -1<x<2
+        |x|<1 | |y|<1
+        x>0 | y>0
+        (1,2) | \{1,2\}
+        \{1,2\} | [1,2]
     """,
     "another sequence": r"""
         1, 2, \ldots, n | 2
@@ -247,6 +300,8 @@ WRONG = {
         ABC | CAB
         listen | silent
         1F | F1
+        R2D2 | D2R2
+        HTH | THH
         on | no
         cat | act
         \text{ab} | \text{ba}
@@ -262,6 +317,7 @@ WRONG = {
         12:00 | \infty
         2:30 AM | 2:30 PM
         3:45 | 1:15
+        noon | 12:00 AM
         3:4 | 4:3
         1:2:3 | 1:2:4
         1:2:3 | 1:2
@@ -287,6 +343,11 @@ NO_GOLDS = [
     "None",
     "NaN",
     "see solution",
+    "See the proof above.",
+    "The proof is complete.",
+    "Proof by induction",
+    "Answer not provided",
+    "not applicable",
     "",
     "-",
     "[]",
@@ -322,7 +383,9 @@ def test_a_gold_that_says_there_is_none_gives_no_verdict(gold):
     assert "none" in verdict.reason
 
 
-@pytest.mark.parametrize("gold", [r"\text{none}", "no", "undefined", "0", r"\emptyset", r"\{\}"])
+@pytest.mark.parametrize(
+    "gold", [r"\text{none}", "no", "undefined", "0", r"\emptyset", r"\{\}", "no solution", "does not exist"]
+)
 def test_a_gold_that_only_sounds_empty_is_an_answer(gold):
     assert mathematical_verdict(gold, gold).correct is True
     assert mathematical_verdict("17", gold).correct is False
