@@ -90,7 +90,7 @@ def _turn(message: object, column: str) -> Turn:
             if thinking is not None and thinking.strip() != field.strip():
                 raise SchemaError(f"field '{column}': a turn holds two different texts of thinking")
             thinking = field
-    return Turn(role, text, thinking, info.get("reference_answer"))
+    return Turn(role, text, thinking, info.get("reference_answer") or info.get("ground_truth"))
 
 
 def _content(message: Mapping[str, object], role: str, column: str) -> tuple[str, str | None]:

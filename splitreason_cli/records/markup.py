@@ -25,6 +25,8 @@ THOUGHTS = (
     ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
     ("<thinking>", "</thinking>", _ANSWER),
     ("<thought>", "</thought>", _ANSWER),
+    ("<Thought>", "</Thought>", re.compile(r"</?Output>")),
+    ("<reasoning>", "</reasoning>", _ANSWER),
     ("<seed:think>", "</seed:think>", _ANSWER),
     ("[THINK]", "[/THINK]", _ANSWER),
     ("\u25c1think\u25b7", "\u25c1/think\u25b7", _ANSWER),

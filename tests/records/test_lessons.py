@@ -40,3 +40,17 @@ def test_what_is_wrong_with_a_trace_is_so_before_and_after_annotation(changes, s
 def test_something_must_stand_after_the_thinking(answer, response, said):
     reason = why_unanswered(answer, response)
     assert reason is None if said is None else said in reason
+
+
+def asked(problem):
+    return Trace(id="a", problem=problem, answer="6", reasoning="hm", response="6")
+
+
+@pytest.mark.parametrize("problem", ["<|im_start|>user\n1+5?<|im_end|>", "[INST] 1+5? [/INST]", "1+5?<|eot_id|>"])
+def test_a_whole_prompt_is_no_problem(problem):
+    assert "is a whole prompt" in (why_wrong_lesson(asked(problem)) or "")
+
+
+@pytest.mark.parametrize("problem", ["Reason between <think> and </think>. 1+5?", "If |x|<|y|, is x<y?"])
+def test_a_problem_may_speak_of_marks_of_thinking(problem):
+    assert why_wrong_lesson(asked(problem)) is None
