@@ -120,7 +120,7 @@ class RowColumns:
         return value
 
     def gold(self, chat: Chat | None = None) -> str | None:
-        """The right answer as text, or that of the chat; None if there is none. Raises SchemaError for what is no answer.
+        """The right answer as text, also one that the chat states; None if there is none. Raises SchemaError.
 
         What a model has written about the problem is not its gold answer.
         """
