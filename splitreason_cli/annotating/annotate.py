@@ -209,6 +209,8 @@ class _Run:
             if row == self._config.limit:
                 break
         look.finish()
+        # Lines that no row could be read from are among them.
+        self.tell(quarantined=self._quarantine.count)
         if ids.note:
             self._on_note(f"{self._source.label}: {ids.note}")
 
@@ -220,7 +222,7 @@ class _Run:
 
     def _reject(self, line: Line, reason: str) -> None:
         self._quarantine.add(line, RecordError(line.where, reason))
-        self.tell(quarantined=self.progress.quarantined + 1)
+        self.tell(quarantined=self._quarantine.count)
 
 
 def why_unusable(trace: Trace) -> str | None:

@@ -30,6 +30,10 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+_WRITTEN = {"problem", *TRACE_ROLES, "response"} - {"messages"}
+"""Roles of which no column holds two; a chat holds a problem and a solution."""
+
+
 def columns(text: str | None) -> tuple[tuple[str, str], ...]:
     """Read `role=column` pairs such as problem=question,answer=final_answer. Raises UsageError."""
     pairs: list[tuple[str, str]] = []
@@ -39,6 +43,8 @@ def columns(text: str | None) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"--columns: {part!r} is no role and its column. Roles: {', '.join(ROLES)}")
         if role != "generations" and role in dict(pairs):
             raise UsageError(f"--columns: two columns for {role}. Give one")
+        if other := next((name for name, taken in pairs if taken == column and {name, role} <= _WRITTEN), None):
+            raise UsageError(f"--columns: {column!r} cannot be both {other} and {role}. Give another one")
         pairs.append((role, column))
     if len(traces := [role for role in TRACE_ROLES if role in dict(pairs)]) > 1:
         raise UsageError(f"--columns: {' and '.join(traces)} both hold the trace. Give one of them")

@@ -1,5 +1,7 @@
 """The gold answer in a column of whatever type."""
 
+import contextlib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -28,6 +30,8 @@ def answer_text(value: object, column: str) -> str:
         )
     if not value.strip():
         raise SchemaError(f"field '{column}' is empty")
+    if value.lstrip().startswith('["') and (texts := _texts_in(value)):
+        return answer_text(texts, column)
     return worked_answer(value) or value
 
 
@@ -42,6 +46,15 @@ def worked_answer(solution: str) -> str | None:
     """The answer that a worked solution ends with; None if it marks none."""
     final = _FINAL.search(solution)
     return final[1].strip() if final else answer_in(solution)
+
+
+def _texts_in(value: str) -> list[object]:
+    """The texts of a list that is written as JSON, as some data sets keep their answers; none of any other text."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(value)
+        if isinstance(found, list) and all(isinstance(one, str) for one in found):
+            return found
+    return []
 
 
 def _called(value: object) -> str:

@@ -88,12 +88,8 @@ def _turn(message: object, column: str) -> Turn:
     if text is None:
         raise SchemaError(f"field '{column}': the {role}'s turn holds no text, got null")
     info = message.get("info")
-    return Turn(
-        role,
-        text,
-        thinking if role == ASSISTANT else None,
-        info.get("reference_answer") if isinstance(info, dict) else None,
-    )
+    gold = info.get("reference_answer") or info.get("ground_truth") if isinstance(info, dict) else None
+    return Turn(role, text, thinking if role == ASSISTANT else None, gold)
 
 
 def said_in(message: Mapping[str, object], column: str) -> tuple[str | None, str | None]:

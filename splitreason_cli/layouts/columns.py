@@ -7,7 +7,7 @@ from ..records.scaffold import marks_thinking
 from .answers import answer_text, one_word, worked_answer
 from .chats import Chat, chat_of, is_chat
 from .reading import DEFAULT, ROLES, Reading, Understood
-from .table import RECORD, REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
+from .table import NOTHING, RECORD, REST_OF_PROBLEM, SWITCHES, TOGETHER, WORKED, RowLayout, layout_for
 
 
 class RowColumns:
@@ -114,8 +114,8 @@ class RowColumns:
             raise SchemaError(f"field '{column}' is empty")
         return value
 
-    def gold(self) -> str | None:
-        """The right answer as text; None if the row has none. Raises SchemaError for one that is no answer.
+    def gold(self, chat: Chat | None = None) -> str | None:
+        """The right answer as text, also one that the chat states; None if there is none. Raises SchemaError.
 
         What a model has written about the problem is not its gold answer.
         """
@@ -129,14 +129,18 @@ class RowColumns:
                 continue
             if column in WORKED and not self.reading.named("answer"):
                 answer = worked_answer(value) if isinstance(value, str) else None
-                if answer is None and column in self.layout.columns.get("answer", ()):
-                    answer = one_word(str(value))
+                if answer is None and isinstance(value, str) and column in self.layout.columns.get("answer", ()):
+                    answer = one_word(value)
             else:
                 answer = answer_text(value, column)
             if answer is not None:
                 self.used["answer"] = column
                 return answer
-        return None
+        stated = chat.user.gold or (chat.assistant and chat.assistant.gold) if chat else None
+        if not stated:
+            return None
+        self.used["answer"] = f"{self._chat_column} (info)"
+        return answer_text(stated, f"{self._chat_column} (info)")
 
     def identity(self) -> str | None:
         """The id that the row states, as text; None if it states none. Raises SchemaError for one of another type."""
@@ -153,6 +157,8 @@ class RowColumns:
     def _missing(self, role: str) -> str:
         if column := self.empty(role):
             value = self.value(column)
+            if isinstance(value, str) and value.strip():
+                return f"field '{column}' holds {value.strip()!r}, which is no {role}"
             return f"field '{column}'" + (" is empty" if isinstance(value, str) else ": expected a text, got null")
         return f"no column holds the {role}; {self.held()}. Name it: --columns {role}=NAME"
 
@@ -173,7 +179,8 @@ class RowColumns:
     @staticmethod
     def _is_held(role: str, value: object) -> bool:
         if isinstance(value, str):
-            return bool(value.strip()) and not (role == "reasoning" and value in SWITCHES)
+            is_nothing = value.strip().lower() in NOTHING and role != "answer"
+            return bool(value.strip()) and not is_nothing and not (role == "reasoning" and value in SWITCHES)
         # Where thinking is a question of yes or no, it is no text.
         return value is not None and value != [] and not (role == "reasoning" and isinstance(value, bool))
 

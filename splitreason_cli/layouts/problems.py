@@ -16,8 +16,9 @@ def read_problem(row: object, position: int, reading: Reading = DEFAULT) -> RowR
     if (kind := row.get("kind")) in KINDS and kind != Problem.kind:
         raise SchemaError(f"expected rows of problems, got a record of kind '{kind}'")
     columns = RowColumns(row, reading)
-    text = columns.problem(columns.context())
-    answer = columns.gold()
+    chat = columns.context()
+    text = columns.problem(chat)
+    answer = columns.gold(chat)
     if answer is None:
         raise SchemaError(_without_answer(columns))
     name = columns.identity() or f"row-{position}"

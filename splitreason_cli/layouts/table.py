@@ -112,6 +112,11 @@ LAYOUTS = (
         {"answer": (), "response": ("answer",)},
         lacks=("problem", "question"),
     ),
+    RowLayout(
+        "SYNTHETIC-1",
+        ("prompt", "llm_response", "score"),
+        {"completion": ("llm_response",), "answer": ("gold_standard_solution",), "correct": ("score",)},
+    ),
     RowLayout("Multilingual-Thinking", ("analysis", "final"), {"reasoning": ("analysis",)}),
     RowLayout("reasoning_content and content", ("reasoning_content", "content"), {"response": ("content",)}),
     RowLayout("LIMO", ("question", "solution", "answer"), {"completion": ("solution",)}, only=True, unmarked=True),
@@ -123,11 +128,16 @@ WORKED = ("solution", "Solution", "ground_truth_solution", "gold_standard_soluti
 MARKED_ONLY = ("answer", "text")
 """Columns that hold a trace only where marks show its thinking."""
 
-REST_OF_PROBLEM = ("choices", "options", "B", "context", "passage", "image", "images")
+REST_OF_PROBLEM = (
+    "choices", "options", "B", "context", "passage", "image", "images", "image_1", "decoded_image", "Picture",
+)  # fmt: skip
 """Columns without which a question is not whole."""
 
 TOGETHER = ("instruction", "input")
 """Columns that are one question where a row has both."""
+
+NOTHING = ("-", "n/a", "na", "none", "null", "nan")
+"""What stands in public data where a column of texts has none, in small letters."""
 
 SWITCHES = ("on", "off")
 """What a column `reasoning` holds where it says only whether the model was to think."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..records.data import KINDS, SchemaError, Trace, json_object
 from ..records.lessons import CUT_COLUMNS, said_cut
 from ..records.scaffold import marks_thinking
-from .answers import answer_text, with_answer_as_text
+from .answers import with_answer_as_text
 from .chats import Chat, chat_of, is_chat
 from .columns import RowColumns
 from .reading import DEFAULT, TRACE_ROLES, Reading, Refusal, RowRead, Understood
@@ -155,7 +155,8 @@ def _from_completion(columns: RowColumns) -> list[_Solution]:
     if not present:
         return []
     column = columns.one("completion", present)
-    return [_solution(columns.value(column), f"field '{column}'")]
+    value = columns.value(column)
+    return [_solution(value if is_chat(value) else _one(columns, column), f"field '{column}'")]
 
 
 def _marked_by_any_name(columns: RowColumns) -> list[str]:
@@ -204,7 +205,10 @@ def _wanted(columns: RowColumns, role: str, count: int) -> list[int]:
     labels = {column: label for column in present if isinstance(label := columns.value(column), list)}
     columns.used["correct"] = "+".join(labels)
     if not labels or any(len(label) != count for label in labels.values()):
-        raise SchemaError(f"no correctness label for each generation ({LABEL}); use --generations all")
+        raise SchemaError(
+            f"no correctness label for each generation ({LABEL}); name it, --columns correct=NAME, "
+            "or use --generations all"
+        )
     return [index for index in range(count) if any(_is_true(label[index]) for label in labels.values())]
 
 
@@ -214,11 +218,7 @@ def _is_true(label: object) -> bool:
 
 def _answer(columns: RowColumns, chat: Chat | None) -> str:
     """The gold answer, empty where nothing says it."""
-    answer = columns.gold()
-    if answer is None and chat and (gold := chat.user.gold or (chat.assistant and chat.assistant.gold)):
-        columns.used["answer"] = "info.reference_answer"
-        answer = answer_text(gold, "info.reference_answer")
-    return answer or ""
+    return columns.gold(chat) or ""
 
 
 def _others(columns: RowColumns, chat: Chat | None, *, several: bool) -> dict[str, object]:

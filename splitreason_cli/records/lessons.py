@@ -23,6 +23,8 @@ _DISPLAY = {r"\[": r"\]", r"\(": r"\)"}
 
 def why_wrong_lesson(trace: Trace | AnnotatedTrace) -> str | None:
     """The mark or the cut that would be taught along with a trace, or None."""
+    if mark := scaffold.find_turn(trace.problem):
+        return f"field 'problem' contains {mark}, so that it is a whole prompt. Give what the user said alone"
     for name, text in (("reasoning", trace.reasoning), ("response", trace.response), ("answer", trace.answer)):
         if mark := scaffold.find_mark(text, thinking=name == "reasoning"):
             return f"field '{name}' contains {mark}. Give what stands between the marks of the thinking, or behind them"

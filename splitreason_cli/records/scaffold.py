@@ -15,6 +15,8 @@ THOUGHTS = (
     ("<|begin_of_thought|>", "<|end_of_thought|>", re.compile(r"<\|(?:begin|end)_of_solution\|>")),
     ("<thinking>", "</thinking>", _ANSWER_TAG),
     ("<thought>", "</thought>", _ANSWER_TAG),
+    ("<Thought>", "</Thought>", re.compile(r"</?Output>")),
+    ("<reasoning>", "</reasoning>", _ANSWER_TAG),
     ("<seed:think>", "</seed:think>", _ANSWER_TAG),
     ("[THINK]", "[/THINK]", _ANSWER_TAG),
     ("\u25c1think\u25b7", "\u25c1/think\u25b7", _ANSWER_TAG),
@@ -40,6 +42,10 @@ _MARK = re.compile(
     r"|<(?:start|end)_of_(?:turn|image|role)>)"  # Gemma 3, Granite
     r"|<｜[^｜<>\n]{1,40}｜>|<\[[a-z]+(?:▁[a-z]+)+\]>|◁/?[a-z_]+▷"  # DeepSeek, Seed, Kimi
     r"|\[/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"  # Mistral, Llama 2
+)
+_TURN = re.compile(
+    r"<\|(?:im_start|im_end|start_header_id|eot_id|begin_of_text|endoftext|user|assistant|system)\|>"
+    r"|<(?:start|end)_of_turn>|<｜[^｜<>\n]{1,40}｜>|\[/?INST\]|<</?SYS>>"
 )
 _AT_ENDS = re.compile(r"\A\s*(<s>)|(</s>)\s*\Z")
 """Elsewhere these are struck-out text in HTML."""
@@ -68,6 +74,12 @@ def find_mark(text: str, *, thinking: bool = False) -> str | None:
     found = [match for match in (_MARK.search(text), _AT_ENDS.search(text)) if match]
     found += [match for match in [_ANSWER.search(text)] if match and thinking]
     return min(found, key=lambda match: match.start()).group().strip() if found else None
+
+
+def find_turn(problem: str) -> str | None:
+    """The first mark of a chat template in a problem, which then is a whole prompt. It may name marks of thinking."""
+    match = _TURN.search(problem)
+    return match.group() if match else None
 
 
 def why_mismatched(opening: str, trained: str) -> str | None:

@@ -30,6 +30,17 @@ _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..)
 _HALF_AS_BYTES = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _MEND = "Write text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') in place of text"
 
+_OTHER_FILES = {
+    codecs.BOM_UTF16_LE: ("UTF-16", "Save it as UTF-8"),
+    codecs.BOM_UTF16_BE: ("UTF-16", "Save it as UTF-8"),
+    b"\x1f\x8b": ("gzip data", "Give its name the suffix .gz, or pipe it through gzip -dc"),
+    b"\x28\xb5\x2f\xfd": ("zstd data", "Give its name the suffix .zst, or pipe it through zstd -dc"),
+    b"PAR1": ("a parquet file", "Give its name the suffix .parquet"),
+    b"PK\x03\x04": ("a zip archive", "Unpack it"),
+}
+"""What the files begin with that are plainly no JSONL."""
+_ARRAY = re.compile(rb"\s*\[\s*(?:\{|\Z)")
+
 T = TypeVar("T")
 
 
@@ -63,10 +74,11 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
     try:
         with _open_binary(path) as stream:
             number = 0
+            is_first = True
             while data := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
-                if number == 1:
-                    data = _first_line(data, label)
+                if is_first and data.strip():
+                    is_first, data = False, _first_line(data, label)
                 is_too_long = len(data) > MAX_LINE_BYTES
                 if is_too_long:
                     _skip_line(stream)
@@ -84,11 +96,17 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
 
 def _first_line(data: bytes, label: str) -> bytes:
     """The first line of a file without its byte order mark. Raises InputError for files that are plainly no JSONL."""
-    if data.strip() == b"[" or data.startswith(b"[{"):
-        raise InputError(f"{label}: is one JSON array", "Write one record per line, such as by jq -c '.[]'")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    for magic, (what, hint) in _OTHER_FILES.items():
+        if data.startswith(magic):
+            raise InputError(f"{label}: is {what}", hint)
+    if b"\0" in data[:2]:
         raise InputError(f"{label}: is UTF-16", "Save it as UTF-8")
-    return data.removeprefix(codecs.BOM_UTF8)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if _ARRAY.match(data):
+        raise InputError(f"{label}: is one JSON array", "Write one record per line, such as by jq -c '.[]'")
+    if data.strip() == b"{":
+        raise InputError(f"{label}: its records go over several lines", "Write one a line, such as by jq -c .")
+    return data
 
 
 def decode(line: Line, read: Callable[[object], T]) -> T:

@@ -134,3 +134,21 @@ def test_a_row_that_is_no_problem_is_refused_with_the_field(row, message):
 
 def test_a_dataset_may_have_a_kind_of_its_own():
     assert problem_of({**ROW, "kind": "algebra", "schema": "v2"}, 1).to_dict()["kind"] == "problem"
+
+
+def test_an_answer_written_as_a_json_list_of_one_is_what_it_holds():
+    row = {"prompt": [{"role": "user", "content": "1+5?"}], "reward_model": {"ground_truth": '["6"]'}}
+    assert problem_of(row, 1).answer == "6"
+    assert problem_of({"question": "q", "answer": "[1, 2]"}, 1).answer == "[1, 2]"
+    with pytest.raises(SchemaError, match="got a list of 2"):
+        problem_of({"question": "q", "answer": '["6", "7"]'}, 1)
+
+
+def test_a_question_that_needs_its_picture_is_not_whole():
+    with pytest.raises(SchemaError, match="'image_1' is part of the question"):
+        problem_of({"question": "q", "final_answer": ["6"], "image_1": {"bytes": "x"}}, 1)
+
+
+def test_a_chat_that_states_its_answer_is_a_problem():
+    user = {"role": "user", "content": "1+5?", "info": {"reference_answer": "6"}}
+    assert problem_of({"messages": [user]}, 1).answer == "6"

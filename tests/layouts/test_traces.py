@@ -384,3 +384,36 @@ def test_what_was_understood_is_one_plain_line():
         "problem <- question, answer <- solution, reasoning <- deepseek_thinking_trajectory, "
         "response <- deepseek_attempt, correct <- deepseek_grade, 3 generations a row"
     )
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+def test_where_no_solution_is_given_none_becomes_no_answer(nothing):
+    row = DATASETS["OpenThoughts-114k metadata"] | {"ground_truth_solution": nothing}
+    assert traces_of(row)[0].answer == ""
+
+
+@pytest.mark.parametrize("nothing", ["-", "n/a", "N/A", "None"])
+def test_what_stands_for_no_text_is_neither_a_problem_nor_a_trace(nothing):
+    with pytest.raises(SchemaError, match="which is no problem"):
+        traces_of({"input": nothing, "output": MARKED})
+    with pytest.raises(SchemaError, match="no column holds a trace"):
+        traces_of({"problem": "1+5?", "generated_solution": nothing}, Reading(thinking=False))
+
+
+def test_a_response_that_its_makers_scored_as_wrong_is_not_wanted():
+    row = {"prompt": "1+5?", "llm_response": MARKED, "gold_standard_solution": "So \\boxed{6}"}
+    assert traces_of({**row, "score": 0.0}) == []
+    assert traces_of({**row, "score": 1.0})[0].answer == "6"
+
+
+@pytest.mark.parametrize("field", ["reference_answer", "ground_truth"])
+def test_the_answer_that_a_chat_states_is_its_gold(field):
+    assert traces_of(chat({**QUESTION, "info": {field: "6"}}, SOLUTION))[0].answer == "6"
+
+
+@pytest.mark.parametrize(
+    "text", ["<Thought>\nhm\n</Thought>\n<Output>\n6\n</Output>", "<reasoning>hm</reasoning>\n<answer>6</answer>"]
+)
+def test_marks_of_other_families_part_thinking_from_response(text):
+    (trace,) = traces_of({"instruction": "1+5?", "output": text})
+    assert (trace.reasoning, trace.response) == ("hm", "6")

@@ -166,3 +166,17 @@ def test_of_several_generations_a_column_speaks_of_each():
 def test_no_text_and_no_column_is_too_strange(text, column, value):
     why_cut(text, "", {column: value})
     assert not (ends_in_empty_box(text) and "box" not in text)
+
+
+def asked(problem):
+    return Trace(id="a", problem=problem, answer="6", reasoning="hm", response="6")
+
+
+@pytest.mark.parametrize("problem", ["<|im_start|>user\n1+5?<|im_end|>", "[INST] 1+5? [/INST]", "1+5?<|eot_id|>"])
+def test_a_whole_prompt_is_no_problem(problem):
+    assert "is a whole prompt" in (why_wrong_lesson(asked(problem)) or "")
+
+
+@pytest.mark.parametrize("problem", ["Reason between <think> and </think>. 1+5?", "If |x|<|y|, is x<y?"])
+def test_a_problem_may_speak_of_marks_of_thinking(problem):
+    assert why_wrong_lesson(asked(problem)) is None

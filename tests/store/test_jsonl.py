@@ -172,3 +172,21 @@ def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path):
     reader.join(30)
     assert seen == [b"1\n2\n"]
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b'\n\n[\n{"a": 1}\n]', "is one JSON array"),
+        (b'[ {"a": 1}]', "is one JSON array"),
+        (b'{\n  "a": 1\n}\n', "its records go over several lines"),
+        ('{"a": 1}\n'.encode("utf-16-le"), "is UTF-16"),
+        (b"\x1f\x8b\x08\x00", "is gzip data"),
+        (b"PAR1\x15\x04", "is a parquet file"),
+    ],
+)
+def test_a_file_that_is_plainly_no_jsonl_is_named_for_what_it_is(tmp_path, data, what):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=what):
+        list(jsonl.read_lines(path))
