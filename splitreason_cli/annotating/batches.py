@@ -121,7 +121,7 @@ class BatchReplies:
         self._missed: list[str] = []
         self._odd: Counter[str] = Counter()
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
-        self.missing = f"{', '.join(paths)}: no reply to this trace. {ASK}"
+        self.missing = f"no reply to this trace in {', '.join(paths)}. {ASK}"
 
     def load(self) -> None:
         """Read the files. Raises InputError if one is missing or holds nothing of a batch."""

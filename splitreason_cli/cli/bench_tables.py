@@ -26,10 +26,14 @@ ENDINGS: Sequence[tuple[str, Callable[[BenchResult], float | None], str]] = (
 
 def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
     """Accuracy and share of each system; `partly` says how much of the last one is done, if not all."""
-    title = f"{results[0].task}, {results[0].problems} problems{_extracted(results[0])}" if results else None
+    counts = {result.problems for result in results}
+    problems = f", {max(counts)} problems" if len(counts) == 1 else ""
+    title = f"{results[0].task}{problems}{_extracted(results[0])}" if results else None
     samples = max((result.samples for result in results), default=1)
     table = _table(title)
-    columns = ["pass@1", "95 % interval", *([f"maj@{samples}"] if samples > 1 else []), "offload"]
+    # Systems of one log need not have had the same problems.
+    columns = ["problems"] if len(counts) > 1 else []
+    columns += ["pass@1", "95 % interval", *([f"maj@{samples}"] if samples > 1 else []), "offload"]
     for column in (*columns, "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
@@ -38,7 +42,8 @@ def results_table(results: Sequence[BenchResult], partly: str = "") -> Table:
             name += f" (partial, {partly})"
         majority = [] if samples == 1 else [_shown(result.maj_at_k, ".3f")]
         costs = _shown(result.offload_share, ".2%"), _shown(result.seconds, ".1f")
-        table.add_row(escape(name), *_accuracy(result), *majority, *costs)
+        of = [f"{result.problems:,}"] if len(counts) > 1 else []
+        table.add_row(escape(name), *of, *_accuracy(result), *majority, *costs)
     return table
 
 

@@ -4,6 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+_NUMBER = r"(?<!HTTP )(?<!UTF-)(?<![\d.])\d[\d,.]*"
+_QUOTED = r"(?<!field )(?<!kind )(?<!got )'[^']*'"
+"""Names of fields and kinds are what a fault is about; other quotations differ from record to record."""
+
 SHOWN = 6
 """Sorts that are named; the others are counted together."""
 
@@ -24,5 +28,5 @@ def told(sorts: Counter[str]) -> str:
 
 def sort_of(reason: str) -> str:
     """The beginning of a reason, without what differs from record to record."""
-    head = re.split(r"[.:;]\s", reason, maxsplit=1)[0]
-    return re.sub(r"\d[\d,.]*", "N", re.sub(r"(?<!field )'[^']*'", "'...'", head))[:80]
+    head = re.split(r"[.;]\s|:\s(?![^()]*\))", reason, maxsplit=1)[0]
+    return re.sub(_NUMBER, "N", re.sub(_QUOTED, "'...'", head))[:80]

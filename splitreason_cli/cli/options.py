@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 from rich.progress import Progress
 
-from ..errors import PartialError
+from ..errors import PartialError, UsageError
 from ..records.data import Record, Rejected
 from ..store.artifacts import Artifact, Store
 from ..store.jsonl import encode, read_lines, write_atomically
@@ -63,9 +63,11 @@ def run_record_stage(
     At most `limit` lines will be read, if it is not 0.
     `deliver` does what else is to be done with the artifact, before anything is said about quarantined records.
 
-    Raises PartialError if records were quarantined, after the good ones were delivered; if `strict`, RecordError and
-    nothing is delivered.
+    Raises UsageError if `out` is the input; PartialError if records were quarantined, after the good ones were
+    delivered; if `strict`, RecordError and nothing is delivered.
     """
+    if out != STDIN and Path(out).is_file() and Path(in_).is_file() and Path(out).samefile(in_):
+        raise UsageError(f"--out: {out} is the input, and would be lost", "Write another file")
     on_record = console.emit if out == STDIN else lambda line: None
     artifact, cached = _watched(name, in_, stage, open_store(fresh=fresh), on_record, limit)
     if text := summary():

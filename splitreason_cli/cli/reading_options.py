@@ -10,7 +10,7 @@ from ..records.markup import PUBLISHED
 from . import values
 
 Columns = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         help="Which column holds what, where that is not found: problem=question,answer=gold (of the log with --from)."
     ),

@@ -7,6 +7,8 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +16,16 @@ import typer
 from rich.console import Console
 
 from ..errors import InputError, UsageError
-from ..layouts.marked import records_of
+from ..layouts.marked import EVERYTHING, records_of
+from ..layouts.reading import Reading
 from ..records.data import GrpoStep, Record, TrainStep
 from ..store.jsonl import write_atomically
 from ..store.source import STDIN, Quarantine, Source, raise_first_rejected, raise_if_rejected, read_records
 from .console import note, stdout
 from .options import lines_of
+from .reading_options import Columns
 from .render import render, steps_table
+from .values import columns as read_columns
 
 
 def register(app: typer.Typer) -> None:
@@ -34,17 +39,18 @@ def show(
     record_id: Annotated[str | None, typer.Option("--id", help="Only the record with this id.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many records; 0 is all.")] = 0,
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
+    columns: Columns = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page of all texts.")] = None,
 ) -> None:
     """Print records with their offloaded spans highlighted: in colour, and in ⟦brackets⟧ where there is none.
 
     With --html all texts go onto one page instead, to search and to read.
     """
-    source = Source.stream(file)
+    source, reading = Source.stream(file), replace(EVERYTHING, columns=read_columns(columns))
     if html:
-        _write_page(source, html, record_id, limit)
+        _write_page(source, reading, html, record_id, limit)
         return
-    records = _selected(source, record_id, Quarantine())
+    records = _selected(source, reading, record_id, Quarantine())
     console = stdout()
     with _paged(console, pager):
         shown = 0
@@ -61,7 +67,7 @@ def show(
         raise _nothing(source, record_id)
 
 
-def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -> None:
+def _write_page(source: Source, reading: Reading, html: Path, record_id: str | None, limit: int) -> None:
     """Write the page, and beside it the lines that are no records.
 
     Raises UsageError for a page that is no file or the input, InputError without a text, PartialError after the page is
@@ -77,7 +83,7 @@ def _write_page(source: Source, html: Path, record_id: str | None, limit: int) -
     with tempfile.TemporaryDirectory(prefix="srx-") as folder:
         quarantine = Quarantine(Path(folder) / place.name)
         page = RecordsPage()
-        page.add(itertools.islice(_selected(source, record_id, quarantine), limit or None))
+        page.add(itertools.islice(_selected(source, reading, record_id, quarantine), limit or None))
         shown, read = page.kinds.total(), page.kinds.total() + page.figures.total()
         if not shown:
             raise_first_rejected(Path(folder) / place.name)
@@ -108,8 +114,9 @@ def _nothing(source: Source, record_id: str | None) -> InputError:
     return InputError(f"{source.label}: no record to show", f"No record has the id {record_id!r}")
 
 
-def _selected(source: Source, record_id: str | None, quarantine: Quarantine) -> Iterator[Record]:
-    for record in itertools.chain.from_iterable(read_records(source, records_of, quarantine)):
+def _selected(source: Source, reading: Reading, record_id: str | None, quarantine: Quarantine) -> Iterator[Record]:
+    rows = read_records(source, partial(records_of, reading=reading), quarantine)
+    for record in itertools.chain.from_iterable(rows):
         if record_id is None or getattr(record, "id", None) == record_id:
             yield record
 

@@ -1,15 +1,19 @@
 """srx stats"""
 
 import itertools
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from ..layouts.marked import records_of
+from ..layouts.marked import EVERYTHING, records_of
+from ..layouts.reading import Reading
 from ..store.source import Quarantine, Source, read_records
-from . import console
+from . import console, values
+from .reading_options import Columns
 
 if TYPE_CHECKING:
     from ..showing.distributions import KindStatistics
@@ -26,6 +30,7 @@ def stats(
     png: Annotated[
         Path | None, typer.Option("--png", help="Draw the histograms into this file: .png, .pdf or .svg.")
     ] = None,
+    columns: Columns = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a record kind instead.")] = False,
 ) -> None:
     """Print statistics of records: where spans lie, what share they cover, how many there are; lengths, rates, losses.
@@ -37,7 +42,7 @@ def stats(
 
         # A typing error should not cost the reading of a long file.
         require_format(png)
-    kinds = _read(Source.stream(file))
+    kinds = _read(Source.stream(file), replace(EVERYTHING, columns=values.columns(columns)))
     if png:
         from ..showing.plots import write_charts
 
@@ -59,12 +64,12 @@ def stats(
             out.print(render(kind, out.width))
 
 
-def _read(source: Source) -> "list[KindStatistics]":
+def _read(source: Source, reading: Reading) -> "list[KindStatistics]":
     from ..showing.distributions import Distributions
 
     distributions = Distributions()
     tell = console.ticker("stats")
-    records = itertools.chain.from_iterable(read_records(source, records_of, Quarantine()))
+    records = itertools.chain.from_iterable(read_records(source, partial(records_of, reading=reading), Quarantine()))
     for number, record in enumerate(records, start=1):
         distributions.add(record)
         tell(number)

@@ -1,6 +1,7 @@
 """Flag values that typer has no type for."""
 
 import shlex
+from collections.abc import Sequence
 
 from ..errors import UsageError
 from ..layouts.reading import ROLES, TRACE_ROLES
@@ -34,10 +35,10 @@ _WRITTEN = {"problem", *TRACE_ROLES, "response"} - {"messages"}
 """Roles of which no column holds two; a chat holds a problem and a solution."""
 
 
-def columns(text: str | None) -> tuple[tuple[str, str], ...]:
+def columns(given: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
     """Read `role=column` pairs such as problem=question,answer=final_answer. Raises UsageError."""
     pairs: list[tuple[str, str]] = []
-    for part in names(text or ""):
+    for part in names(",".join(given or ())):
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not equals or not column or role not in ROLES:
             raise UsageError(f"--columns: {part!r} is no role and its column. Roles: {', '.join(ROLES)}")

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
-from ..records.data import SchemaError, json_object
+from ..layouts.columns import RowColumns
+from ..layouts.reading import DEFAULT
+from ..records.data import json_object
 from ..store.jsonl import decode, read_lines
 from .decontamination import NgramIndex
 
 
 def read_ngrams(files: Iterable[str], n: int) -> NgramIndex:
-    """The n-grams of the column `problem` of JSONL files; other columns may be anything.
+    """The n-grams of the problems in JSONL files, whose columns are found by the table of layouts.
 
     Raises:
         InputError: a file cannot be read or is empty. RecordError: a row without such a column. One bad row stops all,
@@ -29,8 +31,6 @@ def read_ngrams(files: Iterable[str], n: int) -> NgramIndex:
 
 def _problem(row: object) -> str:
     row = json_object(row)
-    if "problem" not in row:
-        raise SchemaError("field 'problem' is missing")
-    if not isinstance(row["problem"], str):
-        raise SchemaError(f"field 'problem': expected str, got {type(row['problem']).__name__}")
-    return row["problem"]
+    # Words are looked for, so that a question counts whose choices or pictures stand in other columns.
+    problem = row.get("problem")
+    return problem if isinstance(problem, str) else RowColumns(row, DEFAULT).problem()

@@ -85,15 +85,17 @@ def read_annotated(row: object, reading: Reading = DEFAULT) -> RowRead[list[Anno
 def records_of(row: object, reading: Reading = EVERYTHING) -> list[Record]:
     """A record of any kind, or all traces of a row of other people's data, annotated where the row is marked.
 
-    Raises SchemaError for what is neither, and for a row of which one of the traces cannot be read.
+    Of several traces those that cannot be read are left out. Raises SchemaError for what is neither, and for a row of
+    which no trace can be read.
     """
     if not isinstance(row, dict) or "kind" in row:
         return [read_any(row)]
     found = read_marked(row, reading).value if is_marked(row, reading) else read_traces(row, reading).value
-    for one in found:
+    readable = [one for one in found if not isinstance(one, Refusal)]
+    for one in found if not readable else ():
         if isinstance(one, Refusal):
             raise SchemaError(one.reason)
-    return [one for one in found if not isinstance(one, Refusal)]
+    return list(readable)
 
 
 def _read_beside(columns: RowColumns, annotated: str) -> RowRead[list[AnnotatedTrace | Refusal]]:

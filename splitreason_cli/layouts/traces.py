@@ -126,8 +126,7 @@ def _from_reasoning(columns: RowColumns) -> list[_Solution]:
     present = columns.present("reasoning")
     if not present:
         return []
-    # Ours goes before all others.
-    column = columns.one("reasoning", present[:1] if present[0] == "reasoning" else present)
+    column = columns.one("reasoning", present)
     thoughts: object = _one(columns, column)
     responses: object = ""
     if response := columns.find("response"):

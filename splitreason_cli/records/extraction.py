@@ -38,6 +38,7 @@ _RETRACTION = re.compile(
     re.IGNORECASE,
 )
 _SAID = re.compile(r"\banswers?\b[^\n.:=]{0,40}?(?:\bis\b|\bare\b|[:=])\s*", re.IGNORECASE)
+_CHOSEN = re.compile(r"\b(?:[Oo]ption|[Cc]hoice)\b(?:[^\n.:=]{0,20}?(?:\bis\b|:))?[\s*(]{1,4}([A-J])(?![\w'])")
 _SENTENCE = re.compile(r"(?s)\s*((?:[^.\n]|\.(?=\d))*)")
 _MATHS = re.compile(r"\$\$([^$]{1,400})\$\$|\$([^$\n]{1,400})\$|\\\((.{1,400}?)\\\)|\\\[(.{1,400}?)\\\]", re.DOTALL)
 _NUMBER = re.compile(r"[+\-\u2212]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
@@ -57,8 +58,9 @@ def answer_in(completion: str, extract: Extract = "box") -> str | None:
     r"""The answer that a completion gives after its thinking; None if it gives none.
 
     `box` takes the last `\boxed{}`. Boxes that stand together, as in `\boxed{2} and \boxed{3}`, are one answer of
-    several parts, written `\boxed{2}, \boxed{3}`. `last` takes what follows the last "answer is", else the last formula
-    or number. `auto` takes the box, and what is said last only where no box was begun. Raises UsageError for others.
+    several parts, written `\boxed{2}, \boxed{3}`. `last` takes what follows the last "answer is", else the last option
+    that is named, formula or number, else a text of one or two words. `auto` takes the box, and what is said last only
+    where no box was begun. Raises UsageError for others.
     """
     if extract not in EXTRACTS:
         raise UsageError(f"{extract!r} is no way to find an answer", f"Known: {', '.join(EXTRACTS)}")
@@ -149,8 +151,15 @@ def _said_last(text: str) -> str | None:
             formula = _MATHS.search(rest)
             return _content(formula) if formula else _unboxed(rest)
     formula, boxes = _last(_MATHS, text, 0), _boxes(text)[0]
+    words = text.split()
+    if not (formula or boxes) and (len(words) == 1 or (len(words) == 2 and not _NUMBER.search(text))):
+        return " ".join(words).rstrip(".,;:?*_").lstrip("*_") or None
     start, end = (boxes[-1].start, boxes[-1].end) if boxes else (0, 0)
-    if number := _last(_NUMBER, text, max(end, formula.end() if formula else 0)):
+    behind = max(end, formula.end() if formula else 0)
+    number = _last(_NUMBER, text, behind)
+    if chosen := _last(_CHOSEN, text, number.end() if number else behind):
+        return chosen[1]
+    if number:
         return number.group()
     if boxes and (formula is None or start >= formula.start()):
         return boxes[-1].content

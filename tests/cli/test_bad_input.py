@@ -180,3 +180,12 @@ def test_a_write_the_file_system_refuses_is_one_line_and_a_rerun_finishes(srx, t
     assert not (tmp_path / "out.jsonl").exists()
     assert srx("build-sft", "--in", "in.jsonl", "--out", "out.jsonl").returncode == 0
     assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 40
+
+
+def test_an_input_is_not_written_over(srx, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"problem": "1+5?", "reasoning": "hm", "answer": "6"}\n')
+    done = srx("annotate", "--in", "rows.jsonl", "--out", "./rows.jsonl")
+    assert done.returncode == 2
+    assert b"is the input, and would be lost" in done.stderr
+    assert path.read_text().startswith('{"problem"')

@@ -166,3 +166,25 @@ def test_a_page_that_cannot_be_written_is_one_line(srx, tmp_path):
     assert b"cannot write" in done.stderr
     assert b"Traceback" not in done.stderr
     assert done.returncode not in (0, 1)
+
+
+GENERATED = {
+    "problem": "1+5?",
+    "generations": ["<think>\nhm\nyes\n</think>\n\n\\boxed{6}", "<think>\nand then"],
+    "is_reasoning_complete": [True, False],
+}
+
+
+@pytest.mark.parametrize("command", ["show", "stats"])
+def test_a_cut_generation_hides_none_of_the_others(srx, command):
+    done = srx(command, stdin=orjson.dumps(GENERATED))
+    assert done.returncode == 0, done.stderr
+    assert b"trace" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "stats"])
+def test_columns_of_any_name_are_looked_at_too(srx, command):
+    row = orjson.dumps({"frage": "1+5?", "denken": "hm\nyes"})
+    done = srx(command, "--columns", "problem=frage", "--columns", "reasoning=denken", stdin=row)
+    assert done.returncode == 0, done.stderr
+    assert b"trace" in done.stdout

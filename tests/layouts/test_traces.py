@@ -158,7 +158,6 @@ DATASETS = {
         "It is \\boxed{6}.<|return|>",
     },
     "a yes is no reasoning": {"question": "1+5?", "thinking": True, "response": MARKED},
-    "reasoning before other thoughts": {"question": "1+5?", "reasoning": "hm\nyes", "cot": "x", "response": SOLVED[2]},
     "a switch is no reasoning": {"input": [QUESTION], "output": MARKED, "reasoning": "on", "category": "math"},
     "a marked solution": {"problem": "1+5?", "solution": MARKED},
     "a marked answer": {"question": "1+5?", "answer": MARKED, "ground_truth": 6.0},
@@ -278,6 +277,10 @@ MORE = [QUESTION, SOLUTION, said("user", "and 2+5?"), said("assistant", "<think>
             "'output' and 'llm_response' may both",
         ),
         ({"problem": "p", "thinking": "a", "cot": "b"}, "'thinking' and 'cot' may both hold the reasoning, and differ"),
+        (
+            {"problem": "p", "reasoning": "a", "cot": "b"},
+            "'reasoning' and 'cot' may both hold the reasoning",
+        ),
         ({"question": "p", "answer": "6", "analysis": "It is six."}, "no column holds a trace"),
         ({"prompt": "p", "chosen": MARKED, "rejected": "<think>a</think>b"}, "'chosen' and 'rejected' may both hold"),
         (3, "a row is a JSON object"),

@@ -158,3 +158,25 @@ def test_an_unknown_way_to_find_answers_is_refused():
 @given(st.text(alphabet="\\boxed{}frame[]$ \n1.answer is<think>/"), st.sampled_from(EXTRACTS))
 def test_any_text_gives_a_non_empty_answer_or_none(text, extract):
     assert answer_in(text, extract) != ""
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("C", "C"),
+        ("(C)", "(C)"),
+        ("**C**.", "C"),
+        ("Yes", "Yes"),
+        (".5", ".5"),
+        ("x+1", "x+1"),
+        ("Paris, France.", "Paris, France"),
+        ("The correct option is (C).", "C"),
+        ("12 + 3 = 15. Therefore, option C.", "C"),
+        ("Option A gives 3, so it is 4.", "4"),
+        ("The choice of axes is arbitrary and gives 12.", "12"),
+        ("One long line about nothing in particular, which goes on and on", None),
+    ],
+)
+def test_short_completions_and_named_options_are_answers_where_no_box_is_asked_for(completion, answer):
+    assert answer_in(completion, "auto") == answer_in(completion, "last") == answer
+    assert answer_in(completion) is None
