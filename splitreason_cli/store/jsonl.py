@@ -78,7 +78,9 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
             while data := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if is_first and data.strip():
-                    is_first, data = False, _first_line(data, label)
+                    # Every stream that is opened here can be looked into.
+                    follows = bool(cast(io.BufferedReader, stream).peek(1))
+                    is_first, data = False, _first_line(data, label, follows=follows)
                 is_too_long = len(data) > MAX_LINE_BYTES
                 if is_too_long:
                     _skip_line(stream)
@@ -94,7 +96,7 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[Line]:
         raise InputError(f"{label}: broken zstd data ({error})", "Compress the file again") from None
 
 
-def _first_line(data: bytes, label: str) -> bytes:
+def _first_line(data: bytes, label: str, *, follows: bool) -> bytes:
     """The first line of a file without its byte order mark. Raises InputError for files that are plainly no JSONL."""
     for magic, (what, hint) in _OTHER_FILES.items():
         if data.startswith(magic):
@@ -104,7 +106,7 @@ def _first_line(data: bytes, label: str) -> bytes:
     data = data.removeprefix(codecs.BOM_UTF8)
     if _ARRAY.match(data):
         raise InputError(f"{label}: is one JSON array", "Write one record per line, such as by jq -c '.[]'")
-    if data.strip() == b"{":
+    if data.strip() == b"{" and follows:
         raise InputError(f"{label}: its records go over several lines", "Write one a line, such as by jq -c .")
     return data
 

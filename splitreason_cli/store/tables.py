@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HUB = "hf://"
 _QUERY = ("split", "name", "revision")
+_FORMATS = {".jsonl", ".parquet", ".csv", ".tsv", ".arrow"}
 _ROWS_AT_ONCE = 64
 _STATUS = re.compile(r"\d{3} (Client|Server) Error\b")
 
@@ -70,6 +71,8 @@ class HubDataset:
         revision = None if is_folder else commit
         try:
             builder = datasets.load_dataset_builder(self.path, self.name, revision=revision)
+            if is_folder:
+                _refuse_mixed(Path(self.path), builder)
             files = _plain_files(builder, self.split) if is_folder else []
             for file in files:
                 name = f"{HUB}{self.path}/{os.path.relpath(file, self.path)}"
@@ -80,6 +83,24 @@ class HubDataset:
             raise
         except Exception as error:  # noqa: BLE001 - every reader of the library has exceptions of its own
             raise _unreadable(self.path, error) from None
+
+
+def _refuse_mixed(folder: Path, builder: "DatasetBuilder") -> None:
+    """Raises InputError for a folder of which the library would read the files of one format and pass over others."""
+    taken = {str(file) for files in (builder.config.data_files or {}).values() for file in files}
+    if not taken or (folder / "README.md").exists():
+        return
+    formats = {_format(Path(file)) for file in taken}
+    left = (file for file in folder.rglob("*") if file.is_file() and _format(file) in _FORMATS - formats)
+    if other := next((file for file in sorted(left) if str(file.resolve()) not in taken), None):
+        what = f"holds {', '.join(sorted(formats))} and {_format(other)} files, of which one format would be read"
+        raise InputError(f"{HUB}{folder}: {what}", f"Put {other.name} and its like into a folder of their own")
+
+
+def _format(file: Path) -> str:
+    """The suffix that says how a file is read."""
+    suffixes = [suffix for suffix in file.suffixes if suffix not in (".gz", ".zst", ".zstd")]
+    return {".ndjson": ".jsonl", ".json": ".jsonl"}.get(suffixes[-1], suffixes[-1]) if suffixes else ""
 
 
 def _plain_files(builder: "DatasetBuilder", split: str) -> list[Path]:

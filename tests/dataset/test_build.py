@@ -273,7 +273,7 @@ def test_nothing_read_is_an_error(tmp_path, run):
     [
         (b'{"problem": "x"}\n{"frage": "y"}\n', "bench.jsonl:2: no column holds the problem; the row has frage"),
         (b'{"problem": 3}\n', "bench.jsonl:1: field 'problem': expected a text, got int"),
-        (b'{"problem": \n', "bench.jsonl:1: broken JSON"),
+        (b"{\n", "bench.jsonl:1: broken JSON"),
         (b"[]\n", "bench.jsonl:1: a row is a JSON object, got list"),
         (b"", "bench.jsonl: the file is empty"),
         (None, "bench.jsonl: no such file"),

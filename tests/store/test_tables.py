@@ -148,3 +148,10 @@ def test_a_bad_line_is_one_bad_line(read, tmp_path):
     (tmp_path / "set" / "train.jsonl").write_bytes(jsonl(PLAIN) + b"{\n" + jsonl(PLAIN))
     lines = list(Source.open("hf://set", Store(tmp_path / "store")).lines())
     assert [line.where for line in lines] == [f"hf://set/train.jsonl:{number}" for number in (1, 2, 3)]
+
+
+def test_a_folder_of_two_formats_is_refused_as_one_of_them_would_be_passed_over(read, tmp_path):
+    (tmp_path / "set" / "a.jsonl").write_bytes(orjson.dumps(PLAIN))
+    parquet.write_table(pa.Table.from_pylist([PLAIN]), tmp_path / "set" / "b.parquet")
+    with pytest.raises(InputError, match=r"holds \.\w+ and \.\w+ files"):
+        read("hf://set")

@@ -127,7 +127,8 @@ class LocalSurprisal(Annotator):
 
     def _too_long(self, trace: Trace) -> str:
         tokens = len(self._prompt(trace)) + len(_encode(self._models[0], trace)["input_ids"])
-        return f"the trace has {tokens:,} tokens, the models read {self._max_tokens:,}. Give --small and --big that read more"
+        met = f"the trace has {tokens:,} tokens, the models read {self._max_tokens:,}"
+        return f"{met}. Give --small and --big that read more"
 
 
 class ServedSurprisal(Annotator):
