@@ -59,7 +59,7 @@ def answer_in(completion: str, extract: Extract = "box") -> str | None:
 
     `box` takes the last `\boxed{}`. Boxes that stand together, as in `\boxed{2} and \boxed{3}`, are one answer of
     several parts, written `\boxed{2}, \boxed{3}`. `last` takes what follows the last "answer is", else the last option
-    that is named, formula or number, else a text of one or two words. `auto` takes the box, and what is said last only
+    that is named, formula or number, else a text of one word. `auto` takes the box, and what is said last only
     where no box was begun. Raises UsageError for others.
     """
     if extract not in EXTRACTS:
@@ -151,9 +151,8 @@ def _said_last(text: str) -> str | None:
             formula = _MATHS.search(rest)
             return _content(formula) if formula else _unboxed(rest)
     formula, boxes = _last(_MATHS, text, 0), _boxes(text)[0]
-    words = text.split()
-    if not (formula or boxes) and (len(words) == 1 or (len(words) == 2 and not _NUMBER.search(text))):
-        return " ".join(words).rstrip(".,;:?*_").lstrip("*_") or None
+    if not (formula or boxes) and len(words := text.split()) == 1:
+        return words[0].rstrip(".,;:?*_").lstrip("*_") or None
     start, end = (boxes[-1].start, boxes[-1].end) if boxes else (0, 0)
     behind = max(end, formula.end() if formula else 0)
     number = _last(_NUMBER, text, behind)

@@ -124,7 +124,7 @@ def test_faults_of_a_batch_stay_with_their_traces_and_only_what_is_left_is_asked
     assert "maximum context length is 9 tokens" in reasons["t1"]
     assert "not executed in time" in reasons["t2"]
     assert "holds no snippets: 'I am sorry.'" in reasons["t3"]
-    assert "a.jsonl: no reply to this trace" in reasons["t5"]
+    assert "no reply to this trace in a.jsonl" in reasons["t5"]
     assert b"300 prompt and 30 completion tokens" in done.stderr
     annotate("--batch-out", "rest.jsonl")
     left = questions(source / "rest.jsonl")
